@@ -1,0 +1,28 @@
+# Two commands: `make demo` runs the whole pipeline offline, `make test` passes the tests.
+PYTEST_ARGS ?=
+DEMO_ARGS ?=
+
+.PHONY: demo test env lint lock clean
+
+demo: env
+	.venv/bin/tray demo $(DEMO_ARGS)
+
+test: env lint
+	.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+env:
+	@sh ./environment.sh
+
+lint: env
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+# Hashes only, no addresses: the lock serves with any mirror of the Python package index.
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		pyproject.toml --group dev -o requirements.lock
+
+clean:
+	rm -rf .venv demo

@@ -1,0 +1,1 @@
+"""The shared language (configuration, records, class folders) and the cleaning stage."""

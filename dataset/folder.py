@@ -1,0 +1,288 @@
+"""A class folder: pictures exactly as received, and a manifest line for each that was tried."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from dataset.errors import FolderLocked, TrayError
+
+MANIFEST = "manifest.jsonl"
+LOCK = ".lock"
+# What counts as a picture by its name alone; what it really is, dataset.images says.
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff", ".mpo", ".heic"})
+# Bits of 256 within which two hashes count as one picture while scraping: copies in other sizes and encodings
+# lie below, and no two distinct photographs were seen there. The build looks closer.
+SAME_BITS = 12
+
+Kind = Literal["full", "cached", "thumbnail", ""]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One manifest line: where a picture came from, and what became of it."""
+
+    url: str
+    page: str = ""
+    """Address of the page that hosts the picture."""
+    engine: str = ""
+    term: str = ""
+    rank: int = 0
+    """Position among the engine's results for the term, from 1."""
+    title: str = ""
+    fetched: str = ""
+    """UTC time in ISO 8601."""
+    file: str = ""
+    """Name in the folder; empty when the picture was rejected."""
+    sha256: str = ""
+    width: int = 0
+    height: int = 0
+    kind: Kind = ""
+    error: str = ""
+    """Why the picture was rejected, as a short reason such as ``not an image``; empty when it was kept."""
+    format: str = ""
+    bytes: int = 0
+    phash: str = ""
+    """256-bit perceptual hash in 64 hexadecimal digits."""
+    copy_of: str = ""
+    """File of an earlier picture that this one looks like; copies are kept but do not count."""
+    status: int = 0
+    """HTTP status of the answer; 0 for data URIs and failed connections."""
+    tried: tuple[str, ...] = ()
+    """Addresses that were tried before ``url``, best first."""
+    filters: str = ""
+    opt_out: str = ""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the picture lies in the folder."""
+        return bool(self.file)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock, which falls with the process.
+
+    Raises FolderLocked when another process holds it, TrayError when the folder can't be written.
+    """
+    lock = FileLock(make_folder(folder) / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise FolderLocked(
+            f"Expected to be the only process at work on {folder}; another one holds its lock. "
+            f"Wait until it ends, or stop it, and run the command again."
+        ) from None
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def make_folder(folder: Path) -> Path:
+    """Create a folder with its parents, and return it; raises TrayError when that can't be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return folder
+
+
+def unwritable(path: Path, error: OSError) -> TrayError:
+    """Return the sentence for a full disk, a read-only folder and the like."""
+    return TrayError(
+        f"Expected to write to {path}. Received: {error.strerror or error}. "
+        f"Make room or name another folder, and run the command again; what was kept stays."
+    )
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all; raises TrayError when it can't be written."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise unwritable(path, error) from error
+
+
+class ClassFolder:
+    """Pictures of one class and their manifest, held open by one process at a time.
+
+    Use it as a context manager; ``len(folder)`` counts the distinct pictures kept. Raises FolderLocked on entry when
+    another process has it open, TrayError when it can't be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.seen: set[str] = set()
+        """Every address that was tried, kept or rejected, the lesser ones of a tile included."""
+        self._records: list[Record] = []
+        self._by_sha: dict[str, Record] = {}
+        self._hashes = np.empty((0, 32), np.uint8)
+        self._hashed: list[str] = []
+        self._lock = locked(path)
+
+    def __enter__(self) -> Self:
+        self._lock.__enter__()
+        try:
+            self._clear_parts()
+            _cut_torn_line(self.path / MANIFEST)
+            for record in records(self.path):
+                self._note(record)
+            self._manifest = (self.path / MANIFEST).open("a", encoding="utf-8")
+        except OSError as error:
+            self._lock.__exit__(None, None, None)
+            raise unwritable(self.path, error) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._manifest.close()
+        finally:
+            self._lock.__exit__(kind, error, trace)
+
+    def __len__(self) -> int:
+        return sum(record.kept and not record.copy_of for record in self._by_sha.values())
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._records)
+
+    def keep(self, record: Record, data: bytes) -> Record:
+        """Write a picture and its line; return the record as written.
+
+        ``record`` brings sha256, format, width, height and phash of ``data`` and, in ``file``, the true extension
+        (``.jpg``). Bytes that are there already are rejected as ``duplicate bytes``.
+        """
+        known = self._by_sha.get(record.sha256)
+        if known:
+            return self.reject(replace(record, file="", copy_of=known.file, error="duplicate bytes"))
+        name = record.sha256[:16] + Path(f"x{record.file}").suffix
+        record = replace(record, file=name, bytes=len(data), copy_of=self._look_alike(record.phash))
+        write_whole(self.path / name, data)
+        return self._write(record)
+
+    def reject(self, record: Record) -> Record:
+        """Write the line of a picture that was not kept; return the record as written."""
+        return self._write(replace(record, file=""))
+
+    def _write(self, record: Record) -> Record:
+        try:
+            self._manifest.write(to_line(record))
+            self._manifest.flush()
+        except OSError as error:
+            raise unwritable(self.path / MANIFEST, error) from error
+        self._note(record)
+        return record
+
+    def _note(self, record: Record) -> None:
+        self.seen.update((record.url, *record.tried))
+        self._records.append(record)
+        if record.kept:
+            self._by_sha[record.sha256] = record
+            if record.phash and not record.copy_of:
+                self._hashes = np.vstack([self._hashes, _bits(record.phash)])
+                self._hashed.append(record.file)
+
+    def _look_alike(self, phash: str) -> str:
+        if not phash or not self._hashed:
+            return ""
+        distances = np.bitwise_count(self._hashes ^ _bits(phash)).sum(axis=1, dtype=np.int32)
+        nearest = int(distances.argmin())
+        return self._hashed[nearest] if distances[nearest] <= SAME_BITS else ""
+
+    def _clear_parts(self) -> None:
+        for part in self.path.glob(".*.part"):
+            part.unlink(missing_ok=True)
+
+
+def records(folder: Path) -> Iterator[Record]:
+    """Yield the manifest's records, oldest first; none where there is no manifest."""
+    try:
+        lines = (folder / MANIFEST).open(encoding="utf-8")
+    except FileNotFoundError:
+        return
+    with lines:
+        for line in lines:
+            if line.endswith("\n"):
+                yield from_line(line)
+
+
+def to_line(record: Record) -> str:
+    """Return a record as one line of JSON, without the fields that are empty."""
+    return json.dumps({key: value for key, value in asdict(record).items() if value}, ensure_ascii=False) + "\n"
+
+
+def from_line(line: str) -> Record:
+    """Return the record of a manifest line; fields that a later version added are passed over."""
+    values: dict[str, Any] = json.loads(line)
+    known = {field.name for field in fields(Record)}
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key in known}
+    return Record(**{"url": "", **values})
+
+
+def class_folders(root: Path) -> dict[str, Path]:
+    """Return the class folders below ``root`` by their names, sorted; hidden ones are passed over.
+
+    Raises TrayError when there is no such folder, or none of its subfolders holds a picture.
+    """
+    if not root.is_dir():
+        raise TrayError(f"Expected a folder of class folders. Received: {root}, which is not a folder.")
+    found = {
+        path.name: path
+        for path in sorted(root.iterdir())
+        if path.is_dir() and not path.name.startswith(".") and next(pictures(path), None)
+    }
+    if not found:
+        inside = next(pictures(root), None)
+        what = "pictures but no subfolders" if inside else "no subfolder with a picture in it"
+        raise TrayError(
+            f"Expected a folder of class folders, such as {root}/pizza/*.jpg. Received: {root}, with {what}. "
+            f"Put each class into a folder of its own."
+        )
+    return found
+
+
+def pictures(folder: Path) -> Iterator[Path]:
+    """Yield the files of a class folder, sorted by name, that a picture's suffix names."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and re.search(r"\w", path.stem):
+            yield path
+
+
+def _cut_torn_line(manifest: Path) -> None:
+    """Cut back a last line that a killed process left without its end."""
+    if not manifest.exists():
+        return
+    with manifest.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size == 0:
+            return
+        whole = size
+        while whole > 0:
+            start = max(0, whole - 65536)
+            file.seek(start)
+            newline = file.read(whole - start).rfind(b"\n")
+            if newline >= 0:
+                whole = start + newline + 1
+                break
+            whole = start
+        if whole < size:
+            file.truncate(whole)
+
+
+def _bits(phash: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.frombuffer(bytes.fromhex(phash), np.uint8)

@@ -1,0 +1,288 @@
+"""The only configuration: what one tray.toml says, with every default written once, here."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as validated
+
+from dataset.errors import ConfigError
+
+STRICT = ConfigDict(extra="forbid", strict=False, frozen=True)
+EngineName = Literal["google", "bing", "yahoo"]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+
+# `multiclass` and `background` are folders that tray makes itself; `not_` marks an item's negative side.
+RESERVED = frozenset({"multiclass", "binary", "background"})
+ITEM_NAME = re.compile(r"[^\W_][\w-]*")
+
+
+@validated(frozen=True, slots=True, config=STRICT)
+class Item:
+    """One [items.*] table: what to search for, how many pictures, and which look-alikes are not it."""
+
+    terms: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+    limit: Count | None = None
+    negatives: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+
+
+@validated(frozen=True, slots=True, config=STRICT)
+class Background:
+    """The [background] table: what is on trays and in rooms but is no item."""
+
+    terms: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    limit: Count | None = None
+
+
+@validated(frozen=True, slots=True, config=STRICT)
+class Scrape:
+    """The [scrape] table."""
+
+    engines: Annotated[tuple[EngineName, ...], Field(min_length=1)] = ("google", "bing", "yahoo")
+    limit: Count = 1800
+    """Distinct pictures wanted per class folder, over all engines."""
+    pace: Annotated[float, Field(gt=0)] = 1.0
+    """Factor on every human pause: 1 is the human rhythm; lower is for a site of one's own."""
+    seed: int = 0
+    display: Literal["auto", "headless", "screen", "xvfb"] = "auto"
+    browser: str | None = None
+    driver: str | None = None
+    kinds: Literal["best", "full-only", "thumbnails"] = "best"
+    """Full size, else cached copy, else thumbnail; or full size only; or thumbnails only."""
+    downloads: Annotated[int, Field(ge=1, le=32)] = 16
+    """Downloads in flight at most."""
+    per_host: Annotated[int, Field(ge=1)] = 2
+    host_spacing: Annotated[float, Field(ge=0)] = 0.2
+    """Seconds between two requests to one host."""
+    connect_timeout: Annotated[float, Field(gt=0)] = 5.0
+    read_timeout: Annotated[float, Field(gt=0)] = 15.0
+    total_timeout: Annotated[float, Field(gt=0)] = 30.0
+    max_bytes: Count = 25_000_000
+    max_pixels: Count = 100_000_000
+    min_side: Count = 64
+    """Pictures whose shorter side is below this many pixels are rejected."""
+    contact: str = ""
+    """Address or page put into the user agent of downloads, so that hosts can reach whoever scrapes."""
+    ignore_opt_outs: bool = False
+
+
+@validated(frozen=True, slots=True, config=STRICT)
+class Split:
+    """Shares of the groups of near-duplicates that go to validation and test; the rest trains."""
+
+    val: Share = 0.1
+    test: Share = 0.1
+
+
+@validated(frozen=True, slots=True, config=STRICT)
+class Build:
+    """The [build] table."""
+
+    split: Split = field(default_factory=Split)
+    seed: int = 0
+    """Salt of the split: another seed deals the groups anew."""
+    max_side: Count = 640
+    """Longer side in pixels of a normalised picture; smaller ones are never enlarged."""
+    quality: Annotated[int, Field(ge=1, le=100)] = 92
+    """JPEG quality of normalised pictures."""
+    min_side: Count = 64
+    max_pixels: Count = 100_000_000
+    max_bytes: Count = 50_000_000
+    conflicts: Literal["drop", "keep-first", "keep-all"] = "drop"
+    """What happens to one picture that lies in two classes."""
+    balance: Annotated[float, Field(gt=0)] = 1.0
+    """Negatives per positive in a binary dataset."""
+    cap: Count | None = None
+    """Pictures per class at most."""
+
+
+@validated(frozen=True, slots=True, config=STRICT)
+class Train:
+    """The [train] table."""
+
+    mode: Literal["binary", "multiclass"] = "binary"
+    model: str = "cnn"
+    image_size: Annotated[int, Field(ge=16, le=1024)] | None = None
+    """Side in pixels of the network's square input; by default the model's own (180 for ``cnn``)."""
+    batch_size: Count = 32
+    epochs: Count = 30
+    patience: Count = 5
+    """Epochs without a better validation accuracy before training stops."""
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    augment: bool = False
+    seed: int = 0
+    weights: str | None = None
+
+
+@validated(frozen=True, slots=True, config=STRICT)
+class Tray:
+    """One tray.toml: the items and how to scrape, build and train them."""
+
+    items: dict[str, Item] = field(default_factory=dict)
+    background: Background = field(default_factory=Background)
+    scrape: Scrape = field(default_factory=Scrape)
+    build: Build = field(default_factory=Build)
+    train: Train = field(default_factory=Train)
+    engines: dict[EngineName, dict[str, str | list[str]]] = field(default_factory=dict)
+    """Repairs of an engine's selectors: ``[engines.bing] tile = "a.iusc[m]"``."""
+    root: Path = Path()
+    """Folder of tray.toml; ``data/`` and ``runs/`` lie in it."""
+
+    @property
+    def raw(self) -> Path:
+        """Folder of the class folders, as scraped."""
+        return self.root / "data" / "raw"
+
+    @property
+    def pool(self) -> Path:
+        """Folder of the normalised pictures that all datasets share."""
+        return self.root / "data" / "pool"
+
+    @property
+    def built(self) -> Path:
+        """Folder of the built datasets."""
+        return self.root / "data" / "built"
+
+    @property
+    def runs(self) -> Path:
+        """Folder of the training runs."""
+        return self.root / "runs"
+
+    def select(self, names: tuple[str, ...]) -> Mapping[str, Item]:
+        """Return the named items, or all when none is named.
+
+        Raises ConfigError for a name that tray.toml does not have.
+        """
+        if not names:
+            return MappingProxyType(self.items)
+        for name in names:
+            if name not in self.items:
+                raise ConfigError(
+                    f"Expected an item of tray.toml ({', '.join(self.items) or 'it has none'}). "
+                    f"Received: {name!r}.{_did_you_mean(name, list(self.items))}"
+                )
+        return {name: self.items[name] for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class ClassPlan:
+    """One class folder to be filled: its name, the terms to search for, and how many pictures are enough."""
+
+    name: str
+    terms: tuple[str, ...]
+    limit: int
+
+
+def class_plans(tray: Tray, names: tuple[str, ...] = ()) -> list[ClassPlan]:
+    """Return what to scrape for the named items (all when none is named): items, look-alikes, background."""
+    plans = []
+    for name, item in tray.select(names).items():
+        limit = item.limit or tray.scrape.limit
+        plans.append(ClassPlan(name, item.terms, limit))
+        if item.negatives:
+            plans.append(ClassPlan(f"not_{name}", item.negatives, limit))
+    if tray.background.terms:
+        plans.append(ClassPlan("background", tray.background.terms, tray.background.limit or tray.scrape.limit))
+    return plans
+
+
+def load(path: Path) -> Tray:
+    """Read a tray.toml.
+
+    Raises ConfigError, in one sentence that names the file, the key, what was expected and what was received.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"Expected a configuration at {path}, and there is no such file. "
+            f"Write one (README, 'tray.toml'), or name another with --config."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Expected a readable UTF-8 file at {path}. Received: {error}.") from None
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: expected valid TOML. Received: {error}.") from None
+    return parse(table, source=str(path), root=path.parent)
+
+
+def parse(table: Mapping[str, Any], *, source: str, root: Path = Path()) -> Tray:
+    """Turn the tables of a tray.toml into a Tray; ``source`` names them in errors."""
+    if "root" in table:
+        raise ConfigError(f"{source}: key 'root' is not expected. Received: {table['root']!r}. Remove it.")
+    try:
+        tray = TypeAdapter(Tray).validate_python({**table, "root": root})
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {_sentence(error)}") from None
+    for name in tray.items:
+        if name in RESERVED or name.startswith("not_") or not ITEM_NAME.fullmatch(name):
+            raise ConfigError(
+                f"{source}: expected the name of an item in letters, digits, '-' and '_', other than "
+                f"{', '.join(sorted(RESERVED))} and not_... . Received: [items.{name}]. Rename it."
+            )
+    if tray.build.split.val + tray.build.split.test >= 1:
+        raise ConfigError(
+            f"{source}: key 'build.split': expected val + test below 1. "
+            f"Received: val={tray.build.split.val}, test={tray.build.split.test}."
+        )
+    return tray
+
+
+def override(section: Any, **flags: Any) -> Any:
+    """Return a section with the flags that were given (not None) in place of its values.
+
+    Raises ConfigError when a flag holds something that the section does not take.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    if not given:
+        return section
+    values = {name: getattr(section, name) for name in type(section).__dataclass_fields__} | given
+    try:
+        return type(section)(**values)
+    except ValidationError as error:
+        raise ConfigError(f"command line: {_sentence(error)}") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    """Say the first of pydantic's complaints as one sentence."""
+    first = error.errors()[0]
+    *parents, key = [str(part) for part in first["loc"] if not str(part).startswith(("tuple[", "function-"))]
+    where = ".".join([*parents, key])
+    if first["type"] == "unexpected_keyword_argument":
+        known = _fields_at(parents)
+        return (
+            f"key {where!r} is not known; expected one of {', '.join(known)}. "
+            f"Received: {key!r}.{_did_you_mean(key, known)}"
+        )
+    if first["type"] in {"missing", "missing_argument"}:
+        return f"key {where!r} is missing; {_expected(first['msg'])}. Add it."
+    return f"key {where!r}: {_expected(first['msg'])}. Received: {first['input']!r}."
+
+
+def _expected(message: str) -> str:
+    message = re.sub(r"^(Input|Value|Tuple|Dictionary) should be ", "expected ", message)
+    message = re.sub(r"^(Input|Value|Tuple|String|Dictionary) should (have|match)", r"expected to \2", message)
+    return message[0].lower() + message[1:]
+
+
+def _fields_at(parents: list[str]) -> list[str]:
+    sections: dict[str, Any] = {
+        "": Tray, "items": Item, "background": Background, "scrape": Scrape, "build": Build, "train": Train,
+        "build.split": Split,
+    }  # fmt: skip
+    section = sections.get(".".join(parents)) or sections.get(parents[0] if parents else "", Tray)
+    return [name for name in section.__dataclass_fields__ if name != "root"]
+
+
+def _did_you_mean(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""

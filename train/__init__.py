@@ -1,0 +1,1 @@
+"""Training, judging and using Keras classifiers."""
