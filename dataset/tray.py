@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass as validated
 
 from dataset.errors import ConfigError
 
-STRICT = ConfigDict(extra="forbid", strict=False, frozen=True)
+STRICT = ConfigDict(extra="forbid")
 EngineName = Literal["google", "bing", "yahoo"]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -254,7 +254,8 @@ def override(section: Any, **flags: Any) -> Any:
 
 def _sentence(error: ValidationError) -> str:
     """Say the first of pydantic's complaints as one sentence."""
-    first = error.errors()[0]
+    # A misspelt key also leaves the right one missing: the misspelling is what the user has to see.
+    first = min(error.errors(), key=lambda one: one["type"] != "unexpected_keyword_argument")
     *parents, key = [str(part) for part in first["loc"] if not str(part).startswith(("tuple[", "function-"))]
     where = ".".join([*parents, key])
     if first["type"] == "unexpected_keyword_argument":
@@ -269,8 +270,9 @@ def _sentence(error: ValidationError) -> str:
 
 
 def _expected(message: str) -> str:
-    message = re.sub(r"^(Input|Value|Tuple|Dictionary) should be ", "expected ", message)
-    message = re.sub(r"^(Input|Value|Tuple|String|Dictionary) should (have|match)", r"expected to \2", message)
+    message = re.sub(r"^\w+ should be ", "expected ", message)
+    message = re.sub(r"^\w+ should (have|match) ", "expected ", message).replace(" after validation", "")
+    message = message.replace("a valid tuple", "a list").replace("a valid dictionary", "a table")
     return message[0].lower() + message[1:]
 
 
