@@ -1,5 +1,379 @@
-"""The command line: parses, calls, shows progress, prints."""
+"""The command line: parses, calls, shows progress, prints. Results go to stdout, everything else to stderr."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, is_dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+# Everything heavier than click is imported inside the command that needs it: `tray --help` answers at once.
+if TYPE_CHECKING:
+    from dataset.build import Built
+    from dataset.tray import ClassPlan, Scrape, Train, Tray
+    from train.runs import Run
+
+Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
+log: Final = logging.getLogger("tray")
+FOLDER: Final = click.Path(path_type=Path, file_okay=False)
 
 
+class Command(click.Command):
+    """A command with -v and -q that turns a TrayError into one line and its exit code."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += [
+            click.Option(["-v", "--verbose"], is_flag=True, help="Say more; show the traceback of an error."),
+            click.Option(["-q", "--quiet"], is_flag=True, help="Say nothing but results and errors."),
+        ]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; every error that the user can mend ends here."""
+        from dataset.errors import TrayError
+
+        verbose, quiet = ctx.params.pop("verbose"), ctx.params.pop("quiet")
+        ctx.obj = Voice(verbose=verbose, quiet=quiet)
+        try:
+            return super().invoke(ctx)
+        except TrayError as error:
+            log.debug("", exc_info=True)
+            click.echo(f"tray: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("tray: interrupted; nothing that was kept is lost, the same command goes on from here.", err=True)
+            ctx.exit(130)
+
+
+class Voice:
+    """How much is said on stderr: the level of the log, and whether progress is drawn."""
+
+    def __init__(self, *, verbose: bool, quiet: bool) -> None:
+        self.quiet = quiet
+        log.handlers = [_AboveTheBars()]
+        log.propagate = False
+        log.setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO)
+
+    def bar(self, **options: Any) -> Any:
+        """Return a tqdm bar on stderr, silent with -q."""
+        from tqdm import tqdm
+
+        return tqdm(file=sys.stderr, disable=self.quiet, dynamic_ncols=True, mininterval=0.5, **options)
+
+
+class _AboveTheBars(logging.Handler):
+    """Writes a log line above the progress bars instead of through them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tray")
 def main() -> None:
-    """Run the command line."""
+    """Image datasets from web search, cleaned and split honestly, and the classifiers trained on them."""
+
+
+main.command_class = Command
+
+config_option = click.option(
+    "--config", type=click.Path(path_type=Path), default="tray.toml", show_default=True, help="The tray to work on."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+def scrape_options(command: Wrapped) -> Wrapped:
+    """Add the flags of the [scrape] table."""
+    options = (
+        click.option("--limit", type=int, help="Distinct pictures wanted per class folder, over all engines."),
+        click.option("--engines", help="Comma-separated: google,bing,yahoo."),
+        click.option("--site", help="Origin to search instead of the engines' own, such as the built-in site's."),
+        click.option("--display", type=click.Choice(["auto", "headless", "screen", "xvfb"]), help="Where browsers show."),
+        click.option("--browser", help="Path of a Chromium or Chrome."),
+        click.option("--driver", help="Path of its chromedriver."),
+        click.option("--pace", type=float, help="Factor on every human pause; 1 is the human rhythm."),
+        click.option("--seed", type=int, help="Seed of the human rhythm."),
+        click.option("--full-only", "kinds", flag_value="full-only", help="Keep full-size pictures only."),
+        click.option("--thumbnails", "kinds", flag_value="thumbnails", help="Keep thumbnails only; hosts are spared."),
+        click.option("--contact", help="Address or page for the user agent of downloads."),
+        click.option("--ignore-opt-outs", is_flag=True, default=None, help="Fetch from hosts that opted out; recorded."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def train_options(command: Wrapped) -> Wrapped:
+    """Add the flags of the [train] table."""
+    options = (
+        click.option("--mode", type=click.Choice(["binary", "multiclass"]), help="One classifier per item, or one for all."),
+        click.option("--model", help="Name of the network: cnn, cnn64, or a backbone such as mobilenetv2."),
+        click.option("--image-size", type=int, help="Side in pixels of the network's square input."),
+        click.option("--batch-size", type=int),
+        click.option("--epochs", type=int),
+        click.option("--patience", type=int, help="Epochs without a better validation accuracy before it stops."),
+        click.option("--learning-rate", type=float),
+        click.option("--augment", is_flag=True, default=None, help="Flip and rotate the training pictures."),
+        click.option("--weights", help="Weights file of a backbone, instead of Keras's download."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+# ---------------------------------------------------------------- the commands
+
+
+@main.command()
+@click.argument("names", nargs=-1, metavar="[TERM|ITEM]...")
+@click.option("--into", type=FOLDER, help="Class folder for the TERMs; no tray.toml is needed then.")
+@click.option("--dry-run", is_flag=True, help="List the addresses that would be tried; download nothing.")
+@config_option
+@scrape_options
+@json_option
+@click.pass_obj
+def scrape(
+    voice: Voice, names: tuple[str, ...], into: Path | None, config: Path, as_json: bool, dry_run: bool, **flags: Any
+) -> None:
+    """Fill class folders from image search: TERMs into one folder, or the ITEMs of tray.toml (all by default)."""
+    from dataset.errors import ConfigError
+    from dataset.tray import ClassPlan, Tray, class_plans, load, override
+
+    site = flags.pop("site")
+    flags["engines"] = flags["engines"] and tuple(flags["engines"].replace(" ", "").split(","))
+    tray = load(config) if not into or config.exists() else Tray()
+    settings = override(tray.scrape, **flags)
+    if into:
+        if not names:
+            raise ConfigError("Expected a term to search for. Received: none. Say: tray scrape pizza --into DIR")
+        into = into.absolute()
+        plans, folder = [ClassPlan(into.name, names, settings.limit)], into.parent
+    else:
+        plans, folder = class_plans(tray, names), tray.raw
+        if flags["limit"]:
+            plans = [replace(plan, limit=settings.limit) for plan in plans]
+    if dry_run:
+        from scraper.scrape import preview
+
+        for candidate in preview(plans, settings, engines=engines_of(tray, settings, site), site=site):
+            click.echo(json.dumps(plain(candidate)) if as_json else candidate.urls[0])
+        return
+    show(scrape_into(voice, plans, folder, tray=tray, settings=settings, site=site), as_json, print_scrape)
+
+
+@main.command()
+@click.argument("items", nargs=-1, metavar="[ITEM]...")
+@click.option("--from", "source", type=FOLDER, help="Any folder of class folders; no tray.toml is needed then.")
+@click.option("--out", type=FOLDER, help="Where the dataset of --from goes.")
+@click.option("--dry-run", is_flag=True, help="Show what would go and why; write nothing.")
+@config_option
+@json_option
+@click.pass_obj
+def build(
+    voice: Voice, items: tuple[str, ...], source: Path | None, out: Path | None, dry_run: bool, config: Path, as_json: bool
+) -> None:
+    """Verify, drop duplicates, normalise and split: class folders become datasets."""
+    from dataset.build import build, build_folder
+    from dataset.errors import ConfigError
+    from dataset.tray import Tray, load
+
+    if bool(source) != bool(out) or (source and items):
+        raise ConfigError("Expected --from DIR with --out DIR and no items, or items alone. Say: tray build --from A --out B")
+    if source and out:
+        settings = (load(config) if config.exists() else Tray()).build
+        steps = build_folder(source, out, settings, dry_run=dry_run)
+    else:
+        steps = build(load(config), items, dry_run=dry_run)
+    show(plain(follow(voice, steps)), as_json, print_build)
+
+
+@main.command()
+@click.argument("first", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("second", type=click.Path(path_type=Path, dir_okay=False))
+@json_option
+def explain(first: Path, second: Path, as_json: bool) -> None:
+    """Say why two pictures count as the same, related or different."""
+    from dataset.duplicates import explain
+
+    show(plain(explain(first, second)), as_json, print_pairs)
+
+
+@main.command()
+@click.argument("folder", type=FOLDER, metavar="DIR")
+@json_option
+def report(folder: Path, as_json: bool) -> None:
+    """Write a class folder, a folder of them or a built dataset as one HTML page."""
+    from dataset.report import write_report
+
+    show({"report": str(write_report(folder))}, as_json, print_pairs)
+
+
+@main.command()
+@click.argument("items", nargs=-1, metavar="[ITEM]...")
+@click.option("--data", type=FOLDER, help="Any folder of class folders; no tray.toml is needed then.")
+@config_option
+@train_options
+@json_option
+@click.pass_obj
+def train(voice: Voice, items: tuple[str, ...], data: Path | None, config: Path, as_json: bool, **flags: Any) -> None:
+    """Train one binary classifier per item, or one multi-class model."""
+    from dataset.errors import ConfigError
+    from dataset.tray import Tray, load, override
+
+    if data and items:
+        raise ConfigError("Expected --data DIR or items of tray.toml. Received: both. Leave one out.")
+    tray = load(config) if not data or config.exists() else Tray()
+    settings = override(tray.train, **flags)
+    if data:
+        from train.fit import train as fit
+
+        name = data.absolute().name
+        run = follow(voice, fit({name: data}, tray.runs, settings, name=name))
+    else:
+        run = train_tray(voice, tray, items, settings=settings)
+    show(describe_run(run), as_json, print_run)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@click.option("--data", type=FOLDER, help="A labelled folder, also one the run never saw; by default its own test split.")
+@click.option("--out", type=FOLDER, help="Where plots and predictions go; by default into the run.")
+@json_option
+def evaluate(run: Path, data: Path | None, out: Path | None, as_json: bool) -> None:
+    """Judge a run on a labelled folder."""
+    from train.evaluate import evaluate
+    from train.runs import open_run
+
+    show(plain(evaluate(open_run(run), data, out)), as_json, print_evaluation)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Labels shown per picture.")
+@json_option
+@click.pass_obj
+def predict(voice: Voice, run: Path, images: tuple[Path, ...], top: int, as_json: bool) -> None:
+    """Give each picture's labels and probabilities; for a binary run, which items are on the tray."""
+    from train.predict import predict
+    from train.runs import open_run
+
+    files = list(image_files(images))
+    predictions = predict(open_run(run), files, top=top)
+    if not as_json:
+        print_predictions(predictions)
+        return
+    with voice.bar(total=len(files), desc="predict", unit="picture") as bar:
+        found = [one for one in predictions if bar.update() or True]
+    click.echo(json.dumps(plain(found), indent=2, ensure_ascii=False))
+
+
+@main.command()
+@click.option("--page", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Test the selectors on a saved page.")
+@click.option("--live", is_flag=True, help="Ask each engine one harmless query and say what matched.")
+@config_option
+@scrape_options
+@json_option
+@click.pass_context
+def doctor(context: click.Context, page: Path | None, live: bool, config: Path, as_json: bool, **flags: Any) -> None:
+    """Look at browser, driver, display, disk and Keras, and say what to mend."""
+    from dataset.tray import Tray, load, override
+    from scraper.doctor import examine
+
+    site = flags.pop("site")
+    flags["engines"] = flags["engines"] and tuple(flags["engines"].replace(" ", "").split(","))
+    tray = load(config) if config.exists() else Tray()
+    settings = override(tray.scrape, **flags)
+    engines = engines_of(tray, settings, site)
+    findings = [*examine(settings, engines=engines, live=live, page=page, site=site), *examine_keras()]
+    show(plain(findings), as_json, print_findings)
+    if not all(finding.ok for finding in findings):
+        context.exit(1)
+
+
+@main.command()
+@config_option
+@scrape_options
+@json_option
+@click.pass_obj
+def run(voice: Voice, config: Path, as_json: bool, **flags: Any) -> None:
+    """Scrape, build, train, evaluate, report; what is done already is skipped."""
+    from dataset.tray import load, override
+
+    site = flags.pop("site")
+    flags["engines"] = flags["engines"] and tuple(flags["engines"].replace(" ", "").split(","))
+    tray = load(config)
+    tray = replace(tray, scrape=override(tray.scrape, **flags))
+    show(run_tray(voice, tray, site=site, modes=(tray.train.mode,)), as_json, print_pairs)
+
+
+@main.command()
+@click.option("--into", type=FOLDER, default="demo", show_default=True, help="Where everything goes.")
+@click.option("--fast", is_flag=True, help="Fewer pictures and epochs.")
+@click.option("--scenario", default="realistic", show_default=True, help="How the built-in site behaves.")
+@json_option
+@click.pass_obj
+def demo(voice: Voice, into: Path, fast: bool, scenario: str, as_json: bool) -> None:
+    """Run the whole pipeline offline: the built-in search site, a real Chromium, cleaning, training, reports."""
+    show(run_demo(voice, into, fast=fast, scenario=scenario), as_json, print_demo)
+
+
+# ---------------------------------------------------------------- the stages, with their progress
+
+
+def engines_of(tray: "Tray", settings: "Scrape", site: str | None) -> list[Any]:
+    """Return the engines that the settings name, with the tray's repairs, pointed at a site where one is given."""
+    from scraper.engines import ENGINES, pointed_at, repaired
+
+    engines = [repaired(ENGINES[name], tray.engines.get(name, {})) for name in settings.engines]
+    return [pointed_at(engine, site) for engine in engines] if site else engines
+
+
+def scrape_into(
+    voice: Voice, plans: Sequence["ClassPlan"], folder: Path, *, tray: "Tray", settings: "Scrape", site: str | None
+) -> dict[str, Any]:
+    """Scrape; return what came per engine and per class."""
+    from dataset.folder import count_distinct
+    from scraper.scrape import Summary, scrape
+
+    engines: dict[str, Any] = {}
+    wanted, had = sum(plan.limit for plan in plans), sum(count_distinct(folder / plan.name) for plan in plans)
+    steps = scrape(plans, folder, settings, engines=engines_of(tray, settings, site), site=site)
+    with voice.bar(total=wanted, initial=had, desc="scrape", unit="picture") as bar, closing(steps):
+        for step in steps:
+            if isinstance(step, Summary):
+                engines[step.engine] = {key: value for key, value in plain(step).items() if key != "engine"}
+                log.info("%s: %s", step.engine, step.stopped_because)
+            elif step.kept and not step.copy_of:
+                bar.update()
+    classes = {plan.name: {"path": str(folder / plan.name), "distinct": count_distinct(folder / plan.name)} for plan in plans}
+    return {"engines": engines, "classes": classes}
+
+
+def follow(voice: Voice, steps: Iterator[Any]) -> Any:
+    """Draw a stage's progress; return its last value, the result."""
+    from tqdm.contrib.logging import logging_redirect_tqdm  # noqa: F401
+
+    bar, last = None, None
+    for step in steps:
+        last = step
+        if hasattr(step, "stage"):
+            if bar is None or bar.desc != step.stage:
+                _close(bar)
+                bar = voice.bar(total=step.total, desc=step.stage, unit="picture")
+            bar.update(step.done - bar.n)
+        elif hasattr(step, "epoch"):
+            if bar is None or bar.desc != (step.item or "train"):
+                _close(bar)
+                bar = voice.bar(total=step.epochs, desc=step.item or "train", unit="epoch")
+            bar.update(step.epoch - bar.n)
+            bar.set_postfix(accuracy=f"{step.accuracy:.3f}", val_accuracy=f"{step.val_accuracy:.3f}")
+    _close(bar)
+    return last

@@ -221,6 +221,11 @@ def records(folder: Path) -> Iterator[Record]:
                 yield from_line(line)
 
 
+def count_distinct(folder: Path) -> int:
+    """Return how many distinct pictures a class folder's manifest keeps."""
+    return len({record.sha256 for record in records(folder) if record.kept and not record.copy_of})
+
+
 def to_line(record: Record) -> str:
     """Return a record as one line of JSON, without the fields that are empty."""
     return json.dumps({key: value for key, value in asdict(record).items() if value}, ensure_ascii=False) + "\n"
