@@ -19,6 +19,11 @@ EngineName = Literal["google", "bing", "yahoo"]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 
+# What a picture may weigh and must measure, wherever it comes from.
+MIN_SIDE = 64
+MAX_PIXELS = 100_000_000
+MAX_BYTES = 50_000_000
+
 # `multiclass` and `background` are folders that tray makes itself; `not_` marks an item's negative side.
 RESERVED = frozenset({"multiclass", "binary", "background"})
 ITEM_NAME = re.compile(r"[^\W_][\w-]*")
@@ -65,8 +70,8 @@ class Scrape:
     read_timeout: Annotated[float, Field(gt=0)] = 15.0
     total_timeout: Annotated[float, Field(gt=0)] = 30.0
     max_bytes: Count = 25_000_000
-    max_pixels: Count = 100_000_000
-    min_side: Count = 64
+    max_pixels: Count = MAX_PIXELS
+    min_side: Count = MIN_SIDE
     """Pictures whose shorter side is below this many pixels are rejected."""
     contact: str = ""
     """Address or page put into the user agent of downloads, so that hosts can reach whoever scrapes."""
@@ -92,9 +97,9 @@ class Build:
     """Longer side in pixels of a normalised picture; smaller ones are never enlarged."""
     quality: Annotated[int, Field(ge=1, le=100)] = 92
     """JPEG quality of normalised pictures."""
-    min_side: Count = 64
-    max_pixels: Count = 100_000_000
-    max_bytes: Count = 50_000_000
+    min_side: Count = MIN_SIDE
+    max_pixels: Count = MAX_PIXELS
+    max_bytes: Count = MAX_BYTES
     conflicts: Literal["drop", "keep-first", "keep-all"] = "drop"
     """What happens to one picture that lies in two classes."""
     balance: Annotated[float, Field(gt=0)] = 1.0

@@ -1,0 +1,418 @@
+"""What the bytes of a picture really are, whether they are whole, and how to turn them into a plain RGB JPEG."""
+
+import hashlib
+import io
+import re
+import warnings
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageCms,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
+
+from dataset.errors import TrayError
+from dataset.tray import MAX_BYTES, MAX_PIXELS, MIN_SIDE
+
+EXTENSIONS = {
+    "JPEG": ".jpg",
+    "MPO": ".jpg",
+    "PNG": ".png",
+    "WEBP": ".webp",
+    "AVIF": ".avif",
+    "GIF": ".gif",
+    "BMP": ".bmp",
+    "TIFF": ".tif",
+    "HEIF": ".heic",
+}
+"""Formats that are read, by Pillow's names, and the extension that tells the truth about each."""
+FORMATS = tuple(EXTENSIONS)
+# Importing a plugin registers its format; Pillow would import all forty of them otherwise.
+PLUGINS = (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+SMALL_SIDE = 128
+"""Pictures are decoded to at least this many pixels on the shorter side before they are measured."""
+
+# Foreign formats worth a name in the reason; the offset is that of the mark in the file.
+_FOREIGN = (
+    (0, b"%PDF", "PDF"),
+    (0, b"8BPS", "PSD"),
+    (0, b"\x00\x00\x01\x00", "ICO"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (4, b"JXL ", "JPEG XL"),
+    (4, b"jP  ", "JPEG 2000"),
+    (0, b"%!PS", "EPS"),
+    (4, b"ftyphei", "HEIC"),
+    (4, b"ftypmif1", "HEIC"),
+    (4, b"ftyp", "video"),
+    (0, b"\x1aE\xdf\xa3", "video"),
+)
+_OURS = (
+    (0, b"\xff\xd8\xff"),
+    (0, b"\x89PNG\r\n\x1a\n"),
+    (8, b"WEBP"),
+    (4, b"ftypavi"),
+    (0, b"GIF8"),
+    (0, b"BM"),
+    (0, b"II*\x00"),
+    (0, b"MM\x00*"),
+)
+_END_MARKS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = frozenset({5, 6, 7, 8})
+_ORIENTATION = 0x0112
+_DECODE_ERRORS = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError, OverflowError,
+                  MemoryError, ArithmeticError, AttributeError, RuntimeError, Warning)  # fmt: skip
+
+# The caller's max_pixels is the limit here; Pillow's notes on EXIF and palettes change nothing.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """What a picture's bytes are; ``error`` is empty when they are a whole picture within the limits."""
+
+    format: str = ""
+    """Pillow's name, such as ``JPEG``; empty when the bytes are no picture that is read here."""
+    extension: str = ""
+    """The true extension, such as ``.jpg``."""
+    width: int = 0
+    """Pixels, after the EXIF turn."""
+    height: int = 0
+    mode: str = ""
+    """Pillow's mode as stored, such as ``RGB``, ``CMYK``, ``P``."""
+    sha256: str = ""
+    phash: str = ""
+    """256-bit perceptual hash (``imagehash.phash(hash_size=16)``, a few bits off) in 64 hexadecimal digits."""
+    error: str = ""
+    """Why it can't be used: ``empty``, ``html``, ``not an image``, ``format not allowed: SVG``, ``truncated``,
+    ``damaged``, ``too small``, ``too many pixels``, ``too many bytes``."""
+    notes: tuple[str, ...] = ()
+    """What is odd but harmless: ``animated``, ``end marker missing``."""
+
+
+def inspect(
+    data: bytes,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    max_bytes: int = MAX_BYTES,
+    min_side: int = MIN_SIDE,
+    formats: tuple[str, ...] = FORMATS,
+) -> ImageInfo:
+    """Return what ``data`` is, by one decode at reduced size, which finds the damage that a full one finds.
+
+    Never raises for bad bytes; safe to call from many threads.
+    """
+    info, small = look(
+        data, max_pixels=max_pixels, max_bytes=max_bytes, min_side=min_side, formats=formats, colour=False
+    )
+    if small is None:
+        return info
+    return replace(info, phash=phash(grey64(small)))
+
+
+def look(  # noqa: PLR0913 - the limits are one row of switches
+    data: bytes,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    max_bytes: int = MAX_BYTES,
+    min_side: int = MIN_SIDE,
+    formats: tuple[str, ...] = FORMATS,
+    colour: bool = True,
+) -> tuple[ImageInfo, Image.Image | None]:
+    """Return what ``data`` is, without its phash, and the picture itself at reduced size, or None when it is bad.
+
+    The picture is RGB (or L without ``colour``), upright, sRGB, over white; its shorter side is at least
+    ``SMALL_SIDE`` pixels where the original's is. For JPEGs this is the cheapest decode there is.
+    """
+    info = ImageInfo(sha256=hashlib.sha256(data).hexdigest())
+    reason = _refusal(data, max_bytes, formats)
+    if reason:
+        return replace(info, error=reason), None
+    limits = (max_pixels, min_side)
+    info, small = _look(data, info, limits=limits, formats=formats, colour=colour)
+    whole = _mended(data, max_pixels) if info.error in {"truncated", "damaged"} else b""
+    if not whole:
+        return info, small
+    mended, small = _look(whole, replace(info, error=""), limits=limits, formats=formats, colour=colour)
+    return replace(mended, notes=(*mended.notes, "end marker missing")), small
+
+
+def _look(
+    data: bytes, info: ImageInfo, *, limits: tuple[int, int], formats: tuple[str, ...], colour: bool
+) -> tuple[ImageInfo, Image.Image | None]:
+    max_pixels, min_side = limits
+    try:
+        with Image.open(io.BytesIO(data), formats=_openable(formats)) as image:
+            info = _describe(info, image)
+            error = f"format not allowed: {info.format}" if info.format not in formats else ""
+            error = error or ("too many pixels" if image.width * image.height > max_pixels else "")
+            error = error or ("too small" if min(image.size) < min_side else "")
+            if error:
+                return replace(info, error=error), None
+            image.draft("RGB" if colour or "icc_profile" in image.info else "L", (SMALL_SIDE, SMALL_SIDE))
+            image.load()
+            turn = _turn(image)
+            if turn in _SIDEWAYS:
+                info = replace(info, width=info.height, height=info.width)
+            factor = min(image.size) // SMALL_SIDE
+            small = image.reduce(factor) if factor > 1 and image.mode in {"RGB", "L"} else image
+            return info, _upright(_plain(small, image.info.get("icc_profile"), colour=colour), turn)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return replace(info, error="too many pixels"), None
+    except _DECODE_ERRORS as damage:
+        return replace(info, error=_damage(data, damage)), None
+
+
+def normalise(data: bytes, *, max_side: int, quality: int) -> bytes:
+    """Return the picture as a plain JPEG: upright, sRGB, over white, first frame, longer side at most ``max_side``.
+
+    The same bytes in give the same bytes out; nothing is enlarged and no metadata goes along. Raises TrayError when
+    ``data`` can't be read.
+    """
+    try:
+        return to_jpeg(read(data, max_side=max_side), quality=quality)
+    except _DECODE_ERRORS as error:
+        reason = _refusal(data, len(data), FORMATS) or _damage(data, error)
+        raise TrayError(f"Expected a picture. Received: {len(data)} bytes, {reason}.") from error
+
+
+def read(data: bytes, *, max_side: int | None = None) -> Image.Image:
+    """Return the whole picture as upright sRGB over white, its longer side at most ``max_side`` pixels.
+
+    Raises what Pillow raises (mostly OSError) when ``data`` can't be read.
+    """
+    try:
+        return _read(data, max_side)
+    except _DECODE_ERRORS:
+        whole = _mended(data, MAX_PIXELS)
+        if not whole:
+            raise
+        return _read(whole, max_side)
+
+
+def to_jpeg(image: Image.Image, *, quality: int) -> bytes:
+    """Return an RGB picture as JPEG without metadata."""
+    out = io.BytesIO()
+    image.info = {}
+    image.save(out, "JPEG", quality=quality)
+    return out.getvalue()
+
+
+def grey64(image: Image.Image) -> NDArray[np.float64]:
+    """Return a picture as 64x64 grey levels, 0 to 255, its shape stretched to the square."""
+    return np.asarray(image.convert("L").resize((64, 64), Image.Resampling.LANCZOS), np.float64)
+
+
+def phash(grey: NDArray[np.float64]) -> str:
+    """Return the 256-bit perceptual hash of a 64x64 grey picture in 64 hexadecimal digits.
+
+    It is imagehash's ``phash(hash_size=16)``: which of the 16x16 lowest cosine coefficients lie above their median.
+    """
+    return np.packbits(hash_bits(low_frequencies(grey))).tobytes().hex()
+
+
+def low_frequencies(grey: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the 16x16 lowest coefficients of the 2-D cosine transform of a 64x64 grey picture."""
+    return _COSINES @ grey @ _COSINES.T
+
+
+def hash_bits(coefficients: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which of the coefficients lie above their median."""
+    return np.asarray(coefficients > np.median(coefficients))
+
+
+def _cosines(rows: int, columns: int) -> NDArray[np.float64]:
+    angles = np.pi / (2 * columns) * np.outer(np.arange(rows), 2 * np.arange(columns) + 1)
+    return np.asarray(2 * np.cos(angles), np.float64)
+
+
+_COSINES = _cosines(16, 64)
+
+
+def _refusal(data: bytes, max_bytes: int, formats: tuple[str, ...]) -> str:
+    """Name what is wrong with the bytes before any decoder sees them; empty when nothing is."""
+    if not data:
+        return "empty"
+    if len(data) > max_bytes:
+        return "too many bytes"
+    if any(data.startswith(mark, at) for at, mark in _OURS):
+        return ""
+    head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if re.match(rb"<!doctype html|<html|<head|<body|<script", head) or b"<html" in head:
+        return "html"
+    if head.startswith(b"<") and b"<svg" in head:
+        return "format not allowed: SVG"
+    for at, mark, name in _FOREIGN:
+        if data.startswith(mark, at) and not (name == "HEIC" and "HEIF" in formats and _reads_heif()):
+            return f"format not allowed: {name}"
+    return ""
+
+
+@lru_cache(maxsize=1)
+def _reads_heif() -> bool:
+    try:
+        import pillow_heif  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
+
+
+def _openable(formats: tuple[str, ...]) -> tuple[str, ...]:
+    # MPO comes out of the JPEG opener, which has no name of its own for it.
+    return tuple(name for name in formats if name != "MPO" and (name != "HEIF" or _reads_heif()))
+
+
+def _describe(info: ImageInfo, image: Image.Image) -> ImageInfo:
+    name = image.format or ""
+    notes = ("animated",) if getattr(image, "n_frames", 1) > 1 and name != "MPO" else ()
+    width, height = image.size
+    return replace(
+        info, format=name, extension=EXTENSIONS[name], width=width, height=height, mode=image.mode, notes=notes
+    )
+
+
+def _damage(data: bytes, error: BaseException) -> str:
+    if isinstance(error, UnidentifiedImageError) and not any(data.startswith(mark, at) for at, mark in _OURS):
+        return "not an image"
+    end = _END_MARKS.get(data[:2])
+    cut = end is not None and end not in data[-64:]
+    cut |= data[8:12] == b"WEBP" and int.from_bytes(data[4:8], "little") + 8 > len(data)
+    return "truncated" if cut or "truncat" in str(error).lower() else "damaged"
+
+
+def _mended(data: bytes, max_pixels: int) -> bytes:
+    """Return a JPEG that lost nothing but its end marker with one, else nothing.
+
+    Behind a picture that is complete, what follows changes no pixel; behind one that is cut, it is read as picture.
+    """
+    end = b"\xff\xd9"
+    if not data.startswith(b"\xff\xd8") or end in data[-64:]:
+        return b""
+    try:
+        decoded = {_pixels(data + tail + end, max_pixels) for tail in (b"", b"\xaa" * 64, b"\x13\x57\x9b" * 24)}
+    except (*_DECODE_ERRORS, Image.DecompressionBombError):
+        return b""
+    return data + end if len(decoded) == 1 else b""
+
+
+def _pixels(data: bytes, max_pixels: int) -> bytes:
+    with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+        if image.width * image.height > max_pixels:
+            raise ValueError(image.size)
+        return hashlib.sha256(image.tobytes()).digest()
+
+
+def _read(data: bytes, max_side: int | None) -> Image.Image:
+    with Image.open(io.BytesIO(data), formats=_openable(FORMATS)) as image:
+        if max_side:
+            scale = min(1.0, max_side / max(image.size))
+            image.draft("RGB", (max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+        image.load()
+        plain = _upright(_plain(image, image.info.get("icc_profile"), colour=True), _turn(image))
+    scale = min(1.0, max_side / max(plain.size)) if max_side else 1.0
+    if scale == 1.0:
+        return plain
+    size = (max(1, round(plain.width * scale)), max(1, round(plain.height * scale)))
+    return plain.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def _turn(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except _DECODE_ERRORS:
+        return 1
+
+
+def _upright(image: Image.Image, turn: int) -> Image.Image:
+    return image.transpose(_TURNS[turn]) if turn in _TURNS else image
+
+
+def _plain(image: Image.Image, profile: bytes | None, *, colour: bool) -> Image.Image:
+    """Return a decoded picture as 8-bit sRGB (or L) without alpha."""
+    if image.mode == "L" and not colour:
+        return image
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _eight_bits(image)
+    if image.has_transparency_data:
+        image = _over_white(image.convert("RGBA"))
+    if profile:
+        image = _to_srgb(image, profile)
+    return image.convert("RGB" if colour else "L")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Return 16-bit, 32-bit or floating grey levels as 8-bit ones."""
+    levels = np.nan_to_num(np.asarray(image, np.float64))
+    top = float(levels.max(initial=0))
+    white = 65535 if image.mode.startswith("I;16") or 255 < top <= 65535 else top if top > 65535 else 255
+    white = 1 if image.mode == "F" and 0 < top <= 1 else white
+    return Image.fromarray((levels * (255 / white)).clip(0, 255).astype(np.uint8))
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    """Return an RGBA picture over white; over grey where white would hide all there is to see."""
+    flat = Image.new("RGB", image.size, "white")
+    flat.paste(image, mask=image.getchannel("A"))
+    if min(low for low, _ in _extrema(flat)) >= 240:
+        flat = Image.new("RGB", image.size, (128, 128, 128))
+        flat.paste(image, mask=image.getchannel("A"))
+    return flat
+
+
+def _extrema(image: Image.Image) -> list[tuple[int, int]]:
+    bands: Any = image.getextrema()
+    return list(bands)
+
+
+def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """Return the picture in sRGB; as it is when its profile is broken or made for other modes."""
+    if image.mode not in {"RGB", "CMYK", "L"}:
+        image = image.convert("RGB")
+    try:
+        transform = _transform(profile, image.mode)
+        return ImageCms.applyTransform(image, transform) or image if transform else image
+    except (ImageCms.PyCMSError, *_DECODE_ERRORS):
+        return image
+
+
+@lru_cache(maxsize=64)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if "srgb" in (source.profile.profile_description or "").lower():
+        return None
+    return ImageCms.buildTransform(
+        source, ImageCms.createProfile("sRGB"), mode, "RGB",
+        ImageCms.Intent.PERCEPTUAL, ImageCms.Flags.NOCACHE,
+    )  # fmt: skip
