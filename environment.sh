@@ -28,7 +28,7 @@ find_python() {
 }
 
 make_venv() {
-    rm -rf .venv
+    rm -rf .venv  # what an interrupted try left
     "$python" -m venv .venv 2>/dev/null && return
     install python3-venv || fail "expected Python's venv module, which Debian keeps in a package of its own. Install python3-venv and run make again."
     rm -rf .venv
@@ -39,7 +39,7 @@ wanted=$(cat requirements.lock pyproject.toml | cksum)
 if [ "$(cat .venv/.made-from 2>/dev/null || true)" != "$wanted" ]; then
     python=$(find_python) || fail "expected Python 3.11, 3.12 or 3.13. Received: $(python3 --version 2>&1 || echo none). Install one, or name it: make env PYTHON=/path/to/python3.12"
     say "Making .venv with $("$python" --version) (about 2 GB, some minutes)"
-    make_venv
+    .venv/bin/python -c pass 2>/dev/null || make_venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
     printf '%s' "$wanted" > .venv/.made-from

@@ -4,9 +4,9 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, is_dataclass, replace
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -14,9 +14,9 @@ import click
 
 # Everything heavier than click is imported inside the command that needs it: `tray --help` answers at once.
 if TYPE_CHECKING:
-    from dataset.build import Built
-    from dataset.tray import ClassPlan, Scrape, Train, Tray
     from train.runs import Run
+
+    from dataset.tray import ClassPlan, Scrape, Train, Tray
 
 Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
 log: Final = logging.getLogger("tray")
@@ -46,7 +46,9 @@ class Command(click.Command):
             click.echo(f"tray: {error}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo("tray: interrupted; nothing that was kept is lost, the same command goes on from here.", err=True)
+            click.echo(
+                "tray: interrupted; nothing that was kept is lost, the same command goes on from here.", err=True
+            )
             ctx.exit(130)
 
 
@@ -75,7 +77,7 @@ class _AboveTheBars(logging.Handler):
         tqdm.write(self.format(record), file=sys.stderr)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="tray")
 def main() -> None:
     """Image datasets from web search, cleaned and split honestly, and the classifiers trained on them."""
@@ -89,13 +91,20 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
+def split_commas(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """Return the words of a comma-separated flag."""
+    return tuple(word.strip() for word in value.split(",")) if value else None
+
+
 def scrape_options(command: Wrapped) -> Wrapped:
     """Add the flags of the [scrape] table."""
     options = (
         click.option("--limit", type=int, help="Distinct pictures wanted per class folder, over all engines."),
-        click.option("--engines", help="Comma-separated: google,bing,yahoo."),
+        click.option("--engines", callback=split_commas, help="Comma-separated: google,bing,yahoo."),
         click.option("--site", help="Origin to search instead of the engines' own, such as the built-in site's."),
-        click.option("--display", type=click.Choice(["auto", "headless", "screen", "xvfb"]), help="Where browsers show."),
+        click.option(
+            "--display", type=click.Choice(["auto", "headless", "screen", "xvfb"]), help="Where browsers show."
+        ),
         click.option("--browser", help="Path of a Chromium or Chrome."),
         click.option("--driver", help="Path of its chromedriver."),
         click.option("--pace", type=float, help="Factor on every human pause; 1 is the human rhythm."),
@@ -103,7 +112,9 @@ def scrape_options(command: Wrapped) -> Wrapped:
         click.option("--full-only", "kinds", flag_value="full-only", help="Keep full-size pictures only."),
         click.option("--thumbnails", "kinds", flag_value="thumbnails", help="Keep thumbnails only; hosts are spared."),
         click.option("--contact", help="Address or page for the user agent of downloads."),
-        click.option("--ignore-opt-outs", is_flag=True, default=None, help="Fetch from hosts that opted out; recorded."),
+        click.option(
+            "--ignore-opt-outs", is_flag=True, default=None, help="Fetch from hosts that opted out; recorded."
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -113,7 +124,9 @@ def scrape_options(command: Wrapped) -> Wrapped:
 def train_options(command: Wrapped) -> Wrapped:
     """Add the flags of the [train] table."""
     options = (
-        click.option("--mode", type=click.Choice(["binary", "multiclass"]), help="One classifier per item, or one for all."),
+        click.option(
+            "--mode", type=click.Choice(["binary", "multiclass"]), help="One classifier per item, or one for all."
+        ),
         click.option("--model", help="Name of the network: cnn, cnn64, or a backbone such as mobilenetv2."),
         click.option("--image-size", type=int, help="Side in pixels of the network's square input."),
         click.option("--batch-size", type=int),
@@ -147,7 +160,6 @@ def scrape(
     from dataset.tray import ClassPlan, Tray, class_plans, load, override
 
     site = flags.pop("site")
-    flags["engines"] = flags["engines"] and tuple(flags["engines"].replace(" ", "").split(","))
     tray = load(config) if not into or config.exists() else Tray()
     settings = override(tray.scrape, **flags)
     if into:
@@ -177,15 +189,24 @@ def scrape(
 @json_option
 @click.pass_obj
 def build(
-    voice: Voice, items: tuple[str, ...], source: Path | None, out: Path | None, dry_run: bool, config: Path, as_json: bool
+    voice: Voice,
+    items: tuple[str, ...],
+    source: Path | None,
+    out: Path | None,
+    dry_run: bool,
+    config: Path,
+    as_json: bool,
 ) -> None:
     """Verify, drop duplicates, normalise and split: class folders become datasets."""
     from dataset.build import build, build_folder
+
     from dataset.errors import ConfigError
     from dataset.tray import Tray, load
 
     if bool(source) != bool(out) or (source and items):
-        raise ConfigError("Expected --from DIR with --out DIR and no items, or items alone. Say: tray build --from A --out B")
+        raise ConfigError(
+            "Expected --from DIR with --out DIR and no items, or items alone. Say: tray build --from A --out B"
+        )
     if source and out:
         settings = (load(config) if config.exists() else Tray()).build
         steps = build_folder(source, out, settings, dry_run=dry_run)
@@ -243,7 +264,9 @@ def train(voice: Voice, items: tuple[str, ...], data: Path | None, config: Path,
 
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
-@click.option("--data", type=FOLDER, help="A labelled folder, also one the run never saw; by default its own test split.")
+@click.option(
+    "--data", type=FOLDER, help="A labelled folder, also one the run never saw; by default its own test split."
+)
 @click.option("--out", type=FOLDER, help="Where plots and predictions go; by default into the run.")
 @json_option
 def evaluate(run: Path, data: Path | None, out: Path | None, as_json: bool) -> None:
@@ -276,7 +299,9 @@ def predict(voice: Voice, run: Path, images: tuple[Path, ...], top: int, as_json
 
 
 @main.command()
-@click.option("--page", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Test the selectors on a saved page.")
+@click.option(
+    "--page", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Test the selectors on a saved page."
+)
 @click.option("--live", is_flag=True, help="Ask each engine one harmless query and say what matched.")
 @config_option
 @scrape_options
@@ -284,11 +309,11 @@ def predict(voice: Voice, run: Path, images: tuple[Path, ...], top: int, as_json
 @click.pass_context
 def doctor(context: click.Context, page: Path | None, live: bool, config: Path, as_json: bool, **flags: Any) -> None:
     """Look at browser, driver, display, disk and Keras, and say what to mend."""
-    from dataset.tray import Tray, load, override
     from scraper.doctor import examine
 
+    from dataset.tray import Tray, load, override
+
     site = flags.pop("site")
-    flags["engines"] = flags["engines"] and tuple(flags["engines"].replace(" ", "").split(","))
     tray = load(config) if config.exists() else Tray()
     settings = override(tray.scrape, **flags)
     engines = engines_of(tray, settings, site)
@@ -308,7 +333,6 @@ def run(voice: Voice, config: Path, as_json: bool, **flags: Any) -> None:
     from dataset.tray import load, override
 
     site = flags.pop("site")
-    flags["engines"] = flags["engines"] and tuple(flags["engines"].replace(" ", "").split(","))
     tray = load(config)
     tray = replace(tray, scrape=override(tray.scrape, **flags))
     show(run_tray(voice, tray, site=site, modes=(tray.train.mode,)), as_json, print_pairs)
@@ -340,8 +364,9 @@ def scrape_into(
     voice: Voice, plans: Sequence["ClassPlan"], folder: Path, *, tray: "Tray", settings: "Scrape", site: str | None
 ) -> dict[str, Any]:
     """Scrape; return what came per engine and per class."""
-    from dataset.folder import count_distinct
     from scraper.scrape import Summary, scrape
+
+    from dataset.folder import count_distinct
 
     engines: dict[str, Any] = {}
     wanted, had = sum(plan.limit for plan in plans), sum(count_distinct(folder / plan.name) for plan in plans)
@@ -353,27 +378,245 @@ def scrape_into(
                 log.info("%s: %s", step.engine, step.stopped_because)
             elif step.kept and not step.copy_of:
                 bar.update()
-    classes = {plan.name: {"path": str(folder / plan.name), "distinct": count_distinct(folder / plan.name)} for plan in plans}
+    classes = {
+        plan.name: {"path": str(folder / plan.name), "distinct": count_distinct(folder / plan.name)} for plan in plans
+    }
     return {"engines": engines, "classes": classes}
 
 
 def follow(voice: Voice, steps: Iterator[Any]) -> Any:
-    """Draw a stage's progress; return its last value, the result."""
-    from tqdm.contrib.logging import logging_redirect_tqdm  # noqa: F401
+    """Draw the progress that a stage yields; return its last value, the result."""
+    from dataset.progress import Progress
 
-    bar, last = None, None
-    for step in steps:
-        last = step
-        if hasattr(step, "stage"):
-            if bar is None or bar.desc != step.stage:
-                _close(bar)
-                bar = voice.bar(total=step.total, desc=step.stage, unit="picture")
+    bar = None
+    with closing(steps):
+        for step in steps:
+            if not isinstance(step, Progress):
+                break
+            if bar is None or bar.desc != step.stage + ": ":
+                if bar is not None:
+                    bar.close()
+                bar = voice.bar(total=step.total, desc=step.stage, unit=step.unit)
+            bar.set_postfix_str(step.note, refresh=False)
             bar.update(step.done - bar.n)
-        elif hasattr(step, "epoch"):
-            if bar is None or bar.desc != (step.item or "train"):
-                _close(bar)
-                bar = voice.bar(total=step.epochs, desc=step.item or "train", unit="epoch")
-            bar.update(step.epoch - bar.n)
-            bar.set_postfix(accuracy=f"{step.accuracy:.3f}", val_accuracy=f"{step.val_accuracy:.3f}")
-    _close(bar)
-    return last
+        else:
+            raise AssertionError("a stage ends with its result")
+    if bar is not None:
+        bar.close()
+    return step
+
+
+def train_tray(voice: Voice, tray: "Tray", items: tuple[str, ...], *, settings: "Train") -> "Run":
+    """Train what the settings' mode asks for: the items side by side, or one model for all."""
+    from train.fit import train
+
+    chosen = tray.select(items)
+    if settings.mode == "multiclass":
+        return follow(voice, train({"": tray.built / "multiclass"}, tray.runs, settings, name="multiclass"))
+    name = items[0] if len(items) == 1 else "binary"
+    return follow(voice, train({item: tray.built / item for item in chosen}, tray.runs, settings, name=name))
+
+
+def run_tray(voice: Voice, tray: "Tray", *, site: str | None, modes: Sequence[str]) -> dict[str, Any]:
+    """Scrape, build, train in each mode, and report; return what each stage gave and the seconds it took."""
+    from dataset.build import build
+    from dataset.report import write_report
+
+    from dataset.tray import class_plans, override
+
+    clock = Clock()
+    result = scrape_into(voice, class_plans(tray), tray.raw, tray=tray, settings=tray.scrape, site=site)
+    clock.lap("scrape")
+    result["built"] = plain(follow(voice, build(tray)))
+    clock.lap("build")
+    result["runs"] = {}
+    for mode in modes:
+        run = train_tray(voice, tray, (), settings=override(tray.train, mode=mode))
+        result["runs"][mode] = describe_run(run)
+        clock.lap(f"train {mode}")
+    result["reports"] = [str(write_report(tray.raw)), str(write_report(tray.built / "multiclass"))]
+    result["reports"] += [str(Path(run["run"]) / "report.html") for run in result["runs"].values()]
+    clock.lap("report")
+    return result | {"seconds": clock.laps}
+
+
+def run_demo(voice: Voice, into: Path, *, fast: bool, scenario: str) -> dict[str, Any]:
+    """Run the pipeline on the built-in site, judge it against the site's truth, and predict fresh pictures."""
+    from train.predict import predict
+    from train.runs import open_run
+
+    from dataset.folder import make_folder, write_whole
+    from dataset.tray import load
+    from scraper.simulator import DEMO_TRAY, Site, measure
+
+    started = time.perf_counter()
+    make_folder(into)
+    config = into / "tray.toml"
+    if not config.exists():
+        write_whole(config, DEMO_TRAY.read_bytes())
+    tray = load(config)
+    with Site(scenario=scenario, results=12 if fast else 30, cache=into / "site") as site:
+        log.info("The built-in search site plays Google, Bing and Yahoo Images at %s", site.url)
+        result = run_tray(voice, tray, site=site.url, modes=("binary", "multiclass"))
+        result |= plain(measure(tray, site.truth))
+        clock = Clock()
+        fresh = site.fresh(into / "fresh")
+    result["fresh"] = plain(list(predict(open_run(Path(result["runs"]["binary"]["run"])), fresh)))
+    clock.lap("predict")
+    result["seconds"] |= clock.laps
+    result["items"] = result["runs"]["binary"]["items"]
+    return result | {"seconds": {"all": round(time.perf_counter() - started, 1), **result["seconds"]}}
+
+
+class Clock:
+    """Seconds per stage, lap by lap."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """Book the seconds since the last lap under ``name``."""
+        now = time.perf_counter()
+        self.laps[name] = round(now - self._last, 1)
+        self._last = now
+
+
+def image_files(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the pictures that were named, and those in folders that were named."""
+    from dataset.errors import TrayError
+    from dataset.folder import pictures
+
+    for path in paths:
+        if path.is_dir():
+            yield from pictures(path)
+        elif path.exists():
+            yield path
+        else:
+            raise TrayError(f"Expected a picture or a folder of pictures. Received: {path}, and there is none.")
+
+
+# ---------------------------------------------------------------- printing
+
+
+def show(result: dict[str, Any], as_json: bool, table: Callable[[dict[str, Any]], None]) -> None:
+    """Print a result as one JSON object, or by its table."""
+    if as_json:
+        click.echo(json.dumps(result, indent=2, ensure_ascii=False))
+    else:
+        table(result)
+
+
+def plain(value: Any) -> Any:
+    """Return dataclasses, paths and sets as what JSON knows."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain({field: getattr(value, field) for field in value.__dataclass_fields__})
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(one) for one in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def print_rows(*rows: Sequence[object]) -> None:
+    """Print rows in columns: words to the left, numbers to the right; the first row is the heading."""
+    cells = [[f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+    for row, line in zip(rows, cells, strict=True):
+        padded = (
+            cell.rjust(width) if isinstance(value, (int, float)) or (row is rows[0] and index) else cell.ljust(width)
+            for index, (value, cell, width) in enumerate(zip(row, line, widths, strict=True))
+        )
+        click.echo("  ".join(padded).rstrip())
+
+
+def print_demo(result: dict[str, Any]) -> None:
+    """Print what the demo did, how good it was, and the paths to look at."""
+    print_scrape(result)
+    click.echo()
+    print_build(result["built"])
+    for mode, run in result["runs"].items():
+        click.echo(f"\n{mode}")
+        print_run(run)
+    click.echo("\nfresh pictures, never offered by the site")
+    print_rows(
+        ("picture", "on the tray", "probability"),
+        *((Path(one["file"]).name, one["label"], max(one["probabilities"].values())) for one in result["fresh"]),
+    )
+    click.echo(
+        f"\nrecall {result['recall']:.3f}, precision {result['precision']:.3f} against the site's truth; "
+        f"duplicates left {result['duplicates_left']}"
+    )
+    print_rows(("stage", "seconds"), *result["seconds"].items())
+    click.echo("\nlook at")
+    for path in result["reports"]:
+        click.echo(f"  {path}")
+
+
+def print_scrape(result: dict[str, Any]) -> None:
+    """Print per engine what came and why it stopped, and per class what is there."""
+    if result["engines"]:
+        fields = ("seen", "kept", "rejected")
+        rows = [
+            (name, *(one[key] for key in fields), one["stopped_because"]) for name, one in result["engines"].items()
+        ]
+        print_rows(("engine", *fields, "stopped because"), *rows)
+        click.echo()
+    print_rows(
+        ("class", "distinct", "folder"),
+        *((name, one["distinct"], one["path"]) for name, one in result["classes"].items()),
+    )
+
+
+def print_build(result: dict[str, Any]) -> None:
+    """Print what was kept, what was dropped and why, and the counts of every dataset."""
+    click.echo(f"kept {result['kept']}")
+    for reason, count in result["dropped"].items():
+        click.echo(f"dropped {count}: {reason}")
+    click.echo()
+    rows = [
+        (dataset, label, *(splits.get(split, {}).get(label, 0) for split in ("train", "val", "test")))
+        for dataset, splits in result["splits"].items()
+        for label in sorted({label for counts in splits.values() for label in counts})
+    ]
+    print_rows(("dataset", "class", "train", "val", "test"), *rows)
+
+
+def print_run(result: dict[str, Any]) -> None:
+    """Print a run's figures and where to look."""
+    rows = [(name or "all", one["accuracy"], one["macro_f1"], one["n"]) for name, one in result["items"].items()]
+    print_rows((f"judged on {result['judged_on']}", "accuracy", "macro F1", "pictures"), *rows)
+    click.echo(f"\nrun     {result['run']}\nreport  {result['report']}")
+
+
+def print_evaluation(result: dict[str, Any]) -> None:
+    """Print accuracy and the report per class."""
+    fields = ("precision", "recall", "f1", "support")
+    rows = [(name, *(one[field] for field in fields)) for name, one in result["per_class"].items()]
+    print_rows(("class", *fields), *rows)
+    click.echo(f"\naccuracy {result['accuracy']:.3f}, macro F1 {result['macro_f1']:.3f}, {result['n']} pictures")
+
+
+def print_predictions(predictions: Iterable[Any]) -> None:
+    """Print label and probability of each picture as it comes."""
+    for one in predictions:
+        shown = one.items or one.probabilities
+        listed = "  ".join(f"{label} {probability:.2f}" for label, probability in shown.items())
+        click.echo(f"{one.file}  {one.error or one.label}  {listed}".rstrip())
+
+
+def print_findings(findings: list[dict[str, Any]]) -> None:
+    """Print what the doctor found."""
+    for one in findings:
+        click.echo(f"{'ok  ' if one['ok'] else 'FAIL'}  {one['what']}: {one['detail']}")
+
+
+def print_pairs(result: dict[str, Any]) -> None:
+    """Print a flat result, a name and a value a line."""
+    width = max(map(len, result))
+    for name, value in result.items():
+        click.echo(f"{name.ljust(width)}  {value}")
+
+
+if __name__ == "__main__":
+    main()
