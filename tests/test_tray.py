@@ -1,0 +1,197 @@
+"""The command line, run as a user runs it."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+import tray
+from tests.conftest import ROOT
+
+TRAY = Path(sys.executable).with_name("tray")
+
+
+def run(*arguments: str) -> Result:
+    """Run the command line in this process."""
+    return CliRunner().invoke(tray.main, arguments)
+
+
+def class_folder(folder: Path, count: int, *, seed: int = 0) -> Path:
+    """Fill a folder with distinct small pictures."""
+    folder.mkdir(parents=True)
+    for index in range(count):
+        noise = Image.effect_noise((96, 96), 80 + index).convert("RGB")
+        noise.paste((seed % 256, index * 37 % 256, index * 91 % 256), (8 * (index % 8), 8, 60, 60))
+        noise.save(folder / f"{index}.jpg")
+    return folder
+
+
+def test_help_answers_at_once() -> None:
+    """`tray --help` takes under 0.4 s: nothing heavy is imported for it."""
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        subprocess.run([TRAY, "--help"], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - started)
+
+    assert min(seconds) < 0.4
+
+
+@pytest.mark.parametrize("name", sorted(tray.main.commands))
+def test_every_command_explains_itself(name: str) -> None:
+    """Each command has a help text, -v and -q."""
+    result = run(name, "--help")
+
+    assert result.exit_code == 0
+    assert "--verbose" in result.output
+    assert "--quiet" in result.output
+    assert tray.main.commands[name].help
+
+
+@pytest.mark.parametrize("name", sorted(tray.main.commands))
+def test_every_command_is_in_the_readme(name: str) -> None:
+    """The README shows each command."""
+    assert f"tray {name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_light_rooms_load_no_tensorflow() -> None:
+    """Importing the scraper and the dataset leaves TensorFlow alone, and `dataset` is ours."""
+    code = (
+        "import sys, scraper.scrape, dataset.build, dataset;"
+        "print(dataset.__file__); sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd="/")
+
+    assert result.returncode == 0
+    assert Path(result.stdout.strip()).parent == ROOT / "dataset"
+
+
+def test_an_unknown_item_is_named(in_folder: Path) -> None:
+    """An item that tray.toml does not have is answered with the ones it has."""
+    (in_folder / "tray.toml").write_text('[items.pizza]\nterms = ["pizza"]\n')
+
+    for command in ("scrape", "build", "train"):
+        result = run(command, "piza")
+
+        assert result.exit_code == 2
+        assert "Did you mean 'pizza'?" in result.stderr
+        assert result.stderr.count("\n") == 1
+
+
+def test_a_typo_in_the_configuration_is_named(in_folder: Path) -> None:
+    """A misspelt key names the file, the key, and what it should have been."""
+    (in_folder / "tray.toml").write_text('[items.pizza]\nterms = ["pizza"]\n[scrape]\nlimt = 3\n')
+    result = run("scrape")
+
+    assert result.exit_code == 2
+    assert "tray.toml" in result.stderr
+    assert "scrape.limt" in result.stderr
+    assert "Did you mean 'limit'?" in result.stderr
+
+
+def test_a_missing_configuration_is_one_sentence(in_folder: Path) -> None:
+    """Without tray.toml the user is told to write one."""
+    result = run("build")
+
+    assert result.exit_code == 2
+    assert "tray.toml" in result.stderr
+
+
+def test_a_flag_of_the_wrong_kind_is_named(in_folder: Path) -> None:
+    """A flag that the section does not take is answered like a key that it does not take."""
+    result = run("scrape", "pizza", "--into", "pizza", "--engines", "altavista")
+
+    assert result.exit_code == 2
+    assert "altavista" in result.stderr
+
+
+def test_no_browser_is_one_sentence(in_folder: Path) -> None:
+    """A browser that is not there ends with exit code 3 and what was tried."""
+    result = run(
+        "scrape", "pizza", "--into", "pizza", "--browser", "/no/such/chromium", "--site", "http://127.0.0.1:9", "--limit", "1"
+    )
+
+    assert result.exit_code == 3
+    assert "/no/such/chromium" in result.stderr
+
+
+@pytest.mark.parametrize("command", [["build", "--out", "out", "--from"], ["train", "--data"]])
+def test_a_folder_without_class_folders_is_one_sentence(in_folder: Path, command: list[str]) -> None:
+    """Pictures without class folders, and a folder that is not there, are told apart from class folders."""
+    class_folder(in_folder / "flat", 3)
+
+    for folder, words in (("flat", "pictures but no subfolders"), ("nowhere", "is not a folder")):
+        result = run(*command, folder)
+
+        assert result.exit_code == 1
+        assert words in result.stderr
+        assert "class folders" in result.stderr
+
+
+@pytest.mark.parametrize("command", [["build", "--out", "out", "--from"], ["train", "--data"]])
+def test_a_class_with_one_picture_is_one_sentence(in_folder: Path, command: list[str]) -> None:
+    """A class with a single picture can't be split: exit code 6, and the class is named."""
+    class_folder(in_folder / "data" / "many", 12)
+    class_folder(in_folder / "data" / "lonely", 1, seed=9)
+    result = run(*command, "data")
+
+    assert result.exit_code == 6
+    assert "lonely" in result.stderr
+
+
+def test_a_second_process_is_told_to_wait(in_folder: Path) -> None:
+    """Two processes on one class folder: the second gets exit code 8 and one sentence."""
+    from dataset.folder import ClassFolder
+
+    with ClassFolder(in_folder / "pizza"):
+        result = subprocess.run(
+            [TRAY, "scrape", "pizza", "--into", "pizza", "--site", "http://127.0.0.1:9"],
+            check=False, capture_output=True, text=True,
+        )  # fmt: skip
+
+    assert result.returncode == 8
+    assert "another one holds its lock" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_full_disk_is_one_sentence(in_folder: Path) -> None:
+    """A disk without room ends a build with one sentence and leaves no dataset that looks finished."""
+    class_folder(in_folder / "data" / "a", 12)
+    class_folder(in_folder / "data" / "b", 12, seed=5)
+    # A limit on the size of files fails writes as a full disk does, without filling one.
+    code = (
+        "import resource, signal, tray; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); tray.main(['build', '--from', 'data', '--out', 'out'])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+
+    assert result.returncode == 1
+    assert "Expected to write to" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (in_folder / "out" / "dataset.json").exists()
+
+
+def test_a_read_only_folder_is_one_sentence(in_folder: Path) -> None:
+    """A folder that can't be written, not even by root, ends with one sentence."""
+    result = run("scrape", "pizza", "--into", "/proc/pizza", "--site", "http://127.0.0.1:9")
+
+    assert result.exit_code == 1
+    assert "Expected to write to /proc/pizza" in result.stderr
+
+
+def test_a_build_prints_one_object(in_folder: Path) -> None:
+    """`tray build --json` prints kept, dropped by reason, and splits; a second run changes nothing."""
+    class_folder(in_folder / "data" / "a", 14)
+    class_folder(in_folder / "data" / "b", 14, seed=5)
+    (in_folder / "data" / "a" / "page.jpg").write_text("<html><body>not found</body></html>")
+    first, second = (json.loads(run("build", "--from", "data", "--out", "out", "--json").stdout) for _ in range(2))
+
+    assert first["kept"] == 28
+    assert first["dropped"] == {"html": 1}
+    assert sum(count for split in first["splits"]["out"].values() for count in split.values()) == 28
+    assert first == second
