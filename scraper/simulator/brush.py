@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,10 +15,13 @@ Points = NDArray[np.float64]
 TURN = 2 * np.pi
 
 
+@lru_cache(maxsize=256)
 def ring(count: int = 40, start: float = 0.0, end: float = TURN) -> Points:
     """Return `count` points (count, 2) on the unit circle from one angle to another, in radians."""
     angles = np.linspace(start, end, count, endpoint=end - start < TURN)
-    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    points.flags.writeable = False
+    return points
 
 
 def blob(rng: np.random.Generator, wobble: float = 0.1, count: int = 36, waves: int = 5) -> Points:
@@ -36,7 +40,8 @@ def frill(count: int, depth: float) -> Points:
 
 def annulus(hole: float) -> Points:
     """Return one outline of a wide disc around the centre that leaves a round hole."""
-    return np.concatenate([ring(41) * 3, ring(41)[::-1] * hole, [[3.0, 0.0]]])
+    closed = ring(41)[np.append(np.arange(41), 0)]
+    return np.concatenate([closed * 3, closed[::-1] * hole])
 
 
 def wedge(start: float, end: float, reach: float = 1.0) -> Points:
@@ -171,13 +176,17 @@ class Brush:
         """Draw a line with a width in this brush's units."""
         self.fill(ribbon(path, width), colour)
 
-    def spray(self, places: Points, shapes: list[Points], sizes: ArrayLike, colours: list[Colour]) -> None:
-        """Put small shapes of random turn, size (range) and colour on many places."""
-        low, high = np.broadcast_to(np.asarray(sizes, dtype=float), 2)
-        for place in places:
-            shape = shapes[self.rng.integers(len(shapes))] * self.rng.uniform(low, high)
-            colour = colours[self.rng.integers(len(colours))]
-            self.fill(spun(shape, self.rng.uniform(0, TURN)) + place, colour)
+    def spray(self, places: Points, shapes: list[Points], sizes: tuple[float, float], colours: list[Colour]) -> None:
+        """Put small shapes (all with as many points) of random turn, size (range) and colour on many places."""
+        count = len(places)
+        angles, scale = self.rng.uniform(0, TURN, count), self.rng.uniform(*sizes, count)
+        cos, sin = np.cos(angles) * scale, np.sin(angles) * scale
+        turns = np.stack([np.stack([cos, sin], axis=1), np.stack([-sin, cos], axis=1)], axis=1)
+        outlines = np.stack(shapes)[self.rng.integers(len(shapes), size=count)] @ turns + places[:, None]
+        chosen = self.rng.integers(len(colours), size=count)
+        for outline, index in zip(self.project(outlines).reshape(count, -1).tolist(), chosen, strict=True):
+            colour = colours[index]
+            (self.clear if len(colour) == 4 else self.solid).polygon(outline, fill=colour)
 
     def toward_light(self, length: float) -> NDArray[np.float64]:
         """Return a step of about `length` units from this brush's centre towards the light."""

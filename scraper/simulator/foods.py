@@ -526,8 +526,9 @@ def apple(brush: Brush) -> None:
         brush.ball(body, skin, depth=0.42)
         if rng.random() < 0.5:
             blush = shade(pick(rng, skins), 1.05)
-            with brush.only_inside(body):
-                patches(brush, 12, [blush], 0.4, 0.9)
+            for angle in rng.normal(rng.uniform(0, TURN), rng.uniform(0.5, 1.2), 46):
+                streak = ribbon([(0.1, 0), (0.5, 0.02), (rng.uniform(0.6, 0.95), 0)], [0.03, 0.14, 0.02])
+                brush.fill(spun(streak, angle) - (0, 0.05), glaze(blush, 0.3))
         specks(brush, 40, [shade(skin, 1.35)], 0.02, 0.75)
         brush.fill(ring(20) * (0.26, 0.1) + (0, -0.72), shade(skin, 0.55))
         brush.fill(blob(rng, 0.15, 12) * (0.12, 0.2) + brush.toward_light(0.55), (255, 255, 255, 130))

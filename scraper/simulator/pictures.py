@@ -13,7 +13,7 @@ from scraper.simulator.brush import TURN, Brush, Colour, blob, box, curl, glaze,
 from scraper.simulator.foods import pick
 from scraper.simulator.things import PAINTS, WALLS, WOODS
 
-LONG_SIDE = 800
+LONG_SIDE = 640  # pixels of the canvas; every picture is developed from it
 PLAIN: list[Colour] = [(236, 234, 230), (190, 60, 54), (64, 92, 130), (226, 196, 120), (90, 120, 90), (50, 48, 50), (150, 146, 140), (214, 150, 160), (120, 86, 110)]
 
 
@@ -77,7 +77,7 @@ def draw(kind: str, seed: int, size: tuple[int, int]) -> Image.Image:
     brush = Brush.on(image, rng)
     SCENES[TABLE[kind].place](brush, kind)
     finished = developed(image, rng)
-    return finished if finished.size == size else finished.resize(size, Image.Resampling.LANCZOS)
+    return finished if finished.size == size else finished.resize(size, Image.Resampling.BICUBIC)
 
 
 # --- scenes --------------------------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ def on_table(brush: Brush, kind: str) -> None:
     camera = brush.tilted(rng.choice([0.0, rng.uniform(0, 0.35)]))
     surface(camera)
     wide, high = brush.half
-    size = rng.uniform(0.28, 0.95) ** 0.8
+    size = rng.uniform(0.34, 1.08)
     room = np.maximum(np.array([wide, high]) - size * 0.8, 0.05)
     centre = rng.uniform(-1, 1, 2) * room * 0.8
     clutter(camera, kind, centre, size, int(rng.integers(2, 8)))
@@ -98,8 +98,7 @@ def on_table(brush: Brush, kind: str) -> None:
     squash = rng.uniform(0.62, 1.0)
     spot = camera.at(*centre, size, squash=squash)
     settle(spot, kind)
-    if rng.random() < 0.35:
-        place_clutter(camera, rng.uniform(-1, 1, 2) * (wide, high), kind)
+    clutter(camera, kind, centre, size * 1.1, int(rng.integers(0, 2)))
 
 
 def settle(spot: Brush, kind: str) -> None:
@@ -137,8 +136,7 @@ def on_counter(brush: Brush, kind: str) -> None:
     for offset in np.linspace(-0.6, 0.6, count) if count > 1 else (0.0,):
         what.paint(brush.at(x + offset * size * 1.3, y, size * (0.7 if count > 1 else 1), turn=rng.normal(0, 0.06)))
     for _ in range(int(rng.integers(0, 3))):
-        near = brush.at(rng.uniform(-wide, wide), rng.uniform(y + size, high + 0.2), 0.4, turn=rng.uniform(0, 6), squash=0.5)
-        CLUTTER[rng.integers(len(CLUTTER))](near)
+        small_thing(brush.at(rng.uniform(-wide, wide), rng.uniform(y + size, high + 0.2), squash=0.5))
 
 
 def outside(brush: Brush, kind: str) -> None:
@@ -165,9 +163,9 @@ def outside(brush: Brush, kind: str) -> None:
     what = TABLE[kind]
     count = int(rng.integers(1, what.most + 1)) if rng.random() < 0.4 else 1
     for _ in range(count):
-        size = rng.uniform(0.35, 1.0) / np.sqrt(count)
-        foot = horizon + (high - horizon) * rng.uniform(0.1, 0.7)
-        what.paint(brush.at(rng.uniform(-0.7, 0.7) * max(wide - size * 0.7, 0.1), foot - size * 0.85, size))
+        size = rng.uniform(0.35, 0.95) / np.sqrt(count)
+        middle = max(horizon + (high - horizon) * rng.uniform(0.1, 0.7) - size * 0.85, size * 0.92 - high)
+        what.paint(brush.at(rng.uniform(-0.8, 0.8) * max(wide - size * 0.7, 0.1), middle, size))
 
 
 def in_room(brush: Brush, kind: str) -> None:
@@ -204,14 +202,14 @@ def planks(brush: Brush) -> None:
     """Draw wooden boards with grain."""
     rng = brush.rng
     wood, spread = pick(rng, WOODS, 0.15), rng.uniform(0.02, 0.16)
-    edges = np.cumsum(rng.uniform(0.25, 0.6, 18)) - 3.0
+    edges = np.cumsum(rng.uniform(0.25, 0.6, 14)) - 2.8
     brush.fill(box(8, 8), wood)
     for low, top in zip(edges, edges[1:], strict=False):
         colour = tint(rng, wood, spread)
         brush.fill([(-4, low), (4, low), (4, top), (-4, top)], colour)
-        for y in rng.uniform(low, top, 3):
-            x = np.linspace(-4, 4, 12)
-            grain = np.stack([x, y + rng.normal(0, 0.012, 12)], axis=1)
+        for y in rng.uniform(low, top, 2):
+            x = np.linspace(-3, 3, 9)
+            grain = np.stack([x, y + rng.normal(0, 0.012, 9)], axis=1)
             brush.line(grain, rng.uniform(0.005, 0.03), glaze(shade(colour, 0.75), 0.5))
         brush.line([(-4, top), (4, top)], 0.02, shade(colour, 0.5))
 
@@ -386,14 +384,29 @@ DISHES: dict[str, Callable[[Brush], None]] = {
 
 # --- clutter -------------------------------------------------------------------------------------------------------
 
-CLUTTER = [things.fork, things.knife, things.spoon, things.glass, things.napkin, things.shaker, things.phone, things.citrus]
+CLUTTER: list[tuple[Callable[[Brush], None], float]] = [
+    (things.fork, 0.5),
+    (things.knife, 0.55),
+    (things.spoon, 0.45),
+    (things.glass, 0.3),
+    (things.napkin, 0.4),
+    (things.shaker, 0.16),
+    (things.phone, 0.35),
+    (things.citrus, 0.18),
+]
+
+
+def small_thing(brush: Brush) -> None:
+    """Draw one thing from the clutter of a table in its own size and turn."""
+    paint, size = CLUTTER[brush.rng.integers(len(CLUTTER))]
+    paint(brush.at(0, 0, size * brush.rng.uniform(0.7, 1.3), turn=brush.rng.uniform(0, TURN)))
 
 
 def place_clutter(brush: Brush, place: np.ndarray, kind: str) -> None:
     """Put one small thing, or an edge of another food, at a place."""
     rng = brush.rng
     if rng.random() < 0.8:
-        CLUTTER[rng.integers(len(CLUTTER))](brush.at(*place, rng.uniform(0.14, 0.5), turn=rng.uniform(0, TURN)))
+        small_thing(brush.at(*place))
         return
     other = EDGE_FOODS[rng.integers(len(EDGE_FOODS))]
     if other == kind:
@@ -429,7 +442,7 @@ def light_field(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     """Return light (rows, columns, 3) around 1: exposure, direction, colour temperature, vignette, soft stains."""
     y, x = np.meshgrid(np.linspace(-1, 1, shape[0]), np.linspace(-1, 1, shape[1]), indexing="ij")
     angle = rng.uniform(0, TURN)
-    field = rng.uniform(0.78, 1.12) * (1 + rng.uniform(0, 0.38) * (np.cos(angle) * x + np.sin(angle) * y))
+    field = rng.uniform(0.85, 1.3) * (1 + rng.uniform(0, 0.38) * (np.cos(angle) * x + np.sin(angle) * y))
     field *= 1 - rng.uniform(0, 0.22) * (x * x + y * y)
     stains = rng.normal(0, rng.uniform(0.02, 0.14), (5, 6)).astype(np.float32)
     field *= 1 + np.asarray(Image.fromarray(stains).resize(shape[::-1], Image.Resampling.BICUBIC))
@@ -438,14 +451,14 @@ def light_field(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 
 def developed(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Return the picture under its light, through its lens: gradient, colour, blur, grain, and sometimes JPEG marks."""
-    if rng.random() < 0.8:
-        image = image.filter(ImageFilter.BoxBlur(rng.uniform(0.3, 1.2)))
-    wide, high = image.size
-    field = light_field(rng, (48, 64)) * (1 + rng.normal(0, 0.03, (48, 64, 1)))
-    dim = Image.fromarray(np.clip(field * 127, 0, 255).astype(np.uint8)).resize(image.size, Image.Resampling.BICUBIC)
+    """Return the picture as a camera keeps it: its own sharpness, light, grain, and sometimes JPEG marks."""
+    sharpness = rng.uniform(0.5, 1.0)
+    image = image.resize((round(image.width * sharpness), round(image.height * sharpness)), Image.Resampling.BILINEAR)
+    field = light_field(rng, (24, 32)) * (1 + rng.normal(0, rng.uniform(0, 0.03), (24, 32, 1)))
+    dim = Image.fromarray(np.clip(field * 127, 0, 255).astype(np.uint8)).resize(image.size, Image.Resampling.BILINEAR)
     lit = np.asarray(image, dtype=np.uint16) * np.asarray(dim, dtype=np.uint16) >> 7
-    grain = rng.integers(-1, 2, (high, wide, 1), dtype=np.int8) * np.int8(rng.integers(0, 7))
+    strength = int(rng.integers(0, 8))
+    grain = rng.integers(-strength, strength + 1, (image.height, image.width, 1), dtype=np.int16)
     image = Image.fromarray(np.clip(lit.astype(np.int16) + grain, 0, 255).astype(np.uint8))
     if rng.random() < 0.2:
         stream = io.BytesIO()
