@@ -14,9 +14,11 @@ import click
 
 # Everything heavier than click is imported inside the command that needs it: `tray --help` answers at once.
 if TYPE_CHECKING:
-    from train.runs import Run
+    from scraper.doctor import Finding
 
     from dataset.tray import ClassPlan, Scrape, Train, Tray
+    from scraper.simulator import Truth
+    from train.runs import Run
 
 Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
 log: Final = logging.getLogger("tray")
@@ -384,6 +386,20 @@ def scrape_into(
     return {"engines": engines, "classes": classes}
 
 
+def examine_keras() -> Iterator["Finding"]:
+    """Say which Keras and TensorFlow train here, and on what."""
+    from scraper.doctor import Finding
+
+    try:
+        import keras
+        import tensorflow as tf
+    except ImportError as error:
+        yield Finding("keras", ok=False, detail=f"{error}; run make env")
+        return
+    devices = ", ".join(device.device_type for device in tf.config.list_physical_devices())
+    yield Finding("keras", ok=True, detail=f"{keras.__version__} on TensorFlow {tf.__version__}, {devices}")
+
+
 def follow(voice: Voice, steps: Iterator[Any]) -> Any:
     """Draw the progress that a stage yields; return its last value, the result."""
     from dataset.progress import Progress
@@ -440,32 +456,82 @@ def run_tray(voice: Voice, tray: "Tray", *, site: str | None, modes: Sequence[st
     return result | {"seconds": clock.laps}
 
 
+def describe_run(run: "Run") -> dict[str, Any]:
+    """Return a run's paths and figures, per item where it has several."""
+    metrics = run.record["metrics"]
+    return {
+        "run": str(run.path),
+        "report": str(run.report),
+        "metrics": metrics,
+        "items": {item: {"run": str(run.path / "items" / item), **one} for item, one in run.metrics["items"].items()},
+    }
+
+
 def run_demo(voice: Voice, into: Path, *, fast: bool, scenario: str) -> dict[str, Any]:
     """Run the pipeline on the built-in site, judge it against the site's truth, and predict fresh pictures."""
+    from dataset.folder import make_folder, write_whole
+    from dataset.tray import load
+    from scraper import simulator
     from train.predict import predict
     from train.runs import open_run
 
-    from dataset.folder import make_folder, write_whole
-    from dataset.tray import load
-    from scraper.simulator import DEMO_TRAY, Site, measure
-
     started = time.perf_counter()
-    make_folder(into)
-    config = into / "tray.toml"
+    config = make_folder(into) / "tray.toml"
     if not config.exists():
-        write_whole(config, DEMO_TRAY.read_bytes())
+        write_whole(config, simulator.DEMO_TRAY.read_bytes())
     tray = load(config)
-    with Site(scenario=scenario, results=12 if fast else 30, cache=into / "site") as site:
+    with simulator.Site(scenario=scenario, results=10 if fast else 30) as site:
         log.info("The built-in search site plays Google, Bing and Yahoo Images at %s", site.url)
         result = run_tray(voice, tray, site=site.url, modes=("binary", "multiclass"))
-        result |= plain(measure(tray, site.truth))
-        clock = Clock()
-        fresh = site.fresh(into / "fresh")
+        result |= judge_demo(tray, site.truth)
+    clock = Clock()
+    fresh = list(draw_fresh(tray, into / "fresh"))
     result["fresh"] = plain(list(predict(open_run(Path(result["runs"]["binary"]["run"])), fresh)))
     clock.lap("predict")
-    result["seconds"] |= clock.laps
-    result["items"] = result["runs"]["binary"]["items"]
-    return result | {"seconds": {"all": round(time.perf_counter() - started, 1), **result["seconds"]}}
+    seconds = {"all": round(time.perf_counter() - started, 1), **result["seconds"], **clock.laps}
+    return result | {"seconds": seconds, "items": result["runs"]["binary"]["items"]}
+
+
+def judge_demo(tray: "Tray", truth: "Truth") -> dict[str, Any]:
+    """Judge class folders and datasets against what the built-in site knows to be true."""
+    from dataset.folder import records
+    from dataset.tray import class_plans
+
+    plans = class_plans(tray)
+    kept = {one.sha256: one.url for plan in plans for one in records(tray.raw / plan.name) if one.kept}
+    score = truth.score([term for plan in plans for term in plan.terms], kept.items())
+    datasets = {}
+    for metadata in sorted(tray.built.glob("*/metadata.jsonl")):
+        lines = map(json.loads, metadata.read_text(encoding="utf-8").splitlines())
+        found = [
+            (truth.identify(line["sha256"]) or truth.identify(kept[line["sha256"]]), line["split"]) for line in lines
+        ]
+        groups = [picture.group for picture, _ in found if picture]
+        sides = {(picture.group, split) for picture, split in found if picture}
+        datasets[metadata.parent.name] = (
+            len(groups) - len(set(groups)),
+            len(sides) - len(set(groups)),
+            found.count(None),
+        )
+    left, across, invalid = (sum(counts) for counts in zip(*datasets.values(), strict=True))
+    return {
+        "recall": round(score.recall, 4),
+        "precision": round(score.precision, 4),
+        "duplicates_left": left,
+        "duplicates_across_splits": across,
+        "invalid_in_datasets": invalid,
+    }
+
+
+def draw_fresh(tray: "Tray", folder: Path) -> Iterator[Path]:
+    """Draw pictures of each item and of look-alikes that the site never offers, as photos from outside the dataset."""
+    from dataset.folder import make_folder
+    from scraper.simulator.pictures import draw
+
+    for kind in (*tray.items, "quiche", "tomato", "empty_tray"):
+        path = make_folder(folder) / f"{kind}.jpg"
+        draw(kind, 2_000_000_011, (640, 480)).save(path, quality=90)
+        yield path
 
 
 class Clock:
