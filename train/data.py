@@ -1,0 +1,262 @@
+"""What a trainer reads: the photos of a folder of class folders, their labels and splits, and their pixels."""
+
+import hashlib
+import json
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from dataset.errors import NotEnoughImages, TrayError
+from dataset.folder import class_folders, pictures
+from dataset.images import read
+
+Part = Literal["train", "val", "test"]
+PARTS: tuple[Part, ...] = ("train", "val", "test")
+VAL_SHARE = 0.2
+# Pixels of a decoded set up to this size stay in memory; bigger sets live in a memory-mapped file.
+IN_MEMORY_BYTES = 256 * 2**20
+UNREADABLE = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError, OverflowError, MemoryError,
+              AttributeError, RuntimeError, Image.DecompressionBombError)  # fmt: skip
+"""What decoders raise for files that are no pictures, or broken ones."""
+
+Array = np.ndarray[Any, Any]
+log = logging.getLogger("tray")
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """One labelled file; ``label`` is an index into the class names, ``sha256`` the hash of its bytes."""
+
+    path: Path
+    label: int
+    part: Part
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Labelled photos in parts; in a binary dataset the positive class is label 1."""
+
+    path: Path
+    class_names: tuple[str, ...]
+    photos: tuple[Photo, ...]
+    fingerprint: str
+    has_parts: bool
+    """Whether the parts were found as folders; otherwise the hash of each file's bytes dealt them."""
+
+    def part(self, part: Part) -> list[Photo]:
+        """Return the photos of one part."""
+        return [photo for photo in self.photos if photo.part == part]
+
+    def without(self, unreadable: Iterable[str]) -> "Dataset":
+        """Return the dataset without the photos whose sha256 is given."""
+        gone = set(unreadable)
+        return replace(self, photos=tuple(photo for photo in self.photos if photo.sha256 not in gone))
+
+
+def read_dataset(folder: Path, *, positive: str = "") -> Dataset:
+    """Read a built dataset, a folder with train/val/test, or any folder of class folders.
+
+    Without a val part, a fifth of each class becomes one, dealt by the hash of the bytes: the same files always fall
+    the same way, and identical files never straddle. ``positive`` names the class to be label 1 of two.
+    Raises TrayError for a folder that holds no class folders.
+    """
+    folders = class_folders(folder)
+    if "train" in folders and not folders.keys() - set(PARTS) and _has_class_folders(folders["train"]):
+        found = {part: class_folders(folders[part]) for part in PARTS if part in folders}
+    else:
+        found = {"train": folders}
+    class_names = _class_names(folder, sorted({name for classes in found.values() for name in classes}), positive)
+    photos = [
+        Photo(path, class_names.index(name), part, "")
+        for part, classes in found.items()
+        for name, path_of_class in classes.items()
+        for path in pictures(path_of_class)
+    ]
+    with ThreadPoolExecutor(threads()) as pool:
+        hashes = pool.map(lambda photo: hashlib.sha256(photo.path.read_bytes()).hexdigest(), photos)
+        photos = [replace(photo, sha256=sha256) for photo, sha256 in zip(photos, hashes, strict=True)]
+    if "val" not in found:
+        photos = deal(photos)
+    return Dataset(folder, class_names, tuple(photos), _fingerprint(class_names, photos), has_parts="val" in found)
+
+
+def deal(photos: Sequence[Photo]) -> list[Photo]:
+    """Move a fifth of each class's training photos to val, by the order of their hashes."""
+    copies = Counter(photo.sha256 for photo in photos if photo.part == "train")
+    # A file that lies in two classes counts for the first: it has to fall on one side.
+    first_class = {photo.sha256: photo.label for photo in reversed(photos) if photo.part == "train"}
+    val: set[str] = set()
+    for label in set(first_class.values()):
+        ordered = sorted(sha256 for sha256, of in first_class.items() if of == label)
+        wanted = max(1, round(VAL_SHARE * sum(copies[sha256] for sha256 in ordered))) if len(ordered) > 1 else 0
+        for sha256 in ordered:
+            if wanted <= 0:
+                break
+            val.add(sha256)
+            wanted -= copies[sha256]
+    return [replace(photo, part="val") if photo.part == "train" and photo.sha256 in val else photo for photo in photos]
+
+
+def require_enough(dataset: Dataset) -> None:
+    """Raise NotEnoughImages for a dataset that no classifier can be trained and judged on."""
+    names = dataset.class_names
+    if len(names) < 2:
+        raise NotEnoughImages(
+            f"Expected at least two classes in {dataset.path}. Received: {names[0]!r} alone. "
+            f"Add a class folder of what it is not, such as not_{names[0]}."
+        )
+    for label, name in enumerate(names):
+        distinct = len({photo.sha256 for photo in dataset.photos if photo.label == label})
+        training = sum(photo.label == label for photo in dataset.part("train"))
+        if distinct < 2 or not training:
+            raise NotEnoughImages(
+                f"Expected at least two different readable pictures of {name!r} in {dataset.path}, one to train on and "
+                f"one to judge by. Received: {distinct}, of which {training} to train on. Add more."
+            )
+    if not dataset.part("val"):
+        raise NotEnoughImages(
+            f"Expected pictures to validate on in {dataset.path / 'val'}. Received: none. Add more, and build again."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """Decoded photos as (n, size, size, 3) uint8, the row of each by its sha256, and why others can't be read."""
+
+    array: Array
+    rows: dict[str, int]
+    errors: dict[str, str]
+    paths: dict[str, Path]
+
+    def of(self, photos: Iterable[Photo]) -> Array:
+        """Return the pixels of some photos."""
+        return self.array[self.rows_of(photos)]
+
+    def rows_of(self, photos: Iterable[Photo]) -> Array:
+        """Return the rows of some photos."""
+        return np.array([self.rows[photo.sha256] for photo in photos], np.int64)
+
+
+def decode_all(photos: Iterable[Photo], size: int, *, scratch: Path) -> Pixels:
+    """Decode each distinct photo once to a square of ``size`` pixels; large sets go to a file under ``scratch``."""
+    paths = {photo.sha256: photo.path for photo in photos}
+    shape = (len(paths), size, size, 3)
+    if np.prod(shape) <= IN_MEMORY_BYTES:
+        array: Array = np.zeros(shape, np.uint8)
+    else:
+        scratch.mkdir(parents=True, exist_ok=True)
+        array = np.lib.format.open_memmap(scratch / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape)
+    rows, errors = {}, {}
+
+    def fill(row: int, path: Path) -> str:
+        try:
+            array[row] = decode(path, size)
+        except UNREADABLE as error:
+            return reason(error)
+        return ""
+
+    with ThreadPoolExecutor(threads()) as pool:
+        for row, (sha256, result) in enumerate(
+            zip(paths, pool.map(fill, range(len(paths)), paths.values()), strict=True)
+        ):
+            if result:
+                errors[sha256] = result
+                log.warning("%s can't be read and is left out: %s", paths[sha256], result)
+            else:
+                rows[sha256] = row
+    return Pixels(array, rows, errors, paths)
+
+
+def decode(file: Path, size: int) -> Array:
+    """Return a picture stretched to (size, size, 3) uint8.
+
+    Raises UNREADABLE for a file that is no whole picture.
+    """
+    # Twice the size leaves enough of the shorter side of a wide picture, and lets JPEGs be decoded small.
+    image = read(file.read_bytes(), max_side=2 * size)
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def reason(error: BaseException) -> str:
+    """Say in a few words why a file can't be read."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture"
+    return str(error) or type(error).__name__
+
+
+class Feed:
+    """An endless source of shuffled epochs: batches of (pixels, label, weight) as one tf.data pipeline.
+
+    Setting ``epoch`` decides the order of the next pass, so that a resumed training sees what an undisturbed one sees.
+    """
+
+    def __init__(self, pixels: Array, rows: Array, labels: Array, *, batch_size: int, seed: int | None = None) -> None:
+        from train.backend import tf
+
+        self.epoch = 0
+        weights = np.ones(len(rows), np.float32)
+
+        def batches() -> Iterator[tuple[Array, Array, Array]]:
+            order = np.arange(len(rows))
+            if seed is not None:
+                order = np.random.default_rng((seed, self.epoch)).permutation(len(rows))
+            for start in range(0, len(order), batch_size):
+                some = order[start : start + batch_size]
+                yield pixels[rows[some]], labels[some], weights[some]
+
+        signature = (
+            tf.TensorSpec((None, *pixels.shape[1:]), tf.uint8),
+            tf.TensorSpec((None,), tf.int64),
+            tf.TensorSpec((None,), tf.float32),
+        )
+        source = tf.data.Dataset.from_generator(batches, output_signature=signature)
+        self.batches = source.apply(tf.data.experimental.assert_cardinality(-(-len(rows) // batch_size))).prefetch(2)
+
+
+def threads() -> int:
+    """Return how many threads this process may keep busy."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _has_class_folders(folder: Path) -> bool:
+    return any(path.is_dir() and next(pictures(path), None) for path in folder.iterdir())
+
+
+def _class_names(folder: Path, found: list[str], positive: str) -> tuple[str, ...]:
+    """Return the class names in the order of their labels."""
+    card = folder / "dataset.json"
+    if card.is_file():
+        try:
+            named: list[str] = json.loads(card.read_text(encoding="utf-8"))["class_names"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise TrayError(
+                f"Expected {card} to hold class_names, as tray build writes it. Received: {error!r}. Build it again."
+            ) from None
+        if not set(found) <= set(named):
+            strange = ", ".join(sorted(set(found) - set(named)))
+            raise TrayError(
+                f"Expected the classes {', '.join(named)}, as {card} names them. Received: a folder {strange}. "
+                f"Build the dataset again."
+            )
+        return tuple(named)
+    if len(found) == 2:
+        for name in found:
+            other = found[1 - found.index(name)]
+            if re.fullmatch(rf"(not|no|non)[ _-]*{re.escape(name)}", other, re.IGNORECASE) or name == positive:
+                return other, name
+    return tuple(found)
+
+
+def _fingerprint(class_names: Sequence[str], photos: Iterable[Photo]) -> str:
+    lines = sorted(f"{photo.part}/{class_names[photo.label]}/{photo.sha256}" for photo in photos)
+    return hashlib.sha256("\n".join([*class_names, *lines]).encode()).hexdigest()[:16]

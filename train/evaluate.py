@@ -1,0 +1,225 @@
+"""How good a classifier is, told by photos whose labels are known."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dataset.errors import NotEnoughImages, TrayError
+from dataset.folder import make_folder
+from train.data import Dataset, Photo, read_dataset
+from train.predict import classify
+from train.runs import Run
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One class: precision, recall and F1 in 0..1, and how many pictures of it there were."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How a classifier did on ``n`` labelled photos; with several classifiers, the mean of theirs in ``items``."""
+
+    judged_on: str
+    """Which photos: ``test``, ``val``, or the name of a folder."""
+    n: int
+    accuracy: float
+    interval: tuple[float, float]
+    """Wilson's 95 % interval of the accuracy."""
+    macro_f1: float
+    f1: float
+    """F1 of the positive class of a binary classifier; of several classes, the macro F1."""
+    per_class: dict[str, Score]
+    confusion: dict[str, dict[str, int]] = field(default_factory=dict)
+    """How many photos of each class (outer) were called what (inner)."""
+    items: dict[str, "Evaluation"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one classifier said about photos whose labels are known."""
+
+    class_names: tuple[str, ...]
+    photos: tuple[Photo, ...]
+    truth: Array
+    """The label of each photo."""
+    probabilities: Array
+    """(n, classes), in the order of ``photos``."""
+    judged_on: str
+    threshold: float = 0.5
+    """The probability from which a binary classifier's positive class counts as present."""
+
+    @cached_property
+    def called(self) -> Array:
+        """Return the label that each photo was given."""
+        return decide(self.probabilities, self.threshold)
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """Return how good that was."""
+        return judge(self)
+
+
+def judge(one: Judged) -> Evaluation:
+    """Compare what a classifier said with the truth."""
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    labels = list(range(len(one.class_names)))
+    scores = precision_recall_fscore_support(one.truth, one.called, labels=labels, zero_division=0)
+    per_class = {
+        name: Score(float(precision), float(recall), float(f1), int(support))
+        for name, precision, recall, f1, support in zip(one.class_names, *scores, strict=True)
+    }
+    confusion = {
+        name: {other: int(count) for other, count in zip(one.class_names, row, strict=True)}
+        for name, row in zip(one.class_names, confusion_matrix(one.truth, one.called, labels=labels), strict=True)
+    }
+    right, n = int((one.called == one.truth).sum()), len(one.truth)
+    # A class that no photo shows has no F1; zero would blame the classifier for it.
+    shown = [score.f1 for score in per_class.values() if score.support]
+    macro = sum(shown) / len(shown)
+    return Evaluation(
+        judged_on=one.judged_on,
+        n=n,
+        accuracy=right / n,
+        interval=wilson(right, n),
+        macro_f1=macro,
+        f1=per_class[one.class_names[1]].f1 if len(labels) == 2 else macro,
+        per_class=per_class,
+        confusion=confusion,
+    )
+
+
+def decide(probabilities: Array, threshold: float = 0.5) -> Array:
+    """Return the label that each row of (n, classes) probabilities is called; two classes by ``threshold``."""
+    if probabilities.shape[1] == 2:
+        return np.asarray(probabilities[:, 1] >= threshold, np.int64)
+    return np.asarray(probabilities.argmax(axis=1), np.int64)
+
+
+def wilson(right: int, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share (Wilson, 1927): it stays within 0..1 and holds for small ``n``."""
+    if not n:
+        return 0.0, 1.0
+    z, share = 1.959964, right / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def together(parts: Mapping[str, Evaluation]) -> Evaluation:
+    """Return one evaluation for one or several classifiers: the mean of their figures, and theirs as ``items``."""
+    every = list(parts.values())
+    n = sum(one.n for one in every)
+    right = sum(round(one.accuracy * one.n) for one in every)
+    return Evaluation(
+        judged_on=", ".join(dict.fromkeys(one.judged_on for one in every)),
+        n=n,
+        accuracy=right / n,
+        interval=wilson(right, n),
+        macro_f1=sum(one.macro_f1 for one in every) / len(every),
+        f1=sum(one.f1 for one in every) / len(every),
+        per_class=every[0].per_class
+        if len(every) == 1
+        else {item: list(one.per_class.values())[-1] for item, one in parts.items()},
+        confusion=every[0].confusion if len(every) == 1 else {},
+        items=dict(parts),
+    )
+
+
+def evaluate(run: Run, data: Path | None = None, out: Path | None = None) -> Evaluation:
+    """Judge a run on a labelled folder, also one that it never saw; write figures, predictions and report to ``out``.
+
+    A dataset with a test part is judged on that, else on its val part; a plain folder of class folders on all of it.
+    Without ``data`` the run's own dataset is meant; without ``out`` nothing is written. Raises TrayError for a class
+    that the run never learned.
+    """
+    sources = {item: data or Path(one["data"]) for item, one in run.record["items"].items()}
+    datasets = {path: read_dataset(path) for path in dict.fromkeys(sources.values())}
+    tasks = {}
+    for item, path in sources.items():
+        photos, judged_on = to_judge(datasets[path], own=data is None)
+        tasks[item] = Task(photos, truth(run, item, datasets[path], photos), judged_on)
+    said, errors = _ask(run, {photo.sha256: photo.path for task in tasks.values() for photo in task.photos})
+    found = {}
+    for item, task in tasks.items():
+        some = [n for n, photo in enumerate(task.photos) if task.truth[n] >= 0 and photo.sha256 in said]
+        if some:
+            photos = tuple(task.photos[n] for n in some)
+            probabilities = np.stack([said[photo.sha256][item] for photo in photos])
+            threshold = run.thresholds.get(item, 0.5)
+            found[item] = Judged(run.labels[item], photos, task.truth[some], probabilities, task.judged_on, threshold)
+    if not found:
+        raise NotEnoughImages(f"Expected readable pictures in {data or run.path}. Received: none of {len(errors)}.")
+    if out:
+        from train.report import Page, write_all
+
+        title = f"{run.path.parent.name} on {data.name if data else 'its own data'}"
+        write_all(make_folder(out), found, Page(title=title, config=run.config, unreadable=errors))
+    return together({item: one.evaluation for item, one in found.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Photos that one classifier is to be judged on, and their labels; -1 where the label says nothing about it."""
+
+    photos: tuple[Photo, ...]
+    truth: Array
+    judged_on: str
+
+
+def to_judge(dataset: Dataset, *, own: bool) -> tuple[tuple[Photo, ...], str]:
+    """Return the photos of a dataset that a classifier may be judged on, and what to call them.
+
+    ``own`` says that the classifier was trained on this very dataset: then only the held-back parts serve.
+    """
+    for part in ("test", "val"):
+        photos = dataset.part(part)
+        if photos and (own or dataset.has_parts):
+            return tuple(photos), part
+    return dataset.photos, dataset.path.name
+
+
+def truth(run: Run, item: str, dataset: Dataset, photos: Iterable[Photo]) -> Array:
+    """Return the label of each photo for one of the run's classifiers, -1 where its class says nothing.
+
+    A classifier among several takes every other item, and the background, for its negatives.
+    Raises TrayError for a class that the run never learned.
+    """
+    class_names = run.labels[item]
+    label_of = {name: class_names.index(name) if name in class_names else -1 for name in dataset.class_names}
+    several = len(run.items) > 1
+    known = {name for names in run.labels.values() for name in names} | ({"background"} if several else set())
+    for name, label in label_of.items():
+        if name not in known:
+            raise TrayError(
+                f"Expected the classes that the run was trained on: {', '.join(sorted(known))}. Received: {name!r} in "
+                f"{dataset.path}. Rename that folder to the class it belongs to, or take it out."
+            )
+        if several and label < 0 and (name == "background" or name in {names[1] for names in run.labels.values()}):
+            label_of[name] = 0
+    return np.array([label_of[dataset.class_names[photo.label]] for photo in photos], np.int64)
+
+
+def _ask(run: Run, paths: Mapping[str, Path]) -> tuple[dict[str, dict[str, Array]], dict[Path, str]]:
+    """Return what each classifier says about each file, by sha256, and why some can't be read."""
+    said, errors = {}, {}
+    answers = classify(run, paths.values())
+    for sha256, (path, answer) in zip(paths, answers, strict=True):
+        if isinstance(answer, str):
+            errors[path] = answer
+        else:
+            said[sha256] = answer
+    return said, errors

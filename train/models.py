@@ -1,0 +1,104 @@
+"""The networks that train from nothing, by name; all take pixels of 0..255 and give logits."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dataset.errors import ConfigError
+from train.backend import keras
+
+layers = keras.layers
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network: the side in pixels of its square input, and its layers from rescaled pixels to features."""
+
+    size: int
+    smallest: int
+    """The smallest side that its convolutions can work on."""
+    layers: Callable[[], list[Any]]
+
+
+def cnn() -> list[Any]:
+    """Three pairs of convolution and pooling, and one dense layer: small, and trained from nothing."""
+    return [
+        layers.Conv2D(32, 3, activation="relu", name="conv1"),
+        layers.MaxPooling2D(name="pool1"),
+        layers.Conv2D(32, 3, activation="relu", name="conv2"),
+        layers.MaxPooling2D(name="pool2"),
+        layers.Conv2D(32, 3, activation="relu", name="conv3"),
+        layers.MaxPooling2D(name="pool3"),
+        layers.Flatten(name="flatten"),
+        layers.Dense(128, activation="relu", name="dense"),
+    ]
+
+
+def cnn64() -> list[Any]:
+    """Two double convolutions and a single one, with dropout, for small pictures of few classes."""
+    return [
+        layers.Conv2D(32, 3, activation="relu", name="conv1a"),
+        layers.Conv2D(32, 3, activation="relu", name="conv1b"),
+        layers.MaxPooling2D(name="pool1"),
+        layers.Dropout(0.25, name="dropout1"),
+        layers.Conv2D(64, 3, activation="relu", name="conv2a"),
+        layers.Conv2D(64, 3, activation="relu", name="conv2b"),
+        layers.MaxPooling2D(name="pool2"),
+        layers.Dropout(0.25, name="dropout2"),
+        layers.Conv2D(64, 3, activation="relu", name="conv3"),
+        layers.MaxPooling2D(name="pool3"),
+        layers.Flatten(name="flatten"),
+        layers.Dense(32, activation="relu", name="dense1"),
+        layers.Dense(16, activation="relu", name="dense2"),
+    ]
+
+
+NETWORKS: Mapping[str, Network] = {
+    "cnn": Network(180, 22, cnn),
+    "cnn64": Network(64, 32, cnn64),
+}
+
+
+def named(name: str) -> Network:
+    """Return a network by its name; raises ConfigError for one that is not known."""
+    if name in NETWORKS:
+        return NETWORKS[name]
+    close = difflib.get_close_matches(name, NETWORKS, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise ConfigError(f"Expected a model out of {', '.join(NETWORKS)}. Received: {name!r}.{hint}")
+
+
+def build(name: str, *, size: int, classes: int, augment: bool = False) -> Any:
+    """Return the Keras model of a network, from (n, size, size, 3) pixels of 0..255 to (n, classes) logits.
+
+    With ``augment``, pictures are flipped and turned by up to a fifth of a circle in training.
+    """
+    pixels = keras.Input((size, size, 3), name="pixels")
+    flow = pixels
+    for layer in [*(augmentation() if augment else ()), layers.Rescaling(1 / 255, name="rescaling")]:
+        flow = layer(flow)
+    for layer in named(name).layers():
+        flow = layer(flow)
+    return keras.Model(pixels, layers.Dense(classes, name="logits")(flow), name=name)
+
+
+def augmentation() -> list[Any]:
+    """Return the layers that show each picture another way in every epoch; they rest outside training."""
+    return [layers.RandomFlip(name="flip"), layers.RandomRotation(0.2, name="turn")]
+
+
+def joined(parts: Mapping[str, Any], temperatures: Mapping[str, float]) -> Any:
+    """Return one model over the same pixels whose outputs, named by item, are probabilities of (n, classes).
+
+    ``parts`` are models that give logits, divided by their ``temperatures`` here. One part named "" gives a model with
+    one plain output.
+    """
+    first = next(iter(parts.values()))
+    pixels = keras.Input(first.input.shape[1:], name="pixels")
+    outputs = {}
+    for number, (item, part) in enumerate(parts.items()):
+        part.name = f"classifier_{number}"
+        flow = layers.Rescaling(1 / temperatures.get(item, 1.0), name=f"temperature_{number}")(part(pixels))
+        outputs[item] = layers.Softmax(name=f"probabilities_{number}")(flow)
+    return keras.Model(pixels, outputs[""] if list(outputs) == [""] else outputs, name="tray")

@@ -1,0 +1,96 @@
+"""What a run says about photos."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from train.data import UNREADABLE, decode, reason, threads
+from train.runs import Run
+
+BATCH = 32
+NOTHING = "nothing known"
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a run says about one photo; ``error`` says why it could not be read."""
+
+    file: Path
+    label: str = ""
+    """The most probable class; of a binary run the items found, most probable first, or ``nothing known``."""
+    probabilities: dict[str, float] = field(default_factory=dict)
+    """Probability by class, or by item of a binary run; highest first, at most ``top`` of them."""
+    items: dict[str, float] | None = None
+    """The items of a binary run that are on the tray, with their probabilities; None for a multi-class run."""
+    error: str = ""
+
+
+def predict(run: Run, files: Iterable[Path], *, top: int = 5) -> Iterator[Prediction]:
+    """Yield what the run says about each file, in order; a file that can't be read is a prediction with an error."""
+    for file, answer in classify(run, files):
+        if isinstance(answer, str):
+            yield Prediction(file, error=answer)
+        else:
+            yield _prediction(run, file, answer, top)
+
+
+def classify(run: Run, files: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Array] | str]]:
+    """Yield each file with the probabilities of each classifier's classes, or with why it can't be read.
+
+    Files are decoded ahead by a pool of threads, two batches at most, however many there are.
+    """
+    size = run.image_size
+    waiting: deque[list[tuple[Path, Future[Array]]]] = deque()
+    with ThreadPoolExecutor(threads()) as pool:
+        left = iter(files)
+        while True:
+            batch = [(file, pool.submit(decode, file, size)) for file in islice(left, BATCH)]
+            if batch:
+                waiting.append(batch)
+            if len(waiting) == 2 or (waiting and not batch):
+                yield from _forward(run, waiting.popleft())
+            elif not batch:
+                return
+
+
+def _forward(run: Run, batch: list[tuple[Path, Future[Array]]]) -> Iterator[tuple[Path, dict[str, Array] | str]]:
+    decoded: dict[int, Array] = {}
+    errors: dict[int, str] = {}
+    for place, (_, future) in enumerate(batch):
+        try:
+            decoded[place] = future.result()
+        except UNREADABLE as error:
+            errors[place] = reason(error)
+    answers = run.probabilities(np.stack(list(decoded.values()))) if decoded else {}
+    for place, (file, _) in enumerate(batch):
+        if place in errors:
+            yield file, errors[place]
+        else:
+            row = list(decoded).index(place)
+            yield file, {item: answer[row] for item, answer in answers.items()}
+
+
+def _prediction(run: Run, file: Path, answer: dict[str, Array], top: int) -> Prediction:
+    labels, several = run.labels, len(run.items) > 1
+    if several:
+        probabilities = {labels[item][1]: float(answer[item][1]) for item in run.items}
+    else:
+        (only,) = run.items
+        probabilities = dict(zip(labels[only], map(float, answer[only]), strict=True))
+    probabilities = dict(sorted(probabilities.items(), key=lambda one: -one[1]))
+    shown = dict(islice(probabilities.items(), top))
+    if not run.thresholds:
+        return Prediction(file, next(iter(probabilities)), shown)
+    positives = {labels[item][1]: float(answer[item][1]) for item in run.items}
+    thresholds = {labels[item][1]: run.thresholds[item] for item in run.items}
+    found = {name: p for name, p in sorted(positives.items(), key=lambda one: -one[1]) if p >= thresholds[name]}
+    label = ", ".join(found) or (NOTHING if several else labels[run.items[0]][0])
+    return Prediction(file, label, shown, found)

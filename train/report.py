@@ -1,0 +1,236 @@
+"""A run or an evaluation as figures for programs and as one self-contained HTML page for people."""
+
+import base64
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+from dataset.folder import make_folder, write_whole
+from dataset.images import read
+from train.data import UNREADABLE, Dataset, Photo
+from train.evaluate import Judged, together
+from train.runs import ITEMS, METRICS, PREDICTIONS, REPORT
+
+SAMPLES = 24
+SHOWN = 12
+"""Right and wrong predictions shown, each."""
+THUMBNAIL = 132
+"""Longer side of a shown picture in pixels."""
+# Readable on white and on black alike.
+GREY, BLUE, ORANGE = "#8a8f98", "#3b82f6", "#f59e0b"
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a report shows besides the judgement; an evaluation of a finished run has no datasets and no histories."""
+
+    title: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    datasets: Mapping[str, Dataset] = field(default_factory=dict)
+    histories: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
+    best: Mapping[str, int] = field(default_factory=dict)
+    unreadable: Mapping[Path, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One picture of a grid, as an inline address, with its caption."""
+
+    source: str
+    caption: str
+    detail: str
+    name: str
+
+
+def write_all(folder: Path, found: Mapping[str, Judged], page: Page) -> dict[str, Any]:
+    """Write metrics.json, predictions.csv and report.html, with a folder per item where there are several.
+
+    Return what metrics.json says.
+    """
+    metrics = asdict(together({item: one.evaluation for item, one in found.items()}))
+    _write_json(folder / METRICS, metrics)
+    write_whole(folder / PREDICTIONS, _predictions(found).encode())
+    if len(found) == 1:
+        ((item, one),) = found.items()
+        write_whole(folder / REPORT, _page(item, one, page).encode())
+        return metrics
+    for item, one in found.items():
+        inside = make_folder(folder / ITEMS / item)
+        _write_json(inside / METRICS, metrics["items"][item])
+        write_whole(inside / PREDICTIONS, _predictions({item: one}).encode())
+        write_whole(inside / REPORT, _page(item, one, page, several=True).encode())
+    write_whole(folder / REPORT, _overview(found, page, metrics).encode())
+    return metrics
+
+
+def _page(item: str, one: Judged, page: Page, *, several: bool = False) -> str:
+    """Return one classifier's report."""
+    dataset = page.datasets.get(item)
+    history = page.histories.get(item)
+    wrong, right = _telling(one)
+    return _template("report.html.jinja").render(
+        title=f"{page.title}: {item}" if several else page.title,
+        several=several,
+        evaluation=one.evaluation,
+        class_names=one.class_names,
+        threshold=one.threshold if len(one.class_names) == 2 else None,
+        curves=_curves(history, page.best.get(item, 0)) if history else "",
+        history=history,
+        best=page.best.get(item, 0),
+        counts=_counts(dataset) if dataset else None,
+        dataset=dataset,
+        samples=_samples(dataset) if dataset else [],
+        wrong=wrong,
+        right=right,
+        wrong_in_all=int((one.called != one.truth).sum()),
+        config=page.config,
+        unreadable=page.unreadable,
+    )
+
+
+def _overview(found: Mapping[str, Judged], page: Page, metrics: Mapping[str, Any]) -> str:
+    """Return the page that links the items' reports."""
+    return _template("overview.html.jinja").render(
+        title=page.title,
+        metrics=metrics,
+        rows=[
+            (item, one.evaluation, one.class_names[-1], len(page.histories.get(item, ())), _mistakes(one, 4))
+            for item, one in found.items()
+        ],
+        datasets=page.datasets,
+        config=page.config,
+        unreadable=page.unreadable,
+    )
+
+
+def _template(name: str) -> jinja2.Template:
+    rooms = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "pages"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    rooms.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+    return rooms.get_template(name)
+
+
+def _write_json(path: Path, values: Any) -> None:
+    write_whole(path, (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def _predictions(found: Mapping[str, Judged]) -> str:
+    """Return the judged photos as CSV: what each is, what it was called, and the probability of each class."""
+    file = io.StringIO()
+    several = len(found) > 1
+    names = ["positive"] if several else [f"p_{name}" for one in found.values() for name in one.class_names]
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow([*(["item"] if several else []), "file", "part", "label", "predicted", *names])
+    for item, one in found.items():
+        for photo, is_label, said, row in zip(one.photos, one.truth, one.called, one.probabilities, strict=True):
+            shown = [f"{value:.6f}" for value in (row[1:] if several else row)]
+            start = [item] if several else []
+            table.writerow([*start, photo.path, photo.part, one.class_names[is_label], one.class_names[said], *shown])
+    return file.getvalue()
+
+
+def _telling(one: Judged) -> tuple[list[Shown], list[Shown]]:
+    """Return the most confident mistakes, and as many right answers from the most to the least sure."""
+    sure = one.probabilities[np.arange(len(one.called)), one.called]
+    right = np.flatnonzero(one.called == one.truth)
+    right = right[np.argsort(-sure[right], kind="stable")]
+    if len(right) > SHOWN:
+        right = right[np.linspace(0, len(right) - 1, SHOWN).astype(int)]
+    return _mistakes(one, SHOWN), [shown for n in right if (shown := _answer(one, int(n)))]
+
+
+def _mistakes(one: Judged, most: int) -> list[Shown]:
+    sure = one.probabilities[np.arange(len(one.called)), one.called]
+    wrong = np.flatnonzero(one.called != one.truth)
+    wrong = wrong[np.argsort(-sure[wrong], kind="stable")][:most]
+    return [shown for n in wrong if (shown := _answer(one, int(n)))]
+
+
+def _answer(one: Judged, row: int) -> Shown | None:
+    called = one.called[row]
+    probability = one.probabilities[row, called]
+    is_label = one.class_names[one.truth[row]]
+    detail = "" if called == one.truth[row] else f"is {is_label}"
+    return _shown(one.photos[row], f"{one.class_names[called]} {probability:.2f}", detail)
+
+
+def _samples(dataset: Dataset) -> list[Shown]:
+    """Return training photos with their labels, equally many of each class, chosen by chance but always the same."""
+    photos = sorted(dataset.part("train"), key=lambda photo: photo.sha256)
+    each = max(2, SAMPLES // len(dataset.class_names))
+    chosen = [[photo for photo in photos if photo.label == n][:each] for n in range(len(dataset.class_names))]
+    return [
+        shown
+        for photos in chosen[:SAMPLES]
+        for photo in photos
+        if (shown := _shown(photo, dataset.class_names[photo.label], ""))
+    ]
+
+
+def _shown(photo: Photo, caption: str, detail: str) -> Shown | None:
+    try:
+        small = read(photo.path.read_bytes(), max_side=THUMBNAIL)
+    except UNREADABLE:
+        return None
+    return Shown(_inline(small, "JPEG", quality=80), caption, detail, f"{photo.path.parent.name}/{photo.path.name}")
+
+
+def _inline(image: Image.Image, kind: str, **options: Any) -> str:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
+    """Return how many photos of each class lie in each part."""
+    return {
+        name: {
+            part: sum(photo.label == label and photo.part == part for photo in dataset.photos)
+            for part in ("train", "val", "test")
+        }
+        for label, name in enumerate(dataset.class_names)
+    }
+
+
+def _curves(history: Sequence[Mapping[str, float]], best: int) -> str:
+    """Return accuracy and loss over the epochs as an inline picture that reads on light and on dark."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(8.4, 2.9), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    epochs = range(1, len(history) + 1)
+    for axes, name in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
+        for key, colour, label in ((name, BLUE, "training"), (f"val_{name}", ORANGE, "validation")):
+            axes.plot(epochs, [row[key] for row in history], color=colour, label=label, marker=".", linewidth=1.6)
+        if best:
+            axes.axvline(best, color=GREY, linestyle=":", linewidth=1)
+        axes.set_title(name, color=GREY, fontsize=10)
+        axes.set_xlabel("epoch", color=GREY, fontsize=9)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.tick_params(colors=GREY, labelsize=8)
+        axes.patch.set_alpha(0)
+        for side, spine in axes.spines.items():
+            spine.set_color(GREY)
+            spine.set_visible(side in {"left", "bottom"})
+        axes.grid(visible=True, color=GREY, alpha=0.2)
+        axes.legend(frameon=False, labelcolor=GREY, fontsize=8)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", transparent=True)
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

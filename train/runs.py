@@ -1,0 +1,160 @@
+"""A finished training run on disk: what it was trained on and how, what it learned, and how good it is."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dataset.errors import RunNotFound
+
+RUN = "run.json"
+MODEL = "model.keras"
+METRICS = "metrics.json"
+HISTORY = "history.csv"
+REPORT = "report.html"
+PREDICTIONS = "predictions.csv"
+ITEMS = "items"
+"""Folder of the items' own figures and reports, where a run has several."""
+FORMAT = 1
+"""Version of what a run folder holds; a run of a newer one is refused with a sentence."""
+
+Array = np.ndarray[Any, Any]
+
+
+class Run:
+    """A finished run, held open: its model is loaded when it is first asked for."""
+
+    def __init__(self, path: Path, record: Mapping[str, Any]) -> None:
+        self.path = path
+        self.record = record
+        """What run.json says."""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Return the effective configuration: every value of [train] as it was used."""
+        return dict(self.record["config"])
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """Return the fingerprint of the data of each classifier."""
+        return {item: str(one["fingerprint"]) for item, one in self.record["items"].items()}
+
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """Return the class names of each classifier in the order of its outputs; a binary one ends in the positive."""
+        return {item: tuple(one["class_names"]) for item, one in self.record["items"].items()}
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Return, for each binary classifier, the probability from which its positive class counts as present."""
+        return {item: float(one["threshold"]) for item, one in self.record["items"].items() if one.get("threshold")}
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Return the names of the classifiers; a run of one has one."""
+        return tuple(self.record["items"])
+
+    @property
+    def image_size(self) -> int:
+        """Return the side in pixels of the model's square input."""
+        return int(self.record["config"]["image_size"])
+
+    @property
+    def report(self) -> Path:
+        """Return the path of the report."""
+        return self.path / REPORT
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """Return what metrics.json says."""
+        metrics: dict[str, Any] = json.loads((self.path / METRICS).read_text(encoding="utf-8"))
+        return metrics
+
+    @cached_property
+    def history(self) -> list[dict[str, Any]]:
+        """Return one row per epoch, with numbers as numbers."""
+        with (self.path / HISTORY).open(encoding="utf-8", newline="") as file:
+            return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+    @cached_property
+    def model(self) -> Any:
+        """Return the Keras model: (n, size, size, 3) pixels of 0..255 to probabilities, by item if there are several.
+
+        Raises RunNotFound when the file is missing or can't be read.
+        """
+        from train.backend import keras
+
+        try:
+            return keras.models.load_model(self.path / MODEL, compile=False)
+        except (OSError, ValueError, TypeError) as error:
+            raise RunNotFound(
+                f"Expected a Keras model at {self.path / MODEL}. Received: {error}. Train again."
+            ) from error
+
+    def probabilities(self, pixels: Array) -> dict[str, Array]:
+        """Return each classifier's probabilities, (n, classes), for (n, size, size, 3) pixels of 0..255."""
+        found = self._forward(pixels)
+        outputs = found if isinstance(found, Mapping) else {self.items[0]: found}
+        return {item: np.asarray(output) for item, output in outputs.items()}
+
+    @cached_property
+    def _forward(self) -> Any:
+        from train.backend import tf
+
+        # keras predict() costs 70 ms a call before it computes anything.
+        model, size = self.model, self.image_size
+        spec = tf.TensorSpec((None, size, size, 3), tf.uint8)
+        return tf.function(lambda pixels: model(pixels, training=False), input_signature=[spec], autograph=False)
+
+
+def open_run(path: Path) -> Run:
+    """Open a finished run by its folder, or the newest finished one below a run's name such as runs/pizza.
+
+    Raises RunNotFound when there is none, or when it was made by a newer version.
+    """
+    if (path / RUN).is_file():
+        return _read(path)
+    newest = next(finished(path), None)
+    if newest:
+        return newest
+    if not path.is_dir():
+        what = "there is no such folder" if not path.exists() else "it is a file"
+    else:
+        inside = [one for one in path.iterdir() if one.is_dir() and not one.name.startswith(".")]
+        what = f"it holds no {RUN}" + (", so no training ended there" if inside else "")
+    raise RunNotFound(
+        f"Expected a finished run, such as runs/pizza or runs/pizza/20261120-140311. Received: {path}, and {what}. "
+        f"Train first: tray train."
+    )
+
+
+def finished(folder: Path) -> Iterator[Run]:
+    """Yield the finished runs below runs/<name>, newest first."""
+    for path in sorted(folder.glob(f"*/{RUN}"), reverse=True):
+        yield _read(path.parent)
+
+
+def _read(path: Path) -> Run:
+    try:
+        record = json.loads((path / RUN).read_text(encoding="utf-8"))
+        version = record["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunNotFound(f"Expected {path / RUN} as tray train writes it. Received: {error!r}. Train again.") from None
+    if version > FORMAT:
+        raise RunNotFound(
+            f"Expected a run of format {FORMAT} or older in {path}. Received: format {version}, of tray "
+            f"{record.get('versions', {}).get('tray', 'unknown')}. Update tray, or train again."
+        )
+    return Run(path, record)
+
+
+def _number(text: str) -> Any:
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return int(value) if value.is_integer() and "." not in text else value
