@@ -1,0 +1,598 @@
+"""From class folders to honest datasets: scan, compare, choose, split, normalise, write."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from dataset.choose import REVIEW, Choice, Contradict, Kept, Rejected, choose, groups, provenance, reviews
+from dataset.errors import NotEnoughImages, TrayError
+from dataset.folder import MANIFEST, class_folders, locked, make_folder, pictures, unwritable, write_whole
+from dataset.images import normalise
+from dataset.progress import Progress
+from dataset.relations import relate
+from dataset.scan import VERSION, WORKERS, Memory, remembering, scan
+from dataset.splits import SPLITS, Group, deal, place, read_ledger, wanted, write_ledger
+from dataset.tray import Build, Tray
+
+log: Final = logging.getLogger("tray")
+DATASET = "dataset.json"
+METADATA = "metadata.jsonl"
+REJECTED = "rejected.jsonl"
+LEDGER = "splits.jsonl"
+CACHE = ".cache.sqlite"
+STAGING = ".part"
+BACKGROUND = "background"
+MULTICLASS = "multiclass"
+
+Counts = dict[str, dict[str, int]]
+Datasets = Mapping[str, Sequence["Chosen"]]
+Decision = tuple[Datasets, Choice, dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build made, or with ``dry_run`` would make."""
+
+    paths: tuple[Path, ...]
+    """Folders of the datasets."""
+    kept: int
+    """Distinct pictures in all datasets together."""
+    dropped: dict[str, int]
+    """Files that were left out, by reason."""
+    splits: dict[str, Counts]
+    """Pictures by dataset, split and class."""
+    conflicts: int
+    """Pairs of files of different classes that show one picture."""
+    flags: dict[str, int]
+    """Kept pictures that a person should look at, by flag."""
+    rejected: tuple[Rejected, ...] = ()
+    unchanged: bool = False
+    """Whether everything was there already, so that nothing was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One dataset to be: where it goes, and which class folders each of its classes draws on."""
+
+    name: str
+    out: Path
+    classes: dict[str, tuple[tuple[str, ...], ...]]
+    """By label: kinds of sources, each a row of class folders. Kinds, then folders of a kind, give equal shares."""
+    positive: str = ""
+    """The label that the others are balanced against; empty in a multi-class dataset."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Labels in the order of their numbers: the positive one is 1, and alphabetical else."""
+        return tuple(sorted(self.classes, key=lambda name: (name == self.positive, name)))
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Everything that a build needs to know before it begins."""
+
+    root: Path
+    folders: dict[str, Path]
+    plans: tuple[Plan, ...]
+    pool: Path
+    settings: Build
+    contradict: Contradict
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """One picture of one dataset."""
+
+    kept: Kept
+    label: str
+    split: str
+    group: str
+
+    @property
+    def file_name(self) -> str:
+        """Path below the dataset's folder."""
+        return f"{self.split}/{self.label}/{self.kept.sha256[:16]}.jpg"
+
+
+def build(tray: Tray, names: tuple[str, ...] = (), *, dry_run: bool = False) -> Iterator[Progress | Built]:
+    """Build one binary dataset per item, and a multi-class one when no item is named and there are two or more.
+
+    Yields Progress and, last, a Built. Raises ConfigError for an unknown item, NotEnoughImages, FolderLocked, and
+    TrayError when a folder is missing or can't be written.
+    """
+    chosen = tray.select(names)
+    if not chosen:
+        raise TrayError("Expected at least one [items.*] table to build. Received: a tray.toml without items. Add one.")
+    for name in chosen:
+        if not _has_pictures(tray.raw / name):
+            raise TrayError(
+                f"Expected pictures of {name!r} in {tray.raw / name}, and there are none. "
+                f"Scrape first: tray scrape {name}"
+            )
+    items = [name for name in tray.items if _has_pictures(tray.raw / name)]
+    look_alikes = [f"not_{name}" for name in tray.items if _has_pictures(tray.raw / f"not_{name}")]
+    rest = [BACKGROUND] if _has_pictures(tray.raw / BACKGROUND) else []
+    folders = {name: tray.raw / name for name in (*items, *look_alikes, *rest)}
+    plans = []
+    for name in chosen:
+        others = tuple(one for one in items if one != name)
+        kinds = tuple(kind for kind in (_there(f"not_{name}", folders), _there(BACKGROUND, folders), others) if kind)
+        if not kinds:
+            raise NotEnoughImages(
+                f"Expected pictures that are not {name!r}, and there are none: give tray.toml another item, "
+                f"a [background] or negatives of [items.{name}], and scrape them."
+            )
+        classes = {name: ((name,),), f"not_{name}": kinds}
+        plans.append(Plan(name, tray.built / name, classes, name))
+    if not names and len(items) > 1:
+        plans.append(Plan(MULTICLASS, tray.built / MULTICLASS, {name: ((name,),) for name in items}))
+    work = Work(tray.raw, folders, tuple(plans), tray.pool, tray.build, _item_clash(items))
+    yield from _run(work, dry_run=dry_run)
+
+
+def build_folder(source: Path, out: Path, settings: Build, *, dry_run: bool = False) -> Iterator[Progress | Built]:
+    """Build one dataset from any folder of class folders, which stays as it is, into ``out``.
+
+    Yields Progress and, last, a Built. Raises NotEnoughImages, FolderLocked, and TrayError when ``source`` is no folder
+    of class folders or ``out`` holds something else than a dataset of ours.
+    """
+    folders = class_folders(source)
+    if out.resolve() == source.resolve() or source.resolve() in out.resolve().parents:
+        raise TrayError(f"Expected a folder outside {source} for the dataset. Received: {out}. Name another.")
+    if len(folders) < 2:
+        raise TrayError(
+            f"Expected at least two class folders in {source}. Received: {', '.join(folders)}. "
+            f"A classifier needs something to tell it from."
+        )
+    _check_out(out)
+    plan = Plan(out.name, out, {name: ((name,),) for name in folders})
+    work = Work(source, folders, (plan,), out / ".pool", settings, lambda names: len(names) > 1)
+    yield from _run(work, dry_run=dry_run)
+
+
+def _has_pictures(folder: Path) -> bool:
+    return folder.is_dir() and next(pictures(folder), None) is not None
+
+
+def _there(name: str, folders: Mapping[str, Path]) -> tuple[str, ...]:
+    return (name,) if name in folders else ()
+
+
+def _item_clash(items: Sequence[str]) -> Contradict:
+    """Return the test whether one picture can't be all of these: two items, or an item and what it is not."""
+
+    def contradict(names: frozenset[str]) -> bool:
+        mine = [name for name in names if name in items]
+        return len(mine) > 1 or any(f"not_{name}" in names or BACKGROUND in names for name in mine)
+
+    return contradict
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a folder with anything in it that no build of ours has left."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise TrayError(f"Expected a folder for the dataset. Received: {out}, which is a file. Name another.")
+    inside = {path.name for path in out.iterdir() if not path.name.startswith(".")}
+    if inside and not (out / ".pool").is_dir():
+        raise TrayError(
+            f"Expected an empty folder or an earlier dataset for the result. Received: {out}, which holds "
+            f"{', '.join(sorted(inside)[:3])}. Name another folder."
+        )
+
+
+def _run(work: Work, *, dry_run: bool) -> Iterator[Progress | Built]:
+    with ExitStack() as held:
+        cache = work.pool / CACHE
+        if not dry_run:
+            held.enter_context(locked(work.pool))
+        files = [(name, path) for name, folder in work.folders.items() for path in pictures(folder)]
+        limits = (work.settings.max_pixels, work.settings.max_bytes)
+        memory = held.enter_context(
+            remembering(None if dry_run else cache, limits=limits, copy=cache if dry_run else None)
+        )
+        state = _state(work, files)
+        if not dry_run and memory.recall("state") == state and all(_intact(plan.out) for plan in work.plans):
+            yield replace(_from_json(memory.recall("built")), unchanged=True)
+            return
+        while True:
+            datasets, choice, sides = yield from _decide(work, files, memory)
+            if dry_run:
+                yield _summary(work, datasets, choice)
+                return
+            spoilt = yield from _fill_pool(work, datasets)
+            if not spoilt:
+                break
+            _remember_damage(memory, spoilt)
+        write_ledger(work.pool / LEDGER, sides, work.settings.split, seed=work.settings.seed)
+        for plan in work.plans:
+            yield from _write(plan, work, datasets[plan.name], choice)
+        built = _summary(work, datasets, choice)
+        memory.note("built", _to_json(built))
+        memory.note("state", state)
+        yield built
+
+
+def _decide(work: Work, files: Sequence[tuple[str, Path]], memory: Memory) -> Generator[Progress, None, Decision]:
+    """Choose and deal; yields Progress and returns the datasets, the choice and the ledger to come."""
+    scanned = yield from scan(work.root, [path for _, path in files], memory)
+    rows = [
+        (name, path.relative_to(work.root).as_posix(), one) for (name, path), one in zip(files, scanned, strict=True)
+    ]
+    usable = sorted({one.picture.info.sha256 for one in scanned if one.picture.measures})
+    pairs = yield from relate(usable, memory)
+    choice = choose(
+        rows,
+        pairs,
+        order=list(work.folders),
+        contradict=work.contradict,
+        known=provenance(work.folders.values()),
+        said=reviews(work.folders),
+        settings=work.settings,
+    )
+    ledger = read_ledger(work.pool / LEDGER, work.settings.split, seed=work.settings.seed)
+    choice, sides, keys = _deal(choice, usable, ledger, work.settings)
+    datasets = {plan.name: _select(plan, choice.kept, sides, keys, work.settings) for plan in work.plans}
+    for plan in work.plans:
+        _check_enough(plan, datasets[plan.name], work.settings, choice.rejected)
+    return datasets, choice, ledger | {sha: sides[one.sha256] for one in choice.kept for sha in one.members}
+
+
+def _deal(
+    choice: Choice, contents: Sequence[str], ledger: Mapping[str, str], settings: Build
+) -> tuple[Choice, dict[str, str], dict[str, str]]:
+    """Return the choice without what must be held out, and by content the split and the key of its group."""
+    choice = _hold_out(choice, contents, ledger)
+    keys = groups(choice.kept, choice.links, contents)
+    members: dict[str, list[Kept]] = defaultdict(list)
+    for one in choice.kept:
+        members[keys[one.sha256]].append(one)
+    dealt_groups = []
+    names = {}
+    for key, kept in members.items():
+        # The earliest picture names the group: what is fetched later does not rename it.
+        shas = sorted({sha for one in kept for sha in one.members})
+        earliest = min(kept, key=lambda one: (one.fetched or "~", place(one.sha256, seed=settings.seed)))
+        names[key] = earliest.sha256[:16]
+        classes = tuple(sorted({name for one in kept for name in one.classes}))
+        dealt_groups.append(Group(earliest.sha256[:16], classes, tuple(shas)))
+    dealt = deal(dealt_groups, settings.split, seed=settings.seed, before=ledger)
+    own = {one.sha256: names[keys[one.sha256]] for one in choice.kept}
+    return choice, {sha: dealt[key] for sha, key in own.items()}, own
+
+
+def _hold_out(choice: Choice, contents: Sequence[str], ledger: Mapping[str, str]) -> Choice:
+    """Take out the new pictures that tie groups which were dealt to two sides."""
+    star = {member: one.sha256 for one in choice.kept for member in one.members}
+    sides = {}
+    for one in choice.kept:
+        mine = {ledger[member] for member in one.members if member in ledger}
+        sides[one.sha256] = mine
+    keys = groups(choice.kept, choice.links, contents)
+    torn: dict[str, set[str]] = defaultdict(set)
+    for one in choice.kept:
+        torn[keys[one.sha256]] |= sides[one.sha256]
+    suspects = [one for one in choice.kept if len(torn[keys[one.sha256]]) > 1]
+    if not suspects:
+        return choice
+    neighbours: dict[str, set[str]] = defaultdict(set)
+    for a, b in choice.links:
+        if a in star and b in star and star[a] != star[b]:
+            neighbours[star[a]].add(star[b])
+            neighbours[star[b]].add(star[a])
+    roots = {one.sha256: one.sha256 for one in choice.kept}
+    settled: dict[str, set[str]] = {}
+
+    def root(sha: str) -> str:
+        while roots[sha] != sha:
+            sha = roots[sha]
+        return sha
+
+    held = set()
+    for one in sorted(suspects, key=lambda one: (not sides[one.sha256], one.sha256)):
+        near = {root(other) for other in neighbours[one.sha256] if other in settled}
+        together = sides[one.sha256].union(*(settled[root(other)] for other in near))
+        if len(together) > 1 and not sides[one.sha256]:
+            held.add(one.sha256)
+            continue
+        settled[one.sha256] = together
+        for other in near:
+            roots[other] = one.sha256
+            settled[one.sha256] |= settled[other]
+    gone = [one for one in choice.kept if one.sha256 in held]
+    rejected = [
+        Rejected(one.source, min(one.classes), one.sha256, "held out", detail="ties groups of two splits")
+        for one in gone
+    ]
+    links = [(a, b) for a, b in choice.links if star.get(a) not in held and star.get(b) not in held]
+    kept = [one for one in choice.kept if one.sha256 not in held]
+    return replace(
+        choice, kept=kept, links=links, rejected=sorted([*choice.rejected, *rejected], key=lambda r: r.source)
+    )
+
+
+def _select(
+    plan: Plan, kept: Sequence[Kept], sides: Mapping[str, str], keys: Mapping[str, str], settings: Build
+) -> list[Chosen]:
+    """Return the pictures of one dataset: each class capped, negatives balanced over their kinds of sources."""
+    rows: list[Chosen] = []
+    shares = {"val": settings.split.val, "test": settings.split.test}
+    shares["train"] = 1 - sum(shares.values())
+    sizes: Counter[str] = Counter()
+    for label in sorted(plan.classes, key=lambda name: (name != plan.positive, name)):
+        sources = {name for kind in plan.classes[label] for name in kind}
+        mine = [one for one in kept if one.classes & sources and not _is_positive(plan, label, one)]
+        for split in SPLITS:
+            here = [one for one in mine if sides[one.sha256] == split]
+            limit = len(here)
+            if settings.cap:
+                limit = min(limit, max(1, round(settings.cap * shares[split])))
+            if plan.positive and label != plan.positive:
+                limit = min(limit, round(settings.balance * sizes[split]))
+            taken = _fairly(here, plan.classes[label], limit, salt=f"{settings.seed}:{plan.name}")
+            if label == plan.positive:
+                sizes[split] = len(taken)
+            rows += [Chosen(one, label, split, keys[one.sha256]) for one in taken]
+    return sorted(rows, key=lambda row: row.file_name)
+
+
+def _is_positive(plan: Plan, label: str, one: Kept) -> bool:
+    return bool(plan.positive) and label != plan.positive and plan.positive in one.classes
+
+
+def _fairly(kept: Sequence[Kept], kinds: tuple[tuple[str, ...], ...], limit: int, *, salt: str) -> list[Kept]:
+    """Return ``limit`` pictures, in equal shares of kinds, and within a kind of folders, as far as they go."""
+
+    def by_hash(one: Kept) -> str:
+        return hashlib.sha256(f"{salt}:{one.sha256}".encode()).hexdigest()
+
+    if limit >= len(kept):
+        return list(kept)
+    taken: set[str] = set()
+    queues = []
+    for kind in kinds:
+        rows = []
+        for name in kind:
+            mine = sorted((one for one in kept if name in one.classes and one.sha256 not in taken), key=by_hash)
+            taken.update(one.sha256 for one in mine)
+            rows.append(mine)
+        queues.append(_in_turn(rows))
+    return _in_turn(queues)[:limit]
+
+
+def _in_turn(rows: Sequence[list[Kept]]) -> list[Kept]:
+    """Return the rows' elements one from each in turn."""
+    longest = max((len(row) for row in rows), default=0)
+    return [row[at] for at in range(longest) for row in rows if at < len(row)]
+
+
+def _check_enough(plan: Plan, rows: Sequence[Chosen], settings: Build, rejected: Sequence[Rejected]) -> None:
+    """Raise NotEnoughImages when a class of a dataset does not reach into every split."""
+    names = wanted(settings.split)
+    for label in plan.class_names:
+        mine = [row for row in rows if row.label == label]
+        missing = [name for name in names if not any(row.split == name for row in mine)]
+        if not missing:
+            continue
+        sources = {name for kind in plan.classes[label] for name in kind}
+        gone = Counter(one.reason for one in rejected if one.label in sources)
+        why = ", ".join(f"{count} {reason}" for reason, count in gone.most_common())
+        groups_ = len({row.group for row in mine})
+        raise NotEnoughImages(
+            f"Expected at least {len(names)} unlike pictures of class {label!r}, one for each of {', '.join(names)}. "
+            f"Received: {len(mine)} picture{'s' * (len(mine) != 1)} in {groups_} group{'s' * (groups_ != 1)} "
+            f"of look-alikes{f' (left out: {why})' if why else ''}. Add pictures of it, or leave the class out."
+        )
+
+
+def _fill_pool(work: Work, datasets: Datasets) -> Generator[Progress, None, list[str]]:
+    """Normalise what the pool lacks; yields Progress and returns the contents that could not be normalised."""
+    settings, pool = work.settings, work.pool
+    stamp = json.dumps({"max_side": settings.max_side, "quality": settings.quality, "version": 1})
+    if _text(pool / "pool.json") != stamp:
+        for path in pool.glob("*.jpg"):
+            path.unlink()
+        write_whole(pool / "pool.json", stamp.encode())
+    needed = {row.kept.sha256: row.kept.source for rows in datasets.values() for row in rows}
+    there = {path.name for path in os.scandir(pool)}
+    missing = sorted(sha for sha in needed if f"{sha[:16]}.jpg" not in there)
+    spoilt: list[str] = []
+
+    def make(sha: str) -> str:
+        path = work.root / needed[sha]
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise TrayError(f"Expected to read {path}. Received: {error.strerror}. Run the command again.") from error
+        try:
+            plain = normalise(data, max_side=settings.max_side, quality=settings.quality)
+        except TrayError:
+            return sha
+        write_whole(pool / f"{sha[:16]}.jpg", plain)
+        return ""
+
+    with ThreadPoolExecutor(WORKERS) as threads:
+        for done, bad in enumerate(threads.map(make, missing), 1):
+            spoilt += [bad] if bad else []
+            yield Progress("normalise", done, len(missing))
+    return spoilt
+
+
+def _remember_damage(memory: Memory, spoilt: Sequence[str]) -> None:
+    """Note that contents which passed the small decode fail the whole one."""
+    for sha in spoilt:
+        log.info("%s can't be decoded whole; it is left out as damaged", sha[:16])
+        (info,) = memory.base.execute("SELECT info FROM pictures WHERE sha256 = ?", (sha,)).fetchone()
+        info = json.dumps(json.loads(info) | {"error": "damaged"})
+        memory.base.execute("UPDATE pictures SET info = ?, measures = '' WHERE sha256 = ?", (info, sha))
+    memory.base.commit()
+
+
+def _write(plan: Plan, work: Work, rows: Sequence[Chosen], choice: Choice) -> Iterator[Progress]:
+    """Write a dataset beside the one that is there, then put it in its place; ``dataset.json`` comes last."""
+    metadata = "".join(_line(row) for row in rows).encode()
+    rejected = "".join(_json(asdict(one)) for one in _of(plan, choice.rejected)).encode()
+    described = _describe(plan, work, rows, choice, hashlib.sha256(metadata + rejected).hexdigest())
+    document = (json.dumps(described, indent=1, ensure_ascii=False) + "\n").encode()
+    if _intact(plan.out) and (plan.out / DATASET).read_bytes() == document:
+        return
+    make_folder(plan.out)
+    staging = plan.out / STAGING
+    try:
+        shutil.rmtree(staging, ignore_errors=True)
+        for split in SPLITS:
+            for name in plan.class_names:
+                if split in wanted(work.settings.split):
+                    (staging / split / name).mkdir(parents=True)
+        for done, row in enumerate(rows, 1):
+            _link(work.pool / f"{row.kept.sha256[:16]}.jpg", staging / row.file_name)
+            if done % 64 == 0 or done == len(rows):
+                yield Progress(f"write {plan.name}", done, len(rows))
+        (staging / METADATA).write_bytes(metadata)
+        (staging / REJECTED).write_bytes(rejected)
+        # Without dataset.json a folder is no finished dataset: it goes first and comes last.
+        (plan.out / DATASET).unlink(missing_ok=True)
+        for split in SPLITS:
+            shutil.rmtree(plan.out / split, ignore_errors=True)
+        for path in sorted(staging.iterdir()):
+            path.replace(plan.out / path.name)
+        staging.rmdir()
+    except OSError as error:
+        raise unwritable(plan.out, error) from error
+    write_whole(plan.out / DATASET, document)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        # Other file systems, and some that know no links, get a copy.
+        shutil.copyfile(source, target)
+
+
+def _line(row: Chosen) -> str:
+    one = row.kept
+    return _json(
+        {
+            "file_name": row.file_name,
+            "label": row.label,
+            "split": row.split,
+            "group": row.group,
+            "sha256": one.sha256,
+            "source": one.source,
+            "copies": one.copies,
+            "urls": one.urls,
+            "pages": one.pages,
+            "terms": one.terms,
+            "engines": one.engines,
+            "width": one.width,
+            "height": one.height,
+            "flags": one.flags,
+        }
+    )
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, ensure_ascii=False) + "\n"
+
+
+def _of(plan: Plan, rejected: Sequence[Rejected]) -> list[Rejected]:
+    sources = {name for kinds in plan.classes.values() for kind in kinds for name in kind}
+    return [one for one in rejected if one.source.split("/")[0] in sources or one.label in sources]
+
+
+def _describe(plan: Plan, work: Work, rows: Sequence[Chosen], choice: Choice, digest: str) -> dict[str, Any]:
+    available = {
+        label: sum(bool(one.classes & {name for kind in kinds for name in kind}) for one in choice.kept)
+        for label, kinds in plan.classes.items()
+    }
+    return {
+        "made_by": "tray build",
+        "format": 1,
+        "name": plan.name,
+        "class_names": plan.class_names,
+        "positive": plan.positive or None,
+        "pictures": len(rows),
+        "counts": _counts(plan, rows),
+        "available": {label: available[label] for label in plan.class_names},
+        "rejected": dict(sorted(Counter(one.reason for one in _of(plan, choice.rejected)).items())),
+        "flags": dict(sorted(Counter(flag for row in rows for flag in row.kept.flags).items())),
+        "sources": {label: [list(kind) for kind in plan.classes[label]] for label in plan.class_names},
+        "config": asdict(work.settings),
+        "fingerprint": digest,
+    }
+
+
+def _counts(plan: Plan, rows: Sequence[Chosen]) -> Counts:
+    counts = Counter((row.split, row.label) for row in rows)
+    names = [split for split in SPLITS if any(row.split == split for row in rows)]
+    return {split: {label: counts[split, label] for label in plan.class_names} for split in names}
+
+
+def _summary(work: Work, datasets: Datasets, choice: Choice) -> Built:
+    kept = {row.kept.sha256: row.kept for rows in datasets.values() for row in rows}
+    return Built(
+        paths=tuple(plan.out for plan in work.plans),
+        kept=len(kept),
+        dropped=dict(sorted(Counter(one.reason for one in choice.rejected).items())),
+        splits={plan.name: _counts(plan, datasets[plan.name]) for plan in work.plans},
+        conflicts=len(choice.conflicts),
+        flags=dict(sorted(Counter(flag for one in kept.values() for flag in one.flags).items())),
+        rejected=tuple(choice.rejected),
+    )
+
+
+def _to_json(built: Built) -> str:
+    return json.dumps(asdict(built), default=str)
+
+
+def _from_json(text: str) -> Built:
+    values = json.loads(text)
+    values["paths"] = tuple(Path(path) for path in values["paths"])
+    values["rejected"] = tuple(Rejected(**one) for one in values["rejected"])
+    return Built(**values)
+
+
+def _state(work: Work, files: Sequence[tuple[str, Path]]) -> str:
+    """Return a digest of everything that a build depends on, without opening a picture."""
+    digest = hashlib.sha256(f"{VERSION} {work.settings} {work.plans} {sorted(work.folders)}".encode())
+    for name, path in files:
+        status = path.stat()
+        digest.update(f"{name}/{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    for folder in work.folders.values():
+        for path in (folder / MANIFEST, folder / REVIEW):
+            if path.exists():
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _intact(out: Path) -> bool:
+    """Return whether a finished dataset lies there with all its pictures."""
+    try:
+        described = json.loads((out / DATASET).read_bytes())
+        there = sum(
+            sum(1 for _ in (out / split / name).iterdir())
+            for split in described["counts"]
+            for name in described["class_names"]
+        )
+        found = hashlib.sha256((out / METADATA).read_bytes() + (out / REJECTED).read_bytes()).hexdigest()
+        return bool(there == described["pictures"] and found == described["fingerprint"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,319 @@
+"""Which of the scanned pictures stay: refusals, copies, conflicts and a person's verdicts, each with its reason."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dataset.duplicates import Comparison, Star, components, stars
+from dataset.folder import Record, records
+from dataset.quality import defect, flags
+from dataset.relations import Pairs
+from dataset.scan import Picture, Scanned
+from dataset.tray import Build
+
+REVIEW = "review.jsonl"
+GALLERY = 12
+"""Pictures of one web page that share a side; a page with more is taken for a list of unlike things."""
+LOSSLESS = frozenset({"PNG", "BMP", "TIFF"})
+
+Contradict = Callable[[frozenset[str]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One file: the class folder it lies in, its path below the folder of class folders, and its content."""
+
+    name: str
+    source: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One file that does not go into the dataset, and why."""
+
+    source: str
+    label: str
+    sha256: str
+    reason: str
+    """``duplicate bytes``, ``near duplicate``, ``conflict``, ``review``, or what is wrong with the file."""
+    kept: str = ""
+    """The copy that stays, or the picture it is in conflict with."""
+    detail: str = ""
+    score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One picture that stays: its content, the classes it counts for, and everything its copies knew."""
+
+    sha256: str
+    source: str
+    classes: frozenset[str]
+    members: tuple[str, ...]
+    """SHA-256 of the picture and of its copies."""
+    copies: tuple[str, ...]
+    """Paths of the copies."""
+    flags: tuple[str, ...]
+    width: int
+    height: int
+    urls: tuple[str, ...] = ()
+    pages: tuple[str, ...] = ()
+    terms: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ()
+    fetched: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What stays, what goes, and which pictures must share a side."""
+
+    kept: list[Kept]
+    rejected: list[Rejected]
+    links: list[tuple[str, str]]
+    """Pairs of contents that are the same or belong together."""
+    conflicts: list[tuple[str, str]] = field(default_factory=list)
+    """Pairs of files of different classes that show one picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What manifests say of one content, over all its addresses."""
+
+    urls: tuple[str, ...] = ()
+    pages: tuple[str, ...] = ()
+    terms: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ()
+    fetched: str = ""
+
+
+def provenance(folders: Iterable[Path]) -> dict[str, Provenance]:
+    """Return what the folders' manifests say, by SHA-256."""
+    found: dict[str, list[Record]] = defaultdict(list)
+    for folder in folders:
+        for record in records(folder):
+            if record.sha256:
+                found[record.sha256].append(record)
+    return {sha: _joined(lines) for sha, lines in found.items()}
+
+
+def _joined(lines: Sequence[Record]) -> Provenance:
+    def every(key: str) -> tuple[str, ...]:
+        return tuple(sorted({value for line in lines if (value := getattr(line, key))}))
+
+    fetched = every("fetched")
+    return Provenance(every("url"), every("page"), every("term"), every("engine"), fetched[0] if fetched else "")
+
+
+def reviews(folders: Mapping[str, Path]) -> dict[str, tuple[str, str]]:
+    """Return what a person said of files in ``review.jsonl``: verdict and label by path; the last word counts."""
+    said = {}
+    for name, folder in folders.items():
+        try:
+            lines = (folder / REVIEW).read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            continue
+        for line in lines:
+            try:
+                entry: dict[str, Any] = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(entry, dict) and entry.get("verdict") in {"keep", "drop", "relabel"}:
+                said[f"{name}/{entry.get('file', '')}"] = (entry["verdict"], str(entry.get("label") or ""))
+    return said
+
+
+def choose(  # noqa: PLR0913 - everything that is known comes together here
+    scanned: Sequence[tuple[str, str, Scanned]],
+    pairs: Pairs,
+    *,
+    order: Sequence[str],
+    contradict: Contradict,
+    known: Mapping[str, Provenance],
+    said: Mapping[str, tuple[str, str]],
+    settings: Build,
+) -> Choice:
+    """Decide on every file; ``scanned`` is (class, path, what is known) and ``order`` the classes, the first one first.
+
+    The result depends on contents, names and settings alone, not on the order of files.
+    """
+    pictures: dict[str, Picture] = {}
+    places: dict[str, list[Place]] = defaultdict(list)
+    rejected: list[Rejected] = []
+    for name, source, one in sorted(scanned, key=lambda row: (order.index(row[0]), row[1])):
+        info = one.picture.info
+        verdict, label = said.get(source, ("", ""))
+        if verdict == "relabel" and label in order:
+            name = label  # noqa: PLW2901 - a person knows better than the folder
+        reason = "review" if verdict == "drop" or (verdict == "relabel" and label not in order) else ""
+        score = 0.0
+        detail = label if reason else ""
+        if not reason and info.error:
+            reason = info.error
+        elif not reason and one.picture.measures and verdict != "keep":
+            reason, score = defect(info, one.picture.measures, min_side=settings.min_side) or ("", 0.0)
+        if reason:
+            rejected.append(Rejected(source, name, info.sha256, reason, score=score, detail=detail))
+            continue
+        pictures[info.sha256] = one.picture
+        places[info.sha256].append(Place(name, source, info.sha256))
+    best = sorted(pictures, key=lambda sha: _merit(pictures[sha], known.get(sha), sha))
+    return _Chooser(pictures, places, rejected, known, order, contradict, settings).choose(best, pairs)
+
+
+def _merit(picture: Picture, known: Provenance | None, sha256: str) -> tuple[Any, ...]:
+    """Sort the best copy first: no bars, more pixels, lossless, more bytes, fetched earlier."""
+    info, measures = picture.info, picture.measures
+    border = measures.border if measures else 0.0
+    pixels = info.width * info.height
+    # Bars and captions hide part of the picture or add what is no part of it; a fifth fewer pixels are worth that.
+    return (
+        -round(pixels * (1 - border) / 1000),
+        info.format not in LOSSLESS,
+        -picture.size,
+        (known.fetched if known else "") or "~",
+        sha256,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Chooser:
+    pictures: dict[str, Picture]
+    places: dict[str, list[Place]]
+    rejected: list[Rejected]
+    known: Mapping[str, Provenance]
+    order: Sequence[str]
+    contradict: Contradict
+    settings: Build
+
+    def choose(self, best: list[str], pairs: Pairs) -> Choice:
+        here = {pair: how for pair, how in pairs.items() if pair[0] in self.pictures and pair[1] in self.pictures}
+        same: dict[str, dict[str, Comparison]] = defaultdict(dict)
+        for (a, b), how in here.items():
+            if how.verdict == "same":
+                same[a][b] = same[b][a] = how
+        found = stars(best, same)
+        conflicts, out_of = self._conflicts(found, same)
+        kept: list[Kept] = []
+        for star in found:
+            kept += self._settle(star, out_of)
+        links = [*here, *self._galleries()]
+        self.rejected.sort(key=lambda one: (one.source, one.reason))
+        return Choice(sorted(kept, key=lambda one: one.source), self.rejected, links, sorted(conflicts))
+
+    def _classes(self, shas: Iterable[str]) -> frozenset[str]:
+        return frozenset(place.name for sha in shas for place in self.places[sha])
+
+    def _conflicts(
+        self, found: list[Star], same: Mapping[str, Mapping[str, Comparison]]
+    ) -> tuple[set[tuple[str, str]], dict[str, str]]:
+        """Return the pairs of files in conflict, and for each content in one the file that it clashes with."""
+        conflicts: set[tuple[str, str]] = set()
+        clashes: dict[str, str] = {}
+        shas = {sha: sha for sha in self.pictures}
+        for sha in shas:
+            for other in (sha, *sorted(same.get(sha, {}))):
+                if not self.contradict(self._classes((sha, other))):
+                    continue
+                for place in self.places[sha]:
+                    for facing in self.places[other]:
+                        if self.contradict(frozenset({place.name, facing.name})):
+                            first, second = sorted((place.source, facing.source))
+                            conflicts.add((first, second))
+                            clashes.setdefault(sha, facing.source)
+        by_star = {}
+        for star in found:
+            members = (star.kept, *(sha for sha, _ in star.copies))
+            clash = next((clashes[sha] for sha in members if sha in clashes), "")
+            if clash:
+                by_star[star.kept] = clash
+        return conflicts, by_star
+
+    def _settle(self, star: Star, out_of: Mapping[str, str]) -> list[Kept]:
+        """Keep one picture of a star, or one for each class, or none, and note what becomes of the others."""
+        members = (star.kept, *(sha for sha, _ in star.copies))
+        how = dict(star.copies)
+        if star.kept not in out_of:
+            return [self._keep(members, how, self._classes(members))]
+        if self.settings.conflicts == "keep-all":
+            return [
+                self._keep([sha for sha in members if name in self._classes((sha,))], how, frozenset({name}))
+                for name in sorted(self._classes(members))
+            ]
+        first = min(self._classes(members), key=self.order.index)
+        clash = out_of[star.kept]
+        if self.settings.conflicts == "keep-first" and self.order.index(first) <= self.order.index(clash.split("/")[0]):
+            staying = [sha for sha in members if first in self._classes((sha,))]
+            one = self._keep(staying, how, frozenset({first}))
+            self._refuse(members, {first}, clash)
+            return [one]
+        self._refuse(members, set(), clash)
+        return []
+
+    def _keep(self, members: Sequence[str], how: Mapping[str, Comparison], classes: frozenset[str]) -> Kept:
+        """Keep the first of the contents for ``classes``; its other files and contents are its copies."""
+        sha = members[0]
+        mine = [place for place in self.places[sha] if place.name in classes]
+        source = mine[0].source
+        copies = []
+        for member in members:
+            for place in self.places[member]:
+                if place.name not in classes or place.source == source:
+                    continue
+                copies.append(place.source)
+                same_bytes = member == sha
+                seen = how.get(member)
+                self.rejected.append(
+                    Rejected(
+                        place.source,
+                        place.name,
+                        member,
+                        "duplicate bytes" if same_bytes else "near duplicate",
+                        kept=source,
+                        detail="" if same_bytes else _why(self.pictures[sha], self.pictures[member], seen),
+                        score=seen.distance if seen and not same_bytes else 0.0,
+                    )
+                )
+        said = [self.known[member] for member in members if member in self.known]
+        info, measures = self.pictures[sha].info, self.pictures[sha].measures
+
+        def every(key: str) -> tuple[str, ...]:
+            return tuple(sorted({value for one in said for value in getattr(one, key)}))
+
+        fetched = sorted(one.fetched for one in said if one.fetched)
+        return Kept(
+            sha, source, classes, tuple(members), tuple(sorted(copies)), flags(info, measures) if measures else (),
+            info.width, info.height,
+            every("urls"), every("pages"), every("terms"), every("engines"), fetched[0] if fetched else "",
+        )  # fmt: skip
+
+    def _refuse(self, members: Iterable[str], spared: set[str], clash: str) -> None:
+        for sha in members:
+            for place in self.places[sha]:
+                if place.name not in spared:
+                    self.rejected.append(Rejected(place.source, place.name, sha, "conflict", kept=clash))
+
+    def _galleries(self) -> list[tuple[str, str]]:
+        """Return links between pictures that one web page shows together."""
+        pages: dict[str, list[str]] = defaultdict(list)
+        for sha in sorted(self.pictures):
+            for page in self.known[sha].pages if sha in self.known else ():
+                pages[page].append(sha)
+        return [(shas[0], other) for shas in pages.values() if len(shas) <= GALLERY for other in shas[1:]]
+
+
+def _why(kept: Picture, copy: Picture, how: Comparison | None) -> str:
+    """Say in a few words why the kept one was better, and how the copy was told."""
+    sizes = f"{kept.info.width}x{kept.info.height} kept over {copy.info.width}x{copy.info.height}"
+    if how is None:
+        return sizes
+    return f"{sizes}; {how.distance} bits, {how.turn or 'as it is'}, correlation {how.correlation}"
+
+
+def groups(kept: Sequence[Kept], links: Iterable[tuple[str, str]], contents: Iterable[str]) -> dict[str, str]:
+    """Return for each content the key of the group that shares a side with it."""
+    stars_ = [(one.sha256, member) for one in kept for member in one.members[1:]]
+    return components(contents, [*links, *stars_])

@@ -1,0 +1,221 @@
+"""What is known of every file: each is read and decoded once, and remembered by its content."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from dataset.duplicates import Print, make_print
+from dataset.errors import TrayError
+from dataset.images import ImageInfo, look
+from dataset.progress import Progress
+from dataset.quality import Measures, measure
+
+VERSION = "1"
+"""Goes up whenever a measure, a hash or a verdict changes: what an older one remembered is then forgotten."""
+WORKERS = max(2, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One distinct content: what its bytes are, how good it is; None for the measures of what can't be read."""
+
+    info: ImageInfo
+    size: int
+    measures: Measures | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """One file and the content that lies in it."""
+
+    path: Path
+    picture: Picture
+
+
+class Memory:
+    """The cache of a scan: a SQLite file, or nothing but memory; one writer at a time.
+
+    Use it as a context manager. Raises TrayError when the file can't be written.
+    """
+
+    def __init__(self, path: Path | None, *, limits: tuple[int, int], copy: Path | None = None) -> None:
+        self.path = path
+        self.limits = limits
+        self.copy = copy
+
+    def __enter__(self) -> Self:
+        try:
+            self._open()
+        except sqlite3.DatabaseError:
+            if self.path is None or not self.path.exists():
+                raise
+            # A cache that can't be read is worth nothing; everything in it can be measured again.
+            self.path.unlink()
+            self._open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.base.close()
+
+    def _open(self) -> None:
+        self.base = sqlite3.connect(str(self.path or ":memory:"))
+        if self.copy and self.copy.exists():
+            with closing(sqlite3.connect(self.copy)) as original:
+                original.backup(self.base)
+        self.base.execute("PRAGMA synchronous=OFF" if self.path is None else "PRAGMA synchronous=NORMAL")
+        if self.path:
+            self.base.execute("PRAGMA journal_mode=WAL")
+        self.base.execute("CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT)")
+        version = f"{VERSION} {self.limits}"
+        if self.recall("version") != version:
+            for table in ("files", "pictures", "prints", "pairs", "compared"):
+                self.base.execute(f"DROP TABLE IF EXISTS {table}")
+            self.base.execute("DELETE FROM state")
+            self.note("version", version)
+        for table in (
+            "files (path TEXT PRIMARY KEY, size INTEGER, changed INTEGER, sha256 TEXT) WITHOUT ROWID",
+            "pictures (sha256 TEXT PRIMARY KEY, size INTEGER, info TEXT, measures TEXT, hashes BLOB)",
+            "prints (sha256 TEXT PRIMARY KEY, grey BLOB, trimmed BLOB, colours BLOB)",
+            "pairs (a TEXT, b TEXT, comparison TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID",
+            "compared (sha256 TEXT PRIMARY KEY) WITHOUT ROWID",
+        ):
+            self.base.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+        self.base.commit()
+
+    def recall(self, key: str) -> str:
+        """Return what was noted under ``key``; empty when nothing was."""
+        row = self.base.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else ""
+
+    def note(self, key: str, value: str) -> None:
+        """Remember ``value`` under ``key``."""
+        self.base.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, value))
+        self.base.commit()
+
+    def print_of(self, sha256: str) -> Print:
+        """Return the print of a picture that was scanned."""
+        grey, trimmed, colours, hashes = self.base.execute(
+            "SELECT grey, trimmed, colours, hashes FROM prints JOIN pictures USING (sha256) WHERE sha256 = ?", (sha256,)
+        ).fetchone()
+        return Print(
+            np.frombuffer(grey, np.uint8).reshape(64, 64),
+            np.frombuffer(trimmed, np.uint8).reshape(64, 64) if trimmed else None,
+            np.frombuffer(colours, np.uint8).reshape(16, 16, 3),
+            np.frombuffer(hashes, np.uint8).reshape(-1, 32),
+        )
+
+    def hashes(self, sha256s: Sequence[str]) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
+        """Return the hashes of pictures that were scanned, in the order asked for."""
+        wanted = set(sha256s)
+        rows = self.base.execute("SELECT sha256, hashes FROM pictures WHERE hashes IS NOT NULL")
+        found = {sha: np.frombuffer(blob, np.uint8).reshape(-1, 32) for sha, blob in rows if sha in wanted}
+        return [found[sha] for sha in sha256s]
+
+
+@contextmanager
+def remembering(path: Path | None, *, limits: tuple[int, int], copy: Path | None = None) -> Iterator[Memory]:
+    """Open a scan's memory; a full disk or a read-only folder ends in a TrayError's sentence.
+
+    Without ``path`` it lives in memory alone, and begins as a copy of what ``copy`` remembers.
+    """
+    try:
+        with Memory(path, limits=limits, copy=copy) as memory:
+            yield memory
+    except sqlite3.Error as error:
+        raise TrayError(
+            f"Expected to write to {path}. Received: {error}. "
+            f"Make room or name another folder, and run the command again; what was kept stays."
+        ) from error
+
+
+def scan(root: Path, paths: Sequence[Path], memory: Memory) -> Generator[Progress, None, list[Scanned]]:
+    """Read every file that is new or has changed; yield Progress and return what is known of each, in order.
+
+    Each content is decoded once in its life. What can't be read is there with its ``info.error``.
+    """
+    known = {path: (size, changed, sha) for path, size, changed, sha in memory.base.execute("SELECT * FROM files")}
+    pictures = dict(_pictures(memory))
+    shas: dict[Path, str] = {}
+    fresh: list[tuple[Path, str, os.stat_result]] = []
+    for path in paths:
+        name = path.relative_to(root).as_posix()
+        status = path.stat()
+        size, changed, sha = known.get(name, (-1, -1, ""))
+        if (size, changed) == (status.st_size, status.st_mtime_ns) and sha in pictures:
+            shas[path] = sha
+        else:
+            fresh.append((path, name, status))
+    yield Progress("scan", len(shas), len(paths))
+    with ThreadPoolExecutor(WORKERS) as pool:
+        waiting = iter(fresh)
+        running = [(item, pool.submit(_examine, item[0], memory.limits)) for item in islice(waiting, 4 * WORKERS)]
+        while running:
+            (path, name, status), task = running.pop(0)
+            picture, one = task.result()
+            running += [(item, pool.submit(_examine, item[0], memory.limits)) for item in islice(waiting, 1)]
+            sha = shas[path] = picture.info.sha256 or f"unread:{name}"
+            if sha not in pictures:
+                pictures[sha] = picture
+                if picture.info.sha256:
+                    _remember(memory, picture, one)
+            if picture.info.sha256:
+                memory.base.execute(
+                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (name, status.st_size, status.st_mtime_ns, sha)
+                )
+            if len(shas) % 256 == 0:
+                memory.base.commit()
+            yield Progress("scan", len(shas), len(paths))
+    memory.base.commit()
+    return [Scanned(path, pictures[shas[path]]) for path in paths]
+
+
+def _examine(path: Path, limits: tuple[int, int]) -> tuple[Picture, Print | None]:
+    max_pixels, max_bytes = limits
+    try:
+        size = path.stat().st_size
+        if size > max_bytes:
+            return Picture(ImageInfo(error="too many bytes"), size, None), None
+        data = path.read_bytes()
+    except OSError as error:
+        return Picture(ImageInfo(error=f"unreadable: {error.strerror}"), 0, None), None
+    info, small = look(data, max_pixels=max_pixels, max_bytes=max_bytes, min_side=1)
+    if small is None:
+        return Picture(info, len(data), None), None
+    one, border = make_print(small)
+    return Picture(info, len(data), measure(small, info, size=len(data), border=border)), one
+
+
+def _remember(memory: Memory, picture: Picture, one: Print | None) -> None:
+    sha = picture.info.sha256
+    memory.base.execute(
+        "INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?, ?)",
+        (
+            sha,
+            picture.size,
+            json.dumps(asdict(picture.info)),
+            json.dumps(asdict(picture.measures)) if picture.measures else "",
+            one.hashes.tobytes() if one else None,
+        ),
+    )
+    if one:
+        trimmed = one.trimmed.tobytes() if one.trimmed is not None else None
+        memory.base.execute(
+            "INSERT OR REPLACE INTO prints VALUES (?, ?, ?, ?)",
+            (sha, one.grey.tobytes(), trimmed, one.colours.tobytes()),
+        )
+
+
+def _pictures(memory: Memory) -> Iterator[tuple[str, Picture]]:
+    for sha, size, info, measures in memory.base.execute("SELECT sha256, size, info, measures FROM pictures"):
+        values = json.loads(info)
+        values["notes"] = tuple(values["notes"])
+        yield sha, Picture(ImageInfo(**values), size, Measures(**json.loads(measures)) if measures else None)
