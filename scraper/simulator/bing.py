@@ -1,0 +1,106 @@
+"""Bing Images as of 2026: a JSON attribute on each tile, batches of 35 by the next address that the page names."""
+
+import json
+from collections.abc import Iterator, Sequence
+from urllib.parse import quote, urlencode
+
+from scraper.simulator.catalogue import Offer
+from scraper.simulator.google import inline
+from scraper.simulator.reply import Reply, Visit
+from scraper.simulator.words import has_results
+from scraper.simulator.world import World, render
+
+BATCH = 35
+OTHERS = 17  # one tile in so many is an advertisement or a related search
+
+
+def answer(visit: Visit, world: World) -> Reply:
+    """Return what Bing says to a visit."""
+    term, more = visit.query.get("q", ""), visit.path == "/bing/images/async"
+    if not more and visit.path != "/bing/images/search":
+        return Reply.page(render("bing_empty.html", term=""), 404)
+    offers = world.catalogue.offers(term, "bing") if has_results(term) else ()
+    if more:
+        first = max(1, visit.number("first", 1)) - 1
+        batch = offers[first : first + min(visit.number("count", BATCH), 150)]
+        if not batch:
+            return Reply.page("")
+        return Reply.page(
+            render("bing_tiles.html", tiles=tiles(world, batch), following=following(term, offers, batch))
+        )
+    if not offers:
+        return Reply.page(render("bing_empty.html", term=term))
+    batch = offers[:BATCH]
+    batches = -(-len(offers) // BATCH)
+    return Reply.page(
+        render(
+            "bing.html",
+            prefix=f"{world.origin}/bing",
+            term=term,
+            tiles=tiles(world, batch),
+            following=following(term, offers, batch),
+            # A small site shows its button too, before the last batch.
+            autos=min(world.scenario.auto_loads, max(0, batches - 2)),
+        )
+    )
+
+
+def following(term: str, offers: Sequence[Offer], batch: Sequence[Offer]) -> str:
+    """Return the address of the next batch as the page names it; empty at the end."""
+    last = batch[-1].rank + 1
+    if last >= len(offers):
+        return ""
+    state = f"x*193_y*1525_h*185_c*1_i*{last + 1}_r*9"
+    query = {"q": term, "first": last + 1, "count": BATCH, "cw": 1177, "ch": 757, "relp": BATCH, "datsrc": "I"}
+    return "/images/async?" + urlencode(
+        query | {"layout": "RowBased", "apc": 0, "mmasync": 1, "dgState": state}, safe="*"
+    )
+
+
+def tiles(world: World, batch: Sequence[Offer]) -> Iterator[dict[str, object]]:
+    """Return what the template shows of each tile, with other things between."""
+    for offer in batch:
+        if offer.rank % OTHERS == 7:
+            yield {"other": "ad" if offer.rank % (2 * OTHERS) == 7 else "related", "number": offer.rank % 5}
+        yield {
+            "other": "",
+            "offer": offer,
+            "m": json.dumps(metadata(offer)),
+            "href": details(offer),
+            "source": inline(world, offer) if offer.rank in (1, 4) else "",
+        }
+
+
+def metadata(offer: Offer) -> dict[str, object]:
+    """Return what a tile's `m` attribute holds; the words that were searched are marked in the title."""
+    marked = offer.title.replace(offer.picture.kind.title(), f"\ue000{offer.picture.kind.title()}\ue001")
+    name = f"{offer.picture.seed:08X}{offer.rank:04d}"
+    return {
+        "sid": "",
+        "cturl": "",
+        "cid": name[::-1],
+        "purl": offer.page,
+        "murl": offer.full.url,
+        "turl": offer.thumbnail.url.split("&c=")[0],
+        "md5": name.lower() * 2,
+        "shkey": "",
+        "t": marked,
+        "mid": name * 3,
+        "desc": f'{offer.site}: "{offer.title}" & more',
+    }
+
+
+def details(offer: Offer) -> str:
+    """Return the link of a tile, which names the real size and Bing's cached copy too."""
+    query = {
+        "view": "detailV2",
+        "ccid": f"{offer.picture.seed:08X}",
+        "id": f"{offer.picture.seed:08X}{offer.rank:04d}" * 3,
+        "thid": "OIP." + offer.thumbnail.url.partition("OIP.")[2].partition("?")[0],
+        "mediaurl": offer.full.url,
+    }
+    if offer.cached:
+        query["cdnurl"] = offer.cached.url
+    size = {"exph": offer.full.height, "expw": offer.full.width, "q": offer.picture.term.lstrip("~")}
+    rest = {"simid": offer.picture.seed, "FORM": "IRPRST", "selectedIndex": offer.rank, "ajaxhist": 0, "ajaxserp": 0}
+    return "/images/search?" + urlencode(query | size | rest, quote_via=quote, safe="")

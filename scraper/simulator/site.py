@@ -1,0 +1,181 @@
+"""The server of the built-in site: one process that listens as three engines and as the hosts of their pictures."""
+
+import contextlib
+import selectors
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from dataset.errors import TrayError
+from scraper.simulator import bing, google, hosts, yahoo
+from scraper.simulator.catalogue import Catalogue
+from scraper.simulator.darkroom import Darkroom
+from scraper.simulator.furniture import fixture, front
+from scraper.simulator.reply import Reply, Request, Visit, send
+from scraper.simulator.scenario import SCENARIOS
+from scraper.simulator.truth import Truth
+from scraper.simulator.world import World
+
+PICTURE_HOSTS = 24
+CACHES = 4
+ENGINE_PAGES = {"google": google.answer, "bing": bing.answer, "yahoo": yahoo.answer}
+
+
+class Site:
+    """The built-in search site, open between entering and leaving: `with Site(seed=1) as site: ... site.url`.
+
+    Engines answer on `port`, the picture hosts on the 28 ports after it; with port 0 all ports are free ones. `results`
+    is the most distinct pictures that an engine offers for a term. `cache` is a folder that keeps drawn pictures.
+    """
+
+    url: str
+    truth: Truth
+
+    def __init__(
+        self, *, seed: int = 0, scenario: str = "realistic", results: int = 60, port: int = 0, cache: Path | None = None
+    ) -> None:
+        if scenario not in SCENARIOS:
+            raise TrayError(f"scenario must be one of {', '.join(SCENARIOS)}. Received: {scenario!r}.")
+        self.seed, self.scenario, self.results, self.port = seed, SCENARIOS[scenario], results, port
+        self._darkroom = Darkroom(seed, cache)
+        self._log: list[Request] = []
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._open: set[socket.socket] = set()
+
+    @property
+    def log(self) -> tuple[Request, ...]:
+        """Every request so far, in the order of their answers."""
+        with self._lock:
+            return tuple(self._log)
+
+    def __enter__(self) -> Self:
+        self._listeners = listening(self.port, 1 + PICTURE_HOSTS + CACHES)
+        origins = [f"http://127.0.0.1:{listener.getsockname()[1]}" for listener in self._listeners]
+        self.url = origins[0]
+        catalogue = Catalogue(self.seed, self.scenario, self.results, origins[1:-CACHES], origins[-CACHES:])
+        self.world = World(self.url, catalogue, self._darkroom)
+        self.truth = Truth(catalogue, self._darkroom)
+        self._wake, self._woken = socket.socketpair()
+        self._accepting = threading.Thread(target=self._accept, name="site", daemon=True)
+        self._accepting.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._wake.send(b"x")
+        self._accepting.join()
+        for one in (*self._listeners, self._wake, self._woken):
+            one.close()
+        with self._lock:
+            connections = tuple(self._open)
+        for one in connections:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        with selectors.DefaultSelector() as waiting:
+            for one in (*self._listeners, self._woken):
+                waiting.register(one, selectors.EVENT_READ)
+            while not self._stop.is_set():
+                for key, _ in waiting.select():
+                    if key.fileobj is self._woken or not isinstance(key.fileobj, socket.socket):
+                        continue
+                    with contextlib.suppress(OSError):
+                        connection, peer = key.fileobj.accept()
+                        origin = f"http://127.0.0.1:{key.fileobj.getsockname()[1]}"
+                        threading.Thread(target=self._serve, args=(connection, peer, origin), daemon=True).start()
+
+    def _serve(self, connection: socket.socket, peer: object, origin: str) -> None:
+        with self._lock:
+            self._open.add(connection)
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # A visitor that went away in the middle is everyday life for a server.
+            with contextlib.suppress(OSError):
+                Conversation(connection, peer, self, origin)
+        finally:
+            with self._lock:
+                self._open.discard(connection)
+            connection.close()
+
+    def answer(self, visit: Visit) -> Reply:
+        """Return what the site says to a visit."""
+        if common := fixture(visit.path):
+            return common
+        if visit.origin != self.url:
+            return hosts.answer(visit, self.world.catalogue, self._darkroom)
+        engine = visit.path.split("/")[1]
+        if engine in ENGINE_PAGES:
+            return ENGINE_PAGES[engine](visit, self.world)
+        return front(self.world)
+
+    def noted(self, visit: Visit, status: int) -> None:
+        """Write a request into the log."""
+        line = Request(
+            time.time(), visit.origin.removeprefix("http://"), visit.target, status,
+            visit.headers.get("user-agent", ""), visit.headers.get("referer", ""),
+        )  # fmt: skip
+        with self._lock:
+            self._log.append(line)
+
+    def converse(self, visit: Visit, connection: socket.socket, *, bodiless: bool) -> bool:
+        """Answer one request; return whether the connection may be used again."""
+        reply = self.answer(visit)
+        self.noted(visit, 0 if reply.manner == "hold" else reply.status)
+        return send(reply, connection, self._stop, bodiless=bodiless)
+
+
+class Conversation(BaseHTTPRequestHandler):
+    """One connection: reads requests and hands them to the site."""
+
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, connection: socket.socket, peer: object, site: Site, origin: str) -> None:
+        self.site, self.origin = site, origin
+        super().__init__(connection, peer, None)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:  # noqa: N802 - the name is the base class's
+        """Answer a GET or HEAD."""
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        visit = Visit(self.origin, self.path, headers)
+        again = self.site.converse(visit, self.connection, bodiless=self.command == "HEAD")
+        self.close_connection = self.close_connection or not again
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def do_POST(self) -> None:  # noqa: N802
+        """Answer a form: its fields come as if they were a query."""
+        length = self.headers.get("Content-Length", "0")
+        form = self.rfile.read(min(int(length), 2**16) if length.isdecimal() else 0).decode("latin-1")
+        self.path += ("&" if "?" in self.path else "?") + form
+        self.do_GET()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
+        """Stay quiet: the site keeps its own log."""
+
+
+def listening(port: int, count: int) -> list[socket.socket]:
+    """Return sockets that listen on loopback: `port` and those after it, or any free ones for port 0."""
+    sockets: list[socket.socket] = []
+    try:
+        for number in range(count):
+            one = socket.socket()
+            sockets.append(one)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.bind(("127.0.0.1", port + number if port else 0))
+            one.listen(128)
+    except (OSError, OverflowError) as error:
+        for one in sockets:
+            one.close()
+        raise TrayError(
+            f"the built-in site needs {count} free ports from {port} on; port {port + len(sockets) - 1} is not free "
+            f"({error}). Name another with --port, or 0 for any."
+        ) from error
+    return sockets

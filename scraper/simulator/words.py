@@ -1,0 +1,90 @@
+"""What a search term means on the built-in site, and what the pages call its pictures."""
+
+import random
+import re
+import unicodedata
+
+from scraper.simulator.pictures import KINDS
+
+NOTHING = "qzxvwjk"
+"""The made-up word that no engine has a result for."""
+
+# Phrases come before the words that they hold; the names of the kinds themselves come after all of these.
+WORDS: dict[str, str] = {
+    "tray": "empty_tray",
+    "plate": "empty_plate",
+    "fry": "fries",
+    "egg": "fried_egg",
+    "mug": "cup",
+    "coffee": "cup",
+    "margherita": "pizza",
+    "pepperoni": "pizza",
+    "hamburger": "burger",
+    "cheeseburger": "burger",
+    "biscuit": "cookie",
+    "doughnut": "donut",
+    "pasta": "spaghetti",
+    "noodle": "spaghetti",
+    "omelette": "frittata",
+    "lettuce": "salad",
+    "chip": "fries",
+    "person": "people",
+    "crowd": "people",
+    "automobile": "car",
+    "forest": "tree",
+    "house": "building",
+    "street": "building",
+}
+
+TITLES = (
+    "{} Recipe",
+    "The Best {} – Anna’s Kitchen",
+    'How to make "{}" at home',
+    "{} & friends | Café Größe",
+    "Homemade {} (step by step)",
+    "{} stock photo #{}",
+    "Easy {} in 20 minutes <new>",
+    "{} 🍴 what we had for lunch",
+    "Photo: {} - Wikipedia",
+    "{}: 1,001 ideas",
+)
+SITES = ("Anna's Kitchen", "Café Größe", "Food & Co", "wiki pictures", "lunchbox blog", "The Daily Plate")
+
+
+def normal(term: str) -> str:
+    """Return the term as the engines look it up: one case, single spaces."""
+    return " ".join(unicodedata.normalize("NFC", term).casefold().split())
+
+
+def singular(word: str) -> str:
+    """Return an English plural without its ending, roughly."""
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") else word
+
+
+def kind_of(term: str) -> str:
+    """Return the kind of picture that a term brings: by its words, the last ones first, else by its hash."""
+    named = WORDS | {kind.replace("_", " "): kind for kind in KINDS}
+    words = [singular(word) for word in re.findall(r"\w+", normal(term))]
+    for end in range(len(words), 0, -1):
+        for first in range(end):
+            if kind := named.get(" ".join(words[first:end])):
+                return kind
+    return random.Random(f"kind of {normal(term)}").choice(KINDS)
+
+
+def has_results(term: str) -> bool:
+    """Tell whether the engines find anything for the term."""
+    return bool(normal(term)) and NOTHING not in normal(term)
+
+
+def slug(text: str) -> str:
+    """Return the text as a part of an address: small ASCII letters, digits and hyphens."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().casefold()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40] or "photo"
+
+
+def title(subject: str, rng: random.Random) -> str:
+    """Return a page title for a picture of the subject, with what titles hold: quotes, ampersands, accents, emoji."""
+    return rng.choice(TITLES).format(subject.title(), rng.randrange(10_000))

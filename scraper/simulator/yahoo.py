@@ -1,0 +1,52 @@
+"""Yahoo Images as of 2026: media tiles that carry the address of their picture, 60 a page."""
+
+import json
+from collections.abc import Iterator, Sequence
+from urllib.parse import quote, urlencode
+
+from scraper.simulator.catalogue import Offer
+from scraper.simulator.google import inline
+from scraper.simulator.reply import Reply, Visit
+from scraper.simulator.words import has_results
+from scraper.simulator.world import World, render
+
+PAGE = 60
+
+
+def answer(visit: Visit, world: World) -> Reply:
+    """Return what Yahoo says to a visit."""
+    term = visit.query.get("p", "")
+    offers = world.catalogue.offers(term, "yahoo") if has_results(term) else ()
+    if visit.path != "/yahoo/search/images":
+        return Reply.page(render("yahoo_empty.html", term=""), 404)
+    first = max(1, visit.number("b", 1)) - 1
+    batch = offers[first : first + PAGE]
+    if not batch:
+        return Reply.page(render("yahoo_empty.html", term=term))
+    after = first + len(batch)
+    return Reply.page(
+        render(
+            "yahoo.html",
+            prefix=f"{world.origin}/yahoo",
+            term=term,
+            query=urlencode({"p": term, "ei": "UTF-8", "fr": "sfp"}),
+            tiles=tiles(world, batch, term),
+            following=after + 1 if after < len(offers) else 0,
+        )
+    )
+
+
+def tiles(world: World, batch: Sequence[Offer], term: str) -> Iterator[dict[str, object]]:
+    """Return what the template shows of each tile."""
+    for offer in batch:
+        yield {
+            "offer": offer,
+            "href": viewer(offer, term),
+            "meta": json.dumps({"ow": offer.full.width, "oh": offer.full.height}),
+            "source": inline(world, offer) if offer.rank in (2, 3) else "",
+        }
+
+
+def viewer(offer: Offer, term: str) -> str:
+    """Return the link of a tile, to Yahoo's own viewer."""
+    return "/images/view;_ylt=" + urlencode({"back": offer.page, "p": term, "no": offer.rank + 1}, quote_via=quote)
