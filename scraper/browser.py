@@ -1,0 +1,161 @@
+"""What is done in one window: open a page, look what it is, take a step, click, hover."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from scraper.engines import Engine
+
+MARKERS = ("blocked", "wall", "consent", "none", "end", "more")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What kind of page is open; each marker that holds, or an empty string."""
+
+    address: str = ""
+    status: int = 0
+    empty: bool = False
+    blocked: str = ""
+    wall: str = ""
+    consent: str = ""
+    none: str = ""
+    end: str = ""
+    more: str = ""
+    busy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step down the page brought."""
+
+    tiles: list[str]
+    """HTML of the results that were not handed out before."""
+    hover: list[list[int]]
+    """Middles of results whose link comes with the mouse, in pixels of the window."""
+    count: int
+    """Results on the page, handed out or not."""
+    grew: bool
+    moved: bool
+    bottom: bool
+
+
+@cache
+def script(name: str) -> str:
+    """Return the text of a script that lies beside this module."""
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+class Window:
+    """One window of a WebDriver, on one engine's pages."""
+
+    def __init__(self, driver: Any) -> None:
+        self.driver = driver
+
+    def open(self, address: str, *, seconds: float = 30.0) -> None:
+        """Open an address and wait until the page can be looked at."""
+        from selenium.common.exceptions import TimeoutException, WebDriverException
+
+        self.driver.set_page_load_timeout(seconds)
+        try:
+            self.driver.get(address)
+        except TimeoutException:
+            self.driver.execute_script("window.stop()")
+        except WebDriverException as error:
+            # An error page of the browser itself: no answer came, and looking at the page will say so.
+            if "net::ERR" not in str(error.msg):
+                raise
+
+    def look(self, engine: Engine) -> Look:
+        """Say what kind of page is open."""
+        markers = {name: list(getattr(engine, name)) for name in MARKERS}
+        return Look(**self.driver.execute_script(script("look.js"), markers))
+
+    def step(  # noqa: PLR0913 - the parts of one movement
+        self,
+        engine: Engine,
+        *,
+        distance: float = 0.0,
+        duration: float = 0.0,
+        settle: float = 0.3,
+        wait: float = 0.0,
+        flush: bool = False,
+    ) -> Step:
+        """Scroll by a share of the window's height in so many seconds, wait, and hand out the new results.
+
+        ``settle`` is how long the pictures in view are waited for, ``wait`` how long growth is at the page's bottom;
+        with ``flush`` results are handed out as they are, loaded or not.
+        """
+        options = {
+            "tile": ", ".join(engine.tile),
+            "reveal": engine.reveal,
+            "distance": distance,
+            "duration": duration * 1000,
+            "settle": settle * 1000,
+            "wait": wait * 1000,
+            "looks": 3,
+            "flush": flush,
+        }
+        answer = self.driver.execute_async_script(script("step.js"), options)
+        if "error" in answer:
+            from selenium.common.exceptions import JavascriptException
+
+            raise JavascriptException(answer["error"])
+        return Step(**answer)
+
+    def hover(self, points: Sequence[Sequence[int]], dwell: float) -> None:
+        """Move the mouse over the points, one after the other, and stay on each for ``dwell`` seconds."""
+        from selenium.webdriver.common.actions.action_builder import ActionBuilder
+
+        if not points:
+            return
+        # One request for all of them: the driver itself takes the time.
+        mouse = ActionBuilder(self.driver, duration=int(dwell * 500))
+        for x, y in points:
+            mouse.pointer_action.move_to_location(x, y)
+            mouse.pointer_action.pause(dwell / 2)
+        mouse.perform()
+
+    def click(self, selector: str) -> bool:
+        """Click the first visible element that matches; return whether there was one."""
+        from selenium.common.exceptions import (
+            ElementClickInterceptedException,
+            ElementNotInteractableException,
+            StaleElementReferenceException,
+        )
+
+        for element in self.driver.find_elements("css selector", selector):
+            try:
+                if element.is_displayed():
+                    element.click()
+                    return True
+            except (ElementClickInterceptedException, ElementNotInteractableException, StaleElementReferenceException):
+                continue
+        return False
+
+    def html(self) -> str:
+        """Return the page as it stands."""
+        return str(self.driver.page_source)
+
+    def close_others(self) -> None:
+        """Close windows that a page opened."""
+        handles = self.driver.window_handles
+        for handle in handles[1:]:
+            self.driver.switch_to.window(handle)
+            self.driver.close()
+        if len(handles) > 1:
+            self.driver.switch_to.window(handles[0])
+
+    def settled(self, engine: Engine, *, seconds: float) -> Look:
+        """Look again and again until the page shows something known, for so many seconds at most."""
+        end = time.monotonic() + seconds
+        while True:
+            look = self.look(engine)
+            if look.blocked or look.wall or look.none or time.monotonic() > end:
+                return look
+            if self.driver.execute_script("return document.querySelector(arguments[0]) !== null", ", ".join(engine.tile)):
+                return look
+            time.sleep(0.05)

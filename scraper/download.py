@@ -1,0 +1,307 @@
+"""How the bytes behind one address are fetched: politely, within limits, and never from where they must not come."""
+
+import base64
+import binascii
+import re
+import socket
+import threading
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+from http.cookiejar import DefaultCookiePolicy
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes, urljoin, urlsplit
+
+import requests
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
+from urllib3.util import Retry
+
+from dataset.tray import Scrape
+from scraper.engines import clean_address
+from scraper.guard import Guard, GuardedAdapter, PrivateAddressError
+from scraper.optout import FREE, SHUT, TOKEN, Robots, header_refusal, parse_robots
+
+TRIES: Final = 3
+REDIRECTS: Final = 5
+AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+RESET: Final = "connection lost"
+ROBOTS_SECONDS: Final = 5.0
+ROBOTS_BYTES: Final = 512_000
+CHUNK: Final = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What became of one address."""
+
+    url: str
+    data: bytes = b""
+    error: str = ""
+    """Why no bytes came: ``404``, ``timeout``, ``private address``, ``opted out`` ...; empty when they did."""
+    status: int = 0
+    """HTTP status of the last answer; 0 for data URIs and failed connections."""
+    opt_out: str = ""
+    """The owner's opt-out, also where it was ignored."""
+    retry_after: float = 0.0
+    """Seconds for which the host asked to be left alone."""
+
+
+class Fetcher:
+    """Fetches addresses from many threads, each with a session of its own; ``close`` breaks what is under way."""
+
+    def __init__(self, settings: Scrape, guard: Guard) -> None:
+        self._settings = settings
+        self._guard = guard
+        self._local = threading.local()
+        self._robots: dict[str, Robots] = {}
+        self._robots_locks: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._waiting: dict[int, tuple[float, socket.socket]] = {}
+        self._watchman: threading.Thread | None = None
+
+    @cached_property
+    def user_agent(self) -> str:
+        """The name by which hosts know us, with the contact address where one is set."""
+        return user_agent(self._settings.contact)
+
+    def close(self) -> None:
+        """Break off every download under way."""
+        self._stopped.set()
+        with self._lock:
+            for _, sock in self._waiting.values():
+                _shut(sock)
+
+    def fetch(self, url: str, *, referer: str = "") -> Fetched:
+        """Return the bytes behind a data: or http(s) address, or the reason why there are none; never raises."""
+        if url.startswith("data:"):
+            return decode(url)
+        retry = Retry(total=TRIES - 1, backoff_factor=0.5, backoff_max=8, backoff_jitter=0.5)
+        deadline = time.monotonic() + self._settings.total_timeout
+        while True:
+            fetched = self._try(url, referer, deadline)
+            if fetched.error != RESET and fetched.status not in AGAIN:
+                return fetched
+            if not retry.total or self._stopped.is_set():
+                return fetched
+            retry = retry.increment(method="GET", error=HTTPError(fetched.error))
+            # The first of urllib3's waits is none at all, and a host that just failed needs one.
+            wait = max(fetched.retry_after, retry.get_backoff_time(), 0.2)
+            if time.monotonic() + wait > deadline:
+                return fetched
+            self._stopped.wait(wait)
+
+    def _try(self, url: str, referer: str, deadline: float) -> Fetched:
+        """Go to an address once, and on along its redirects."""
+        here = url
+        for _ in range(REDIRECTS + 1):
+            if urlsplit(here).scheme not in {"http", "https"}:
+                return Fetched(url, error="address not allowed")
+            opt_out = self._robots_of(here).refusal(here)
+            if opt_out and not self._settings.ignore_opt_outs:
+                return Fetched(url, error="opted out", opt_out=opt_out)
+            answer, onward = self._ask(here, referer, deadline)
+            answer = replace(answer, url=url, opt_out=answer.opt_out or opt_out)
+            if not onward:
+                return answer
+            here = onward
+        return Fetched(url, error="too many redirects", status=answer.status)
+
+    def _ask(self, url: str, referer: str, deadline: float) -> tuple[Fetched, str]:
+        """Ask one address; return what came, and where it points to if that is elsewhere."""
+        headers = {"Referer": referer} if referer else {}
+        timeout = (self._settings.connect_timeout, self._settings.read_timeout)
+        self._local.deadline = deadline
+        try:
+            with self._session.get(url, headers=headers, timeout=timeout, stream=True, allow_redirects=False) as response:
+                opt_out = header_refusal(response.headers)  # type: ignore[arg-type]
+                status = response.status_code
+                if opt_out and not self._settings.ignore_opt_outs:
+                    return Fetched(url, error="opted out", status=status, opt_out=opt_out), ""
+                if location := self._session.get_redirect_target(response):
+                    onward = urljoin(url, location)
+                    onward = clean_address(onward) if onward.startswith("http") else onward
+                    return Fetched(url, error="redirect to nowhere", status=status, opt_out=opt_out), onward
+                if status != 200:
+                    return Fetched(url, error=str(status), status=status, opt_out=opt_out, retry_after=_wait_of(response)), ""
+                data, error = self._body(response, deadline)
+                return Fetched(url, b"" if error else data, error, status, opt_out), ""
+        except Exception as error:  # noqa: BLE001 - one bad host is data, whatever it brings a client to raise
+            late = time.monotonic() >= deadline
+            return Fetched(url, error="stopped" if self._stopped.is_set() else "timeout" if late else _reason(error)), ""
+        finally:
+            with self._lock:
+                self._waiting.pop(threading.get_ident(), None)
+
+    def _body(self, response: requests.Response, deadline: float, most: int = 0) -> tuple[bytes, str]:
+        """Return a body, or why it was broken off. What Content-Length says is not believed."""
+        most = most or self._settings.max_bytes
+        pieces: list[bytes] = []
+        size = 0
+        while piece := response.raw.read1(CHUNK, decode_content=True):
+            size += len(piece)
+            if size > most:
+                return b"", "too many bytes"
+            if time.monotonic() > deadline:
+                return b"", "timeout"
+            pieces.append(piece)
+        if not size:
+            return b"", "empty"
+        return b"".join(pieces), ""
+
+    def _robots_of(self, url: str) -> Robots:
+        """Return the robots.txt of an address's host, fetched once."""
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        with self._lock:
+            lock = self._robots_locks.setdefault(origin, threading.Lock())
+        with lock:
+            if origin not in self._robots:
+                self._robots[origin] = self._fetch_robots(f"{origin}/robots.txt")
+            return self._robots[origin]
+
+    def _fetch_robots(self, url: str) -> Robots:
+        """Return what a robots.txt says; where there is none, or no answer, nothing is forbidden (RFC 9309, 2.3.1)."""
+        deadline = time.monotonic() + ROBOTS_SECONDS
+        timeout = (min(ROBOTS_SECONDS, self._settings.connect_timeout), ROBOTS_SECONDS)
+        self._local.deadline = deadline
+        try:
+            for _ in range(REDIRECTS + 1):
+                with self._session.get(url, timeout=timeout, stream=True, allow_redirects=False) as response:
+                    if location := self._session.get_redirect_target(response):
+                        url = urljoin(url, location)
+                        continue
+                    if response.status_code >= 500:
+                        return SHUT
+                    if response.status_code != 200:
+                        return FREE
+                    text, _ = self._body(response, deadline, ROBOTS_BYTES)
+                    return parse_robots(text.decode("utf-8", "replace"))
+        except Exception:  # noqa: BLE001 - no answer is an answer here
+            return FREE
+        finally:
+            with self._lock:
+                self._waiting.pop(threading.get_ident(), None)
+        return FREE
+
+    @property
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = requests.Session()
+            adapter = GuardedAdapter(self._guard, self._watch, max_retries=0, pool_connections=32, pool_maxsize=2)
+            session.mount("http://", adapter)
+            session.mount("https://", adapter)
+            # No proxy, which would resolve names behind the guard's back, and no password from a .netrc.
+            session.trust_env = False
+            session.max_redirects = 0
+            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+            session.headers.update(
+                {"User-Agent": self.user_agent, "Accept": "image/avif,image/webp,image/*;q=0.9,*/*;q=0.1"}
+            )
+        return session
+
+    def _watch(self, sock: socket.socket | None) -> None:
+        """Note that this thread waits on a socket: a host that drips headers is cut off at the deadline."""
+        if sock is None:
+            return
+        with self._lock:
+            self._waiting[threading.get_ident()] = (self._local.deadline, sock)
+            if self._watchman is None:
+                self._watchman = threading.Thread(target=self._keep_watch, name="downloads-watch", daemon=True)
+                self._watchman.start()
+        if self._stopped.is_set():
+            _shut(sock)
+
+    def _keep_watch(self) -> None:
+        while not self._stopped.wait(0.5):
+            with self._lock:
+                for deadline, sock in self._waiting.values():
+                    if time.monotonic() > deadline:
+                        _shut(sock)
+
+
+def user_agent(contact: str = "") -> str:
+    """Return ``tray/<version>``, with the contact address where one is given."""
+    try:
+        number = version("tray")
+    except PackageNotFoundError:
+        number = "0"
+    return f"{TOKEN}/{number}" + (f" (+{contact})" if contact else "")
+
+
+def decode(url: str) -> Fetched:
+    """Return the bytes of a data: address, in all the forms that result pages hold."""
+    head, comma, body = url.partition(",")
+    name = short_name(url)
+    if not comma:
+        return Fetched(name, error="not an image")
+    # Taken from a script, `=` may still be written as in the script.
+    body = re.sub(r"\\x([0-9a-fA-F]{2})", lambda match: chr(int(match[1], 16)), body)
+    raw = unquote_to_bytes(body)
+    if not re.search(r";\s*base64\s*$", head, re.IGNORECASE):
+        return Fetched(name, raw, "" if raw else "empty")
+    text = raw.translate(bytes.maketrans(b"-_", b"+/"), b"\t\r\n\\")
+    if b" " in text:
+        # A form decoder turned each plus into a space; where that is not so, spaces are mere folding.
+        plus, folded = text.strip().replace(b" ", b"+"), text.replace(b" ", b"")
+        text = plus if b"+" not in text and len(plus.rstrip(b"=")) % 4 != 1 else folded
+    text = text.rstrip(b"=")
+    try:
+        data = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+    except binascii.Error:
+        return Fetched(name, error="not an image")
+    return Fetched(name, data, "" if data else "empty")
+
+
+def short_name(url: str) -> str:
+    """Return the address itself, or, for a data: address, its head and a digest: enough to know it again."""
+    if not url.startswith("data:"):
+        return url
+    import hashlib
+
+    return f"{url.partition(',')[0][:60]},sha256={hashlib.sha256(url.encode('utf-8', 'replace')).hexdigest()[:32]}"
+
+
+def _wait_of(response: requests.Response) -> float:
+    """Return the seconds of an answer's Retry-After, given as seconds or as a date; 0 where there is none."""
+    value = response.headers.get("Retry-After", "")
+    try:
+        return min(max(Retry().parse_retry_after(value), 0.0), 3600.0) if value else 0.0
+    except (HTTPError, ValueError, OverflowError):
+        return 0.0
+
+
+def _reason(error: BaseException) -> str:
+    """Return a short name for what went wrong on the way, found along the chain of causes."""
+    reasons: tuple[tuple[Any, str], ...] = (
+        (PrivateAddressError, "private address"),
+        (NameResolutionError, "host not found"),
+        ((ConnectTimeoutError, ReadTimeoutError, requests.Timeout, TimeoutError), "timeout"),
+        ((SSLError, requests.exceptions.SSLError), "certificate"),
+        (NewConnectionError, "no connection"),
+        ((requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError), "address not allowed"),
+    )
+    chain = [error]
+    for one in chain:
+        inner = [*one.args, getattr(one, "reason", None), one.__cause__]
+        chain += [cause for cause in inner if isinstance(cause, BaseException) and cause not in chain][:4]
+    for kinds, name in reasons:
+        if any(isinstance(one, kinds) for one in chain):
+            return name
+    return RESET
+
+
+def _shut(sock: socket.socket) -> None:
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return

@@ -1,0 +1,89 @@
+"""The human rhythm: how far a hand scrolls, how long eyes rest, how long a shut door stays shut."""
+
+import math
+import time
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+GLIDE: Final = (0.6, 0.9)
+"""Shares of the window's height that one turn of the wheel goes down."""
+GLIDE_SECONDS: Final = (0.4, 0.9)
+PAUSE: Final = (1.0, 0.5)
+"""Median in seconds and sigma of the log-normal pause after a turn."""
+PAUSE_LIMITS: Final = (0.3, 6.0)
+DWELL: Final = 0.12
+"""Seconds that the mouse stays on a picture."""
+REST: Final = (10.0, 30.0)
+REST_AFTER: Final = (150, 250)
+"""Results between two rests."""
+BETWEEN_TERMS: Final = (14.0, 0.5)
+BETWEEN_TERMS_LIMITS: Final = (8.0, 60.0)
+BACK_OFF: Final = (60.0, 1800.0)
+"""First wait after a refusal, doubled each time, and the longest."""
+
+
+class Rhythm:
+    """The seeded pauses of one engine; ``sleep`` is called with every one of them, in seconds.
+
+    ``pace`` is a factor on all of them. ``door`` is the factor on the wait after a refusal: that is no human pause, so
+    only a site of one's own may shorten it.
+    """
+
+    def __init__(
+        self, pace: float, seed: int | str, *, door: float = 1.0, sleep: Callable[[float], object] = time.sleep
+    ) -> None:
+        self.spent = 0.0
+        """Seconds that the pauses and scrolls took so far, as they were asked for."""
+        self._pace = pace
+        self._door = door
+        self._random = Random(seed)
+        self._sleep = sleep
+        self._slowness = 1.0
+        self._until_rest = self._random.randint(*REST_AFTER)
+
+    def glide(self) -> tuple[float, float]:
+        """Return how far to scroll, as a share of the window's height, and in how many seconds."""
+        seconds = self._random.uniform(*GLIDE_SECONDS) * self._pace
+        self.spent += seconds
+        if self._random.random() < 0.05:
+            return -self._random.uniform(0.05, 0.1), seconds
+        return self._random.uniform(*GLIDE), seconds
+
+    def dwell(self) -> float:
+        """Return how many seconds the mouse stays on a picture."""
+        return DWELL * self._pace * self._slowness
+
+    def pause(self, results: int = 0) -> None:
+        """Pause after a scroll that brought so many results; rest longer now and then."""
+        self._until_rest -= results
+        if self._until_rest <= 0:
+            self._until_rest = self._random.randint(*REST_AFTER)
+            self._wait(self._random.uniform(*REST))
+        else:
+            self._wait(self._log_normal(PAUSE, PAUSE_LIMITS))
+
+    def between_terms(self) -> None:
+        """Pause before the next search."""
+        self._wait(self._log_normal(BETWEEN_TERMS, BETWEEN_TERMS_LIMITS))
+
+    def slow_down(self) -> None:
+        """Make every later pause half as long again, up to eight times the first."""
+        self._slowness = min(8.0, self._slowness * 1.5)
+
+    def back_off(self, refusals: int, asked: float = 0.0) -> float:
+        """Wait after so many refusals in a row, at least as long as was asked; return the seconds."""
+        first, longest = BACK_OFF
+        seconds = min(longest, first * 2 ** (refusals - 1)) * self._random.uniform(0.8, 1.2) * self._door
+        seconds = max(seconds, min(asked, longest))
+        self._sleep(seconds)
+        return seconds
+
+    def _log_normal(self, shape: tuple[float, float], limits: tuple[float, float]) -> float:
+        median, sigma = shape
+        return min(limits[1], max(limits[0], self._random.lognormvariate(math.log(median), sigma)))
+
+    def _wait(self, seconds: float) -> None:
+        seconds *= self._pace * self._slowness
+        self.spent += seconds
+        self._sleep(seconds)

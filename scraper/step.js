@@ -1,0 +1,127 @@
+// One step of a person going through results: scroll, wait until the pictures in view are there, and hand out the
+// HTML of every result that was not handed out before. Called with the options `o` and WebDriver's callback `done`.
+const [o, done] = arguments;
+const KEY = Symbol.for("tray");
+const memory = (window[KEY] ??= { results: new WeakMap() });
+
+const placeholder = (src) => !src || (src.startsWith("data:image/gif") && src.length < 150) || src.startsWith("data:image/svg");
+const sleep = (ms) => new Promise((wake) => setTimeout(wake, ms));
+const until = async (condition, ms) => {
+  const end = performance.now() + ms;
+  while (!condition() && performance.now() < end) await sleep(25);
+};
+
+// A result without a declared selector: the largest element around one large picture and no other.
+const large = (img) => {
+  const box = img.getBoundingClientRect();
+  return box.width >= 60 && box.height >= 60;
+};
+const around = (img) => {
+  let node = img;
+  for (let up = img.parentElement; up && up !== document.body && up !== document.documentElement; up = up.parentElement) {
+    if ([...up.querySelectorAll("img")].filter(large).length !== 1) break;
+    node = up;
+  }
+  return node;
+};
+const results = () => (o.tile ? [...document.querySelectorAll(o.tile)] : [...new Set([...document.images].filter(large).map(around))]);
+const count = () => (o.tile ? document.querySelectorAll(o.tile).length : document.images.length);
+
+const scroller = () => {
+  const root = document.scrollingElement ?? document.documentElement;
+  const first = o.tile && document.querySelector(o.tile);
+  for (let node = first?.parentElement; node && node !== document.body && node !== root; node = node.parentElement) {
+    if (node.scrollHeight > node.clientHeight + 40 && /auto|scroll/.test(getComputedStyle(node).overflowY)) return node;
+  }
+  return root;
+};
+const atBottom = (box) => box.scrollTop + box.clientHeight >= box.scrollHeight - 4;
+
+// A page that recycles its elements shows another result in the same one.
+const signature = (el) => {
+  for (const name of ["m", "data-origurl", "data", "data-docid", "data-lpage", "id"]) {
+    const value = el.getAttribute(name);
+    if (value) return value;
+  }
+  return "";
+};
+const memo = (el) => {
+  let known = memory.results.get(el);
+  if (!known || known.signature !== signature(el)) {
+    const nested = Boolean(o.tile && el.parentElement?.closest(o.tile));
+    known = { signature: signature(el), looks: 0, hovers: 0, handed: nested };
+    memory.results.set(el, known);
+  }
+  return known;
+};
+const linked = (el) => !o.reveal || el.matches(o.reveal) || Boolean(el.querySelector(o.reveal));
+const pictured = (el) => {
+  const img = el.tagName === "IMG" ? el : el.querySelector("img");
+  return !img || !placeholder(img.getAttribute("src")) || Boolean(img.dataset.src);
+};
+
+const tiles = [];
+const handOut = (looked) => {
+  let unrevealed = Infinity;
+  for (const el of results()) {
+    const known = memo(el);
+    if (known.handed) continue;
+    const box = el.getBoundingClientRect();
+    const passed = box.top < innerHeight && box.width > 0;
+    if (looked && passed) known.looks += 1;
+    if ((linked(el) && pictured(el)) || known.looks >= o.looks || o.flush) {
+      known.handed = true;
+      tiles.push(el.outerHTML);
+    } else if (!linked(el) && known.hovers < 1) {
+      unrevealed = Math.min(unrevealed, box.top);
+    }
+  }
+  return unrevealed;
+};
+
+const glide = async (box, distance, ms) => {
+  const from = box.scrollTop;
+  const started = performance.now();
+  // Frames stop in a covered window; the timer goes on.
+  const frame = () => Promise.race([new Promise(requestAnimationFrame), sleep(100)]);
+  for (let share = 0; share < 1; ) {
+    share = ms > 0 ? Math.min(1, (performance.now() - started) / ms) : 1;
+    const eased = share < 0.5 ? 2 * share * share : 1 - 2 * (1 - share) * (1 - share);
+    box.scrollTo({ top: from + distance * eased, behavior: "instant" });
+    await frame();
+  }
+};
+
+(async () => {
+  const box = scroller();
+  const before = count();
+  const height = box.scrollHeight;
+  const from = box.scrollTop;
+  const unrevealed = handOut(false);
+  // Never past a result that the mouse has not been over: its link would never come.
+  const distance = Math.min(o.distance * innerHeight, Math.max(0, unrevealed - 40));
+  if (distance) await glide(box, distance, o.duration);
+  const grew = () => count() !== before || box.scrollHeight > height + 4;
+  await until(() => results().every((el) => {
+    if (memo(el).handed) return true;
+    const at = el.getBoundingClientRect();
+    return at.bottom < 0 || at.top > innerHeight || pictured(el);
+  }), o.settle);
+  if (atBottom(box)) await until(grew, o.wait);
+  handOut(true);
+  const hover = [];
+  if (o.reveal) {
+    for (const el of results()) {
+      const known = memo(el);
+      if (known.handed || linked(el)) continue;
+      const at = (el.querySelector("img") ?? el).getBoundingClientRect();
+      const x = Math.round(at.left + at.width / 2);
+      const y = Math.round(at.top + at.height / 2);
+      if (at.width > 0 && x > 0 && y > 2 && x < innerWidth - 2 && y < innerHeight - 2) {
+        known.hovers += 1;
+        hover.push([x, y]);
+      }
+    }
+  }
+  done({ tiles, hover, count: count(), grew: grew(), moved: Math.abs(box.scrollTop - from) > 2, bottom: atBottom(box) });
+})().catch((error) => done({ error: String(error) }));
