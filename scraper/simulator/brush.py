@@ -29,7 +29,7 @@ def blob(rng: np.random.Generator, wobble: float = 0.1, count: int = 36, waves: 
     angles = np.linspace(0, TURN, count, endpoint=False)
     order = np.arange(2, 2 + waves)
     swing = np.cos(angles[:, None] * order + rng.uniform(0, TURN, waves)) @ rng.normal(0, 1, waves) / np.sqrt(waves)
-    return np.stack([np.cos(angles), np.sin(angles)], axis=1) * (1 + wobble * swing)[:, None]
+    return np.asarray(np.stack([np.cos(angles), np.sin(angles)], axis=1) * (1 + wobble * swing)[:, None])
 
 
 def frill(count: int, depth: float) -> Points:
@@ -71,7 +71,7 @@ def curl(rng: np.random.Generator, length: float, bend: float, count: int = 10) 
     angles = rng.uniform(0, TURN) + np.cumsum(rng.normal(rng.normal(0, bend), bend, count))
     steps = np.stack([np.cos(angles), np.sin(angles)], axis=1) * length / count
     line = np.cumsum(steps, axis=0)
-    return line - line.mean(axis=0)
+    return np.asarray(line - line.mean(axis=0))
 
 
 def scatter(rng: np.random.Generator, count: int, reach: float = 1.0, gap: float = 0.0) -> Points:
@@ -92,7 +92,7 @@ def scatter(rng: np.random.Generator, count: int, reach: float = 1.0, gap: float
 def spun(points: Points, angle: float) -> Points:
     """Return the points turned around the centre."""
     cos, sin = np.cos(angle), np.sin(angle)
-    return points @ np.array([[cos, sin], [-sin, cos]])
+    return np.asarray(points @ np.array([[cos, sin], [-sin, cos]]))
 
 
 def mix(one: Colour, other: Colour, share: float) -> Colour:
@@ -134,7 +134,7 @@ class Brush:
         """Return a brush at the middle of the picture whose unit is half the picture's shorter side."""
         unit = min(image.size) / 2
         middle = np.array(image.size) / 2
-        angle = rng.uniform(0, TURN)
+        angle = rng.uniform(np.pi, TURN)  # light comes from somewhere above, as in most photographs
         light = np.array([np.cos(angle), np.sin(angle)])
         solid, clear = ImageDraw.Draw(image), ImageDraw.Draw(image, "RGBA")
         return cls(image, rng, np.eye(2) * unit, middle, light, 0.0, solid, clear)
@@ -184,7 +184,9 @@ class Brush:
         turns = np.stack([np.stack([cos, sin], axis=1), np.stack([-sin, cos], axis=1)], axis=1)
         outlines = np.stack(shapes)[self.rng.integers(len(shapes), size=count)] @ turns + places[:, None]
         chosen = self.rng.integers(len(colours), size=count)
-        for outline, index in zip(self.project(outlines).reshape(count, -1).tolist(), chosen, strict=True):
+        for outline, index in zip(
+            self.project(outlines).reshape(count, 2 * len(shapes[0])).tolist(), chosen, strict=True
+        ):
             colour = colours[index]
             (self.clear if len(colour) == 4 else self.solid).polygon(outline, fill=colour)
 

@@ -1,5 +1,7 @@
 """How each food is drawn: a painter fills about the unit circle of the brush that it gets."""
 
+# ruff: noqa: RUF005 - outlines are numpy arrays, which "+" moves
+
 from collections.abc import Callable
 
 import numpy as np
@@ -27,8 +29,22 @@ from scraper.simulator.brush import (
 
 CRUSTS: list[Colour] = [(205, 150, 84), (181, 120, 62), (222, 176, 112), (160, 101, 52)]
 GREENS: list[Colour] = [(74, 128, 44), (106, 158, 62), (48, 98, 38), (142, 182, 84), (88, 140, 30)]
-ICINGS: list[Colour] = [(236, 140, 170), (84, 48, 30), (250, 246, 236), (120, 190, 220), (190, 150, 220), (226, 178, 84)]
-BRIGHT: list[Colour] = [(240, 80, 90), (250, 200, 60), (90, 170, 240), (250, 250, 250), (110, 200, 110), (240, 130, 200)]
+ICINGS: list[Colour] = [
+    (236, 140, 170),
+    (84, 48, 30),
+    (250, 246, 236),
+    (120, 190, 220),
+    (190, 150, 220),
+    (226, 178, 84),
+]
+BRIGHT: list[Colour] = [
+    (240, 80, 90),
+    (250, 200, 60),
+    (90, 170, 240),
+    (250, 250, 250),
+    (110, 200, 110),
+    (240, 130, 200),
+]
 
 
 def pick(rng: np.random.Generator, colours: list[Colour], amount: float = 0.06) -> Colour:
@@ -55,30 +71,23 @@ def patches(brush: Brush, count: int, colours: list[Colour], size: float, reach:
     brush.spray(scatter(brush.rng, count, reach), shapes, (size * 0.4, size * 1.3), clear)
 
 
-def opened(brush: Brush, whole: float, slice_of: float) -> Points | None:
-    """Return the outline that stays of a round dish: None for all of it, else a part with a gap, or one slice."""
-    start, chance = brush.rng.uniform(0, TURN), brush.rng.random()
-    if chance < whole:
-        return None
-    if chance < whole + slice_of:
-        return wedge(start, start + brush.rng.uniform(0.7, 1.1), 1.3)
-    return wedge(start, start + TURN * brush.rng.uniform(0.6, 0.9), 1.3)
-
-
 def served(brush: Brush, cover: Callable[[Brush], None], *, whole: float = 0.6, slice_of: float = 0.2) -> None:
-    """Draw a round dish whole, with a piece missing, or as one slice that lies in the middle."""
-    part = opened(brush, whole, slice_of)
-    if part is None:
+    """Draw a round dish whole, as one slice that lies in the middle, or with a piece missing."""
+    rng = brush.rng
+    start, chance = rng.uniform(0, TURN), rng.random()
+    if chance < whole:
         brush.shadow(ring(), reach=0.08)
         cover(brush)
         return
-    if len(part) < 40 and np.ptp(np.arctan2(part[1:, 1], part[1:, 0])) < 1.2:
-        centre = part[1:].mean(axis=0) * 0.62
-        brush = brush.at(*(-centre * 1.7), 1.7)
-    outline = part / 1.3
-    brush.shadow(outline, reach=0.06)
-    brush.fill(outline + brush.toward_light(-0.05), (120, 78, 40))
-    with brush.only_inside(part):
+    width = TURN * rng.uniform(0.6, 0.9)
+    if chance < whole + slice_of:
+        width = rng.uniform(0.7, 1.1)
+        middle = start + width / 2
+        brush = brush.at(-np.cos(middle), -np.sin(middle), 1.6)
+    part = wedge(start, start + width)
+    brush.shadow(part, reach=0.06)
+    brush.fill(part + brush.toward_light(-0.05), (120, 78, 40))
+    with brush.only_inside(part * 1.3):
         cover(brush)
 
 
@@ -129,7 +138,7 @@ def tomato_slice(brush: Brush) -> None:
     brush.disc(0, 0, 0.88, shade(colour, 1.2))
     for angle in np.arange(5) * TURN / 5:
         brush.fill(blob(brush.rng, 0.1, 10) * (0.26, 0.2) @ spin(angle) + spun(np.array([[0.52, 0]]), angle), colour)
-        brush.disc(*spun(np.array([[0.5, 0.05]]), angle)[0], 0.06, (240, 190, 110))
+        brush.fill(ring(8) * 0.06 + spun(np.array([[0.5, 0.05]]), angle), (240, 190, 110))
 
 
 def spin(angle: float) -> Points:
@@ -184,7 +193,9 @@ def pizza_top(brush: Brush) -> None:
         specks(brush, 24, [(60, 90, 30), (120, 60, 30)], 0.025)
     if rng.random() < 0.5:
         for angle in rng.uniform(0, 1) + np.arange(rng.choice([3, 4])) * np.pi / rng.choice([3, 4]):
-            brush.line(spun(np.array([[-1, 0], [0, rng.normal(0, 0.02)], [1, 0]]), angle), 0.02, glaze((90, 40, 20), 0.7))
+            brush.line(
+                spun(np.array([[-1, 0], [0, rng.normal(0, 0.02)], [1, 0]]), angle), 0.02, glaze((90, 40, 20), 0.7)
+            )
 
 
 def pizza(brush: Brush) -> None:
@@ -257,7 +268,9 @@ def pie_top(brush: Brush) -> None:
     elif kind < 0.85:
         brush.ball(ring() * 0.88, shade(crust, 1.05), depth=0.25, steps=5)
         for angle in np.arange(5) * TURN / 5:
-            brush.line(spun(np.array([[0.2, 0], [0.36, 0.03], [0.55, 0]]), angle), [0.01, 0.06, 0.01], shade(fruit, 0.8))
+            brush.line(
+                spun(np.array([[0.2, 0], [0.36, 0.03], [0.55, 0]]), angle), [0.01, 0.06, 0.01], shade(fruit, 0.8)
+            )
     else:
         specks(brush, 110, [crust, shade(crust, 1.2), shade(crust, 0.8)], 0.1)
 
@@ -277,7 +290,7 @@ def tomato(brush: Brush) -> None:
         tomato_slice(brush.at(0, 0, 0.96))
         return
     brush.ball(blob(rng, 0.035, waves=3) * (1.0, 0.92), colour)
-    hub = brush.at(*scatter(rng, 1, 0.45)[0], 0.45, turn=rng.uniform(0, TURN))
+    hub = brush.at(rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.3), 0.45, turn=rng.uniform(0, TURN))
     for angle in np.arange(5) * TURN / 5 + rng.normal(0, 0.15, 5):
         hub.fill(spun(leaf(0.55, 0.14) + (0.5, 0), angle), pick(rng, GREENS))
     hub.disc(0, 0, 0.16, (90, 120, 50))
@@ -399,7 +412,14 @@ def salad(brush: Brush) -> None:
     greens = [pick(rng, GREENS, 0.12) for _ in range(5)]
     if rng.random() < 0.25:
         greens.append((96, 40, 66))
-    extras = [(tomato_slice, 0.17), (cucumber, 0.17), (onion_ring, 0.16), (egg_half, 0.18), (crouton, 0.1), (olive, 0.1)]
+    extras = [
+        (tomato_slice, 0.17),
+        (cucumber, 0.17),
+        (onion_ring, 0.16),
+        (egg_half, 0.18),
+        (crouton, 0.1),
+        (olive, 0.1),
+    ]
     chosen = [extras[i] for i in rng.permutation(len(extras))[: rng.integers(1, 5)]]
     for reach in (0.9, 0.75, 0.6):
         for x, y in scatter(rng, 15, reach):
@@ -440,8 +460,16 @@ def cookie(brush: Brush) -> None:
     dough = pick(rng, [(206, 152, 88), (184, 124, 66), (222, 180, 120), (96, 60, 38)])
     body = blob(rng, rng.uniform(0.01, 0.06))
     brush.shadow(body, reach=0.12)
-    bite = ring(24) * rng.uniform(0.3, 0.5) + spun(np.array([[1.0, 0]]), rng.uniform(0, TURN))
-    before = brush.image.copy() if rng.random() < 0.25 else None
+    if rng.random() < 0.25:
+        with brush.only_inside(annulus(rng.uniform(0.3, 0.5)) + ring(24)[rng.integers(24)]):
+            cookie_top(brush, body, dough)
+    else:
+        cookie_top(brush, body, dough)
+
+
+def cookie_top(brush: Brush, body: Points, dough: Colour) -> None:
+    """Draw one whole cookie and what is baked into it or lies on it."""
+    rng = brush.rng
     brush.ball(body, dough, depth=0.28, steps=6)
     specks(brush, 26, [shade(dough, 0.85), shade(dough, 1.15)], 0.08, 0.85)
     kind = rng.random()
@@ -459,18 +487,6 @@ def cookie(brush: Brush) -> None:
         brush.fill(blob(rng, 0.05) * 0.79 + brush.toward_light(0.03), icing)
         if rng.random() < 0.7:
             sprinkles(brush, 28, 0.0, 0.7)
-    if before is not None:
-        with_bite(brush, bite, before)
-
-
-def with_bite(brush: Brush, bite: Points, before: object) -> None:
-    """Put the ground back where a bite was taken."""
-    from PIL import Image, ImageDraw
-
-    assert isinstance(before, Image.Image)
-    mask = Image.new("L", brush.image.size)
-    ImageDraw.Draw(mask).polygon(brush.project(bite).ravel().tolist(), fill=255)
-    brush.image.paste(before, (0, 0), mask)
 
 
 def sprinkles(brush: Brush, count: int, inner: float, outer: float) -> None:
@@ -513,7 +529,9 @@ def apple(brush: Brush) -> None:
     skin = pick(rng, skins)
     body = ring(44) * (1, 0.95)
     angle = np.arctan2(body[:, 1], body[:, 0])
-    body *= (1 - 0.16 * np.exp(-(((angle + np.pi / 2) / 0.42) ** 2)) - 0.05 * np.exp(-(((angle - np.pi / 2) / 0.3) ** 2)))[:, None]
+    body *= (
+        1 - 0.16 * np.exp(-(((angle + np.pi / 2) / 0.42) ** 2)) - 0.05 * np.exp(-(((angle - np.pi / 2) / 0.3) ** 2))
+    )[:, None]
     body += (0, -0.02)
     brush.shadow(body, reach=0.18)
     if rng.random() < 0.18:
@@ -559,7 +577,7 @@ def banana(brush: Brush) -> None:
         spot.line(path[-2:], 0.11, (70, 52, 34))
         if rng.random() < 0.5:
             for i in rng.integers(3, 17, 12):
-                spot.disc(*(path[i] + rng.normal(0, 0.06, 2)), rng.uniform(0.01, 0.04), (110, 76, 36))
+                spot.fill(ring(8) * rng.uniform(0.01, 0.04) + path[i] + rng.normal(0, 0.06, 2), (110, 76, 36))
 
 
 def fries(brush: Brush) -> None:
@@ -571,7 +589,9 @@ def fries(brush: Brush) -> None:
         for x, y in scatter(rng, 46, 0.75):
             stick(brush.at(x, y, 1, turn=rng.uniform(0, TURN)), tint(rng, potato, 0.08), rng.uniform(0.5, 1.0))
         if rng.random() < 0.4:
-            brush.ball(blob(rng, 0.12) * 0.24 + (0.5, 0.4), pick(rng, [(190, 26, 20), (248, 236, 200)]), depth=0.2, steps=4)
+            brush.ball(
+                blob(rng, 0.12) * 0.24 + (0.5, 0.4), pick(rng, [(190, 26, 20), (248, 236, 200)]), depth=0.2, steps=4
+            )
         return
     carton = pick(rng, [(204, 30, 34), (240, 236, 228), (226, 170, 50), (60, 90, 150), (180, 140, 96)])
     brush.fill(ring() * (0.75, 0.12) + (0, 0.98), (10, 8, 8, 110))
@@ -602,7 +622,7 @@ def fried_egg(brush: Brush) -> None:
     brush.fill(white * 0.96, (246, 243, 236))
     brush.fill(white * 0.75 + brush.toward_light(0.05), (253, 252, 249))
     yolk = pick(rng, [(246, 178, 30), (250, 200, 60), (236, 146, 26)])
-    for place in ([(-0.3, 0.1), (0.32, -0.1)] if rng.random() < 0.2 else scatter(rng, 1, 0.25)):
+    for place in [(-0.3, 0.1), (0.32, -0.1)] if rng.random() < 0.2 else scatter(rng, 1, 0.25):
         spot = brush.at(float(place[0]), float(place[1]), rng.uniform(0.3, 0.4))
         spot.disc(0.04, 0.06, 1.08, (214, 196, 160))
         spot.ball(blob(rng, 0.03), yolk, depth=0.22, steps=6)
@@ -618,9 +638,9 @@ def soup(brush: Brush) -> None:
     liquid = pick(rng, [(196, 60, 26), (120, 140, 52), (226, 134, 38), (170, 140, 104), (214, 168, 84)])
     brush.shadow(ring(), reach=0.2)
     brush.fill(ring(), bowl)
-    brush.disc(*brush.toward_light(0.03), 0.93, shade(bowl, 1.1))
+    brush.fill(ring() * 0.93 + brush.toward_light(0.03), shade(bowl, 1.1))
     brush.disc(0, 0, 0.86, shade(bowl, 0.72))
-    brush.disc(*brush.toward_light(-0.03), 0.8, shade(liquid, 0.9))
+    brush.fill(ring() * 0.8 + brush.toward_light(-0.03), shade(liquid, 0.9))
     brush.disc(0, 0, 0.78, liquid)
     patches(brush, 8, [shade(liquid, 1.25), shade(liquid, 0.8)], 0.25, 0.55)
     kind = rng.integers(4)

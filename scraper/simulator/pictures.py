@@ -1,20 +1,48 @@
-"""The drawn pictures of the built-in search site: which kinds there are, and how a scene around one thing is composed."""
+"""The drawn pictures of the built-in search site: their kinds, and how a scene around one thing is composed."""
+
+# ruff: noqa: RUF005 - outlines are numpy arrays, which "+" moves
 
 import io
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from scraper.simulator import foods, things
-from scraper.simulator.brush import TURN, Brush, Colour, blob, box, curl, glaze, mix, ring, scatter, shade, spun, tint
+from scraper.simulator.brush import (
+    TURN,
+    Brush,
+    Colour,
+    Points,
+    blob,
+    box,
+    curl,
+    glaze,
+    mix,
+    ring,
+    scatter,
+    shade,
+    spun,
+    tint,
+)
 from scraper.simulator.foods import pick
 from scraper.simulator.things import PAINTS, WALLS, WOODS
 
 LONG_SIDE = 640  # pixels of the canvas; every picture is developed from it
-PLAIN: list[Colour] = [(236, 234, 230), (190, 60, 54), (64, 92, 130), (226, 196, 120), (90, 120, 90), (50, 48, 50), (150, 146, 140), (214, 150, 160), (120, 86, 110)]
+PLAIN: list[Colour] = [
+    (236, 234, 230),
+    (170, 78, 74),
+    (64, 92, 130),
+    (206, 190, 150),
+    (90, 120, 90),
+    (50, 48, 50),
+    (150, 146, 140),
+    (206, 166, 172),
+    (110, 92, 110),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +54,7 @@ class Kind:
     dishes: tuple[str, ...] = ("plate", "plate", "tray", "board", "paper", "bare")
     most: int = 1
     turns: bool = True
+    squash: float = 0.62  # how flat a low camera may make it; a ball stays round
 
 
 def nothing(_brush: Brush) -> None:
@@ -38,7 +67,7 @@ TABLE: dict[str, Kind] = {
     "burger": Kind(foods.burger, "counter", turns=False, most=2),
     "salad": Kind(foods.salad, dishes=("bowl", "bowl", "plate", "tray")),
     "cookie": Kind(foods.cookie, most=9),
-    "apple": Kind(foods.apple, most=5),
+    "apple": Kind(foods.apple, most=5, squash=0.9),
     "fries": Kind(foods.fries, "counter", turns=False),
     "banana": Kind(foods.banana, most=2),
     "donut": Kind(foods.donut, most=6),
@@ -49,7 +78,7 @@ TABLE: dict[str, Kind] = {
     "quiche": Kind(foods.quiche),
     "frittata": Kind(foods.frittata),
     "pie": Kind(foods.pie),
-    "tomato": Kind(foods.tomato, most=6),
+    "tomato": Kind(foods.tomato, most=6, squash=0.9),
     "empty_tray": Kind(nothing, dishes=("tray",)),
     "empty_plate": Kind(nothing, dishes=("plate", "plate", "bowl")),
     "cup": Kind(things.cup, "counter", BARE, turns=False, most=2),
@@ -89,14 +118,16 @@ def on_table(brush: Brush, kind: str) -> None:
     camera = brush.tilted(rng.choice([0.0, rng.uniform(0, 0.35)]))
     surface(camera)
     wide, high = brush.half
-    size = rng.uniform(0.34, 1.08)
+    size = rng.uniform(0.42, 1.15)
     room = np.maximum(np.array([wide, high]) - size * 0.8, 0.05)
-    centre = rng.uniform(-1, 1, 2) * room * 0.8
+    centre = rng.uniform(-1, 1, 2) * room * 0.7
     clutter(camera, kind, centre, size, int(rng.integers(2, 8)))
+    if rng.random() < 0.25:
+        foods.specks(camera, 30, [pick(rng, WOODS), pick(rng, foods.GREENS)], 0.02, 1.2)
     if rng.random() < 0.3:
         soften(brush)
-    squash = rng.uniform(0.62, 1.0)
-    spot = camera.at(*centre, size, squash=squash)
+    squash = rng.uniform(TABLE[kind].squash, 1.0)
+    spot = camera.at(centre[0], centre[1], size, squash=squash)
     settle(spot, kind)
     clutter(camera, kind, centre, size * 1.1, int(rng.integers(0, 2)))
 
@@ -144,7 +175,10 @@ def outside(brush: Brush, kind: str) -> None:
     rng = brush.rng
     wide, high = brush.half
     horizon = rng.uniform(-0.2, 0.6) * high
-    low, top = pick(rng, [(206, 220, 232), (240, 214, 180), (190, 196, 200)]), pick(rng, [(90, 140, 200), (150, 160, 170), (110, 120, 180), (200, 206, 212)])
+    low, top = (
+        pick(rng, [(206, 220, 232), (240, 214, 180), (190, 196, 200)]),
+        pick(rng, [(90, 140, 200), (150, 160, 170), (110, 120, 180), (200, 206, 212)]),
+    )
     for k in np.linspace(0, 1, 10):
         brush.fill(box(2 * wide + 1, high + 1) + (0, -high + (horizon + high) * k + (high + 1) / 2), mix(top, low, k))
     for _ in range(int(rng.integers(0, 5))):
@@ -157,7 +191,9 @@ def outside(brush: Brush, kind: str) -> None:
     ground = pick(rng, [(110, 140, 70), (120, 120, 122), (180, 164, 130), (80, 110, 60), (226, 228, 232)], 0.1)
     brush.fill(box(2 * wide + 1, 4) + (0, horizon + 2), ground)
     for y in horizon + rng.uniform(0, 1, 30) ** 2 * (high - horizon):
-        brush.fill(blob(rng, 0.2, 14) * (rng.uniform(0.1, 0.7), 0.03) + (rng.uniform(-wide, wide), y), tint(rng, ground, 0.1))
+        brush.fill(
+            blob(rng, 0.2, 14) * (rng.uniform(0.1, 0.7), 0.03) + (rng.uniform(-wide, wide), y), tint(rng, ground, 0.1)
+        )
     if rng.random() < 0.5:
         soften(brush)
     what = TABLE[kind]
@@ -204,7 +240,7 @@ def planks(brush: Brush) -> None:
     wood, spread = pick(rng, WOODS, 0.15), rng.uniform(0.02, 0.16)
     edges = np.cumsum(rng.uniform(0.25, 0.6, 14)) - 2.8
     brush.fill(box(8, 8), wood)
-    for low, top in zip(edges, edges[1:], strict=False):
+    for low, top in pairwise(edges):
         colour = tint(rng, wood, spread)
         brush.fill([(-4, low), (4, low), (4, top), (-4, top)], colour)
         for y in rng.uniform(low, top, 2):
@@ -232,7 +268,9 @@ def marble(brush: Brush) -> None:
     brush.fill(box(8, 8), stone)
     for _ in range(12):
         vein = curl(rng, 4, 0.3, 24) + rng.uniform(-2, 2, 2)
-        brush.line(vein, rng.uniform(0.005, 0.12, 24) * rng.uniform(0.3, 1), glaze(shade(stone, rng.choice([0.7, 1.25])), 0.4))
+        brush.line(
+            vein, rng.uniform(0.005, 0.12, 24) * rng.uniform(0.3, 1), glaze(shade(stone, rng.choice([0.7, 1.25])), 0.4)
+        )
 
 
 def tiles(brush: Brush) -> None:
@@ -251,7 +289,9 @@ def plain(brush: Brush) -> None:
     colour = pick(rng, PLAIN, 0.12)
     brush.fill(box(8, 8), colour)
     for x, y in scatter(rng, 9, 2.0):
-        brush.fill(blob(rng, 0.25) * rng.uniform(0.2, 1.2) + (x, y), glaze(shade(colour, rng.choice([0.82, 1.15])), 0.3))
+        brush.fill(
+            blob(rng, 0.25) * rng.uniform(0.2, 1.2) + (x, y), glaze(shade(colour, rng.choice([0.82, 1.15])), 0.3)
+        )
 
 
 def terrazzo(brush: Brush) -> None:
@@ -299,7 +339,9 @@ def backdrop(brush: Brush) -> None:
 def plate(brush: Brush) -> None:
     """Draw a plate with its rim."""
     rng = brush.rng
-    china = pick(rng, [(246, 245, 241), (246, 245, 241), (236, 226, 206), (70, 74, 80), (120, 150, 170), (206, 120, 90)], 0.05)
+    china = pick(
+        rng, [(246, 245, 241), (246, 245, 241), (236, 226, 206), (70, 74, 80), (120, 150, 170), (206, 120, 90)], 0.05
+    )
     outer = rng.uniform(1.1, 1.45)
     shape = ring(48) if rng.random() < 0.85 else box(1.9, 1.9, 0.3)
     brush.shadow(shape * outer, reach=0.07)
@@ -319,7 +361,7 @@ def bowl(brush: Brush) -> None:
     brush.shadow(ring() * 1.15, reach=0.2)
     brush.disc(0, 0, 1.15, colour)
     brush.disc(0, 0, 1.06, shade(colour, 0.6))
-    brush.disc(*brush.toward_light(-0.06), 0.98, shade(colour, 0.8))
+    brush.fill(ring() * 0.98 + brush.toward_light(-0.06), shade(colour, 0.8))
 
 
 def pan(brush: Brush) -> None:
@@ -329,14 +371,31 @@ def pan(brush: Brush) -> None:
     turned.line([(1, 0), (2.6, 0)], [0.3, 0.22], (36, 34, 34))
     brush.disc(0, 0, 1.25, (66, 64, 64))
     brush.disc(0, 0, 1.18, (24, 23, 23))
-    brush.disc(*brush.toward_light(-0.03), 1.06, (42, 40, 40))
+    brush.fill(ring() * 1.06 + brush.toward_light(-0.03), (42, 40, 40))
 
 
 def tray(brush: Brush) -> None:
     """Draw a canteen tray with a raised rim, sometimes with compartments."""
     rng = brush.rng
-    plastic = pick(rng, [(150, 98, 62), (120, 126, 130), (70, 110, 80), (206, 110, 50), (60, 84, 120), (190, 186, 176), (196, 198, 202)], 0.08)
-    turned = brush.at(rng.normal(0, 0.1), rng.normal(0, 0.1), rng.uniform(1.0, 1.35), turn=rng.normal(0, 0.25) + rng.choice([0, TURN / 4]))
+    plastic = pick(
+        rng,
+        [
+            (150, 98, 62),
+            (120, 126, 130),
+            (70, 110, 80),
+            (206, 110, 50),
+            (60, 84, 120),
+            (190, 186, 176),
+            (196, 198, 202),
+        ],
+        0.08,
+    )
+    turned = brush.at(
+        rng.normal(0, 0.1),
+        rng.normal(0, 0.1),
+        rng.uniform(1.0, 1.35),
+        turn=rng.normal(0, 0.25) + rng.choice([0, TURN / 4]),
+    )
     wide = rng.uniform(2.6, 3.2)
     turned.shadow(box(wide, 2.3, 0.2), reach=0.06)
     turned.fill(box(wide, 2.3, 0.22), shade(plastic, 0.75))
@@ -378,7 +437,13 @@ def paper(brush: Brush) -> None:
 
 
 DISHES: dict[str, Callable[[Brush], None]] = {
-    "plate": plate, "bowl": bowl, "pan": pan, "tray": tray, "board": board, "paper": paper, "bare": nothing,
+    "plate": plate,
+    "bowl": bowl,
+    "pan": pan,
+    "tray": tray,
+    "board": board,
+    "paper": paper,
+    "bare": nothing,
 }
 
 
@@ -402,31 +467,29 @@ def small_thing(brush: Brush) -> None:
     paint(brush.at(0, 0, size * brush.rng.uniform(0.7, 1.3), turn=brush.rng.uniform(0, TURN)))
 
 
-def place_clutter(brush: Brush, place: np.ndarray, kind: str) -> None:
+def place_clutter(brush: Brush, place: Points, kind: str) -> None:
     """Put one small thing, or an edge of another food, at a place."""
     rng = brush.rng
-    if rng.random() < 0.8:
-        small_thing(brush.at(*place))
+    if rng.random() < 0.88:
+        small_thing(brush.at(place[0], place[1]))
         return
     other = EDGE_FOODS[rng.integers(len(EDGE_FOODS))]
     if other == kind:
         return
-    outward = place / max(float(np.abs(place / brush.half).max()), 1e-6)
-    spot = brush.at(*(outward * 1.05), rng.uniform(0.25, 0.5))
+    outward = 1.05 * place / max(float(np.abs(place / brush.half).max()), 1e-6)
+    spot = brush.at(outward[0], outward[1], rng.uniform(0.25, 0.5))
     if rng.random() < 0.5:
         plate(spot)
     TABLE[other].paint(spot.at(0, 0, 0.85, turn=rng.uniform(0, TURN)))
 
 
-def clutter(brush: Brush, kind: str, centre: np.ndarray, size: float, count: int) -> None:
+def clutter(brush: Brush, kind: str, centre: Points, size: float, count: int) -> None:
     """Put small things around the place where the dish will stand."""
     rng = brush.rng
     for _ in range(count):
         place = rng.uniform(-1.05, 1.05, 2) * brush.half
         if np.hypot(*(place - centre)) > size * 0.9:
             place_clutter(brush, place, kind)
-    if rng.random() < 0.4:
-        foods.specks(brush, 40, [pick(rng, WOODS), pick(rng, foods.GREENS)], 0.02, 1.2)
 
 
 # --- light and camera ----------------------------------------------------------------------------------------------
@@ -438,7 +501,7 @@ def soften(brush: Brush) -> None:
     brush.image.paste(small.resize(brush.image.size, Image.Resampling.BICUBIC))
 
 
-def light_field(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+def light_field(rng: np.random.Generator, shape: tuple[int, int]) -> Points:
     """Return light (rows, columns, 3) around 1: exposure, direction, colour temperature, vignette, soft stains."""
     y, x = np.meshgrid(np.linspace(-1, 1, shape[0]), np.linspace(-1, 1, shape[1]), indexing="ij")
     angle = rng.uniform(0, TURN)
@@ -447,7 +510,8 @@ def light_field(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     stains = rng.normal(0, rng.uniform(0.02, 0.14), (5, 6)).astype(np.float32)
     field *= 1 + np.asarray(Image.fromarray(stains).resize(shape[::-1], Image.Resampling.BICUBIC))
     warm = rng.normal(0, 0.07)
-    return field[..., None] * np.array([1 + warm, 1 + rng.normal(0, 0.015), 1 - warm])
+    colour: Points = np.array([1 + warm, 1 + rng.normal(0, 0.015), 1 - warm])
+    return np.asarray(field[..., None] * colour)
 
 
 def developed(image: Image.Image, rng: np.random.Generator) -> Image.Image:

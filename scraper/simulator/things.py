@@ -1,13 +1,30 @@
 """How everything but food is drawn: cups, vegetables, people, cars, trees, houses, furniture."""
 
+# ruff: noqa: RUF005 - outlines are numpy arrays, which "+" moves
+
 import numpy as np
 
 from scraper.simulator.brush import TURN, Brush, Colour, blob, box, curl, glaze, mix, ring, scatter, shade, spun, tint
 from scraper.simulator.foods import GREENS, pick, specks
 
-PAINTS: list[Colour] = [(186, 40, 36), (40, 84, 150), (236, 236, 232), (50, 52, 56), (150, 156, 160), (220, 170, 40), (60, 120, 80)]
+PAINTS: list[Colour] = [
+    (186, 40, 36),
+    (40, 84, 150),
+    (236, 236, 232),
+    (50, 52, 56),
+    (150, 156, 160),
+    (220, 170, 40),
+    (60, 120, 80),
+]
 SKINS: list[Colour] = [(236, 196, 164), (206, 154, 116), (150, 98, 66), (96, 62, 44)]
-WALLS: list[Colour] = [(206, 190, 164), (170, 96, 76), (226, 220, 210), (130, 136, 144), (196, 160, 110), (110, 130, 150)]
+WALLS: list[Colour] = [
+    (206, 190, 164),
+    (170, 96, 76),
+    (226, 220, 210),
+    (130, 136, 144),
+    (196, 160, 110),
+    (110, 130, 150),
+]
 WOODS: list[Colour] = [(150, 98, 56), (196, 150, 98), (98, 62, 40), (220, 190, 150)]
 
 
@@ -22,11 +39,17 @@ def cup(brush: Brush) -> None:
         brush.fill(ring() * (wide * 1.45, 0.16) + (0, tall - 0.03), shade(glaze_colour, 1.1))
     brush.line(ring(24) * (0.3, 0.36) + (side * wide, 0.05), 0.13, shade(glaze_colour, 0.85))
     low = wide * rng.uniform(0.6, 1.0)
-    wall = np.array([(-wide, -tall), (wide, -tall), (low, tall * 0.9), (low * 0.6, tall), (-low * 0.6, tall), (-low, tall * 0.9)])
+    wall = np.array(
+        [(-wide, -tall), (wide, -tall), (low, tall * 0.9), (low * 0.6, tall), (-low * 0.6, tall), (-low, tall * 0.9)]
+    )
     for k in np.linspace(0, 1, 7):
-        brush.fill(wall * (1 - 0.8 * k, 1) + (-0.25 * wide * k, 0), mix(shade(glaze_colour, 0.7), shade(glaze_colour, 1.15), k))
+        brush.fill(
+            wall * (1 - 0.8 * k, 1) + (-0.25 * wide * k, 0), mix(shade(glaze_colour, 0.7), shade(glaze_colour, 1.15), k)
+        )
     brush.fill(ring() * (wide, 0.17) + (0, -tall), shade(glaze_colour, 1.2))
-    brush.fill(ring() * (wide * 0.9, 0.13) + (0, -tall + 0.02), pick(rng, [(66, 38, 22), (150, 100, 60), (190, 120, 40)]))
+    brush.fill(
+        ring() * (wide * 0.9, 0.13) + (0, -tall + 0.02), pick(rng, [(66, 38, 22), (150, 100, 60), (190, 120, 40)])
+    )
     if rng.random() < 0.4:
         for x in (-0.2, 0.15):
             y = np.linspace(0, -0.7, 12)
@@ -75,7 +98,7 @@ def carrot(brush: Brush) -> None:
         brush.line([(x, -half), (x + 0.01, half * rng.uniform(-0.4, 0.6))], 0.016, shade(orange, 0.65))
     for angle in rng.normal(np.pi, 0.35, 6):
         tip = np.array([np.cos(angle), np.sin(angle)]) * rng.uniform(0.4, 0.7) + (-0.85, 0)
-        brush.line([(-0.86, 0), tip * (1, 0.6), tip], [0.06, 0.08, 0.03], pick(rng, GREENS))
+        brush.line(np.stack([(-0.86, 0), tip * (1, 0.6), tip]), [0.06, 0.08, 0.03], pick(rng, GREENS))
 
 
 def people(brush: Brush) -> None:
@@ -92,10 +115,16 @@ def people(brush: Brush) -> None:
 def person(brush: Brush) -> None:
     """Draw one whole person from shoe to hair."""
     rng = brush.rng
-    skin, top, legs = pick(rng, SKINS), pick(rng, PAINTS, 0.15), pick(rng, [(50, 60, 90), (40, 40, 44), (150, 130, 100)])
+    skin, top, legs = (
+        pick(rng, SKINS),
+        pick(rng, PAINTS, 0.15),
+        pick(rng, [(50, 60, 90), (40, 40, 44), (150, 130, 100)]),
+    )
     brush.fill(ring() * (0.4, 0.07) + (0.05, 0.98), (10, 8, 8, 110))
     for side in (-1, 1):
-        brush.line([(side * 0.1, 0.2), (side * 0.13, 0.6), (side * rng.uniform(0.1, 0.25), 0.95)], [0.2, 0.17, 0.13], legs)
+        brush.line(
+            [(side * 0.1, 0.2), (side * 0.13, 0.6), (side * rng.uniform(0.1, 0.25), 0.95)], [0.2, 0.17, 0.13], legs
+        )
         hand = (side * rng.uniform(0.3, 0.5), rng.uniform(-0.6, 0.35))
         brush.line([(side * 0.2, -0.42), (side * 0.33, -0.1), hand], [0.14, 0.13, 0.1], shade(top, 0.85))
         brush.disc(*hand, 0.06, skin)
@@ -135,9 +164,13 @@ def car(brush: Brush) -> None:
     """Draw a car from the side: saloon, hatchback or van."""
     rng = brush.rng
     paint, side = pick(rng, PAINTS, 0.12), rng.choice([-1.0, 1.0])
-    roof = np.array([[(-0.6, -0.1), (-0.35, -0.48), (0.3, -0.48), (0.62, -0.1)],
-                     [(-0.95, -0.1), (-0.85, -0.5), (0.25, -0.5), (0.6, -0.1)],
-                     [(-1.0, -0.1), (-0.98, -0.75), (0.5, -0.75), (0.8, -0.1)]][rng.integers(3)])
+    roof = np.array(
+        [
+            [(-0.6, -0.1), (-0.35, -0.48), (0.3, -0.48), (0.62, -0.1)],
+            [(-0.95, -0.1), (-0.85, -0.5), (0.25, -0.5), (0.6, -0.1)],
+            [(-1.0, -0.1), (-0.98, -0.75), (0.5, -0.75), (0.8, -0.1)],
+        ][rng.integers(3)]
+    )
     flip = np.array([side, 1.0])
     brush.fill(ring() * (1.15, 0.1) + (0, 0.5), (10, 8, 8, 140))
     brush.fill(roof * flip, shade(paint, 0.85))
@@ -160,7 +193,10 @@ def car(brush: Brush) -> None:
 def tree(brush: Brush) -> None:
     """Draw a broad-leaved tree, a conifer or a bare one."""
     rng = brush.rng
-    bark, green = pick(rng, [(92, 66, 44), (70, 56, 46), (200, 196, 186)]), pick(rng, [*GREENS, (196, 120, 40), (180, 70, 40)], 0.12)
+    bark, green = (
+        pick(rng, [(92, 66, 44), (70, 56, 46), (200, 196, 186)]),
+        pick(rng, [*GREENS, (196, 120, 40), (180, 70, 40)], 0.12),
+    )
     brush.fill(ring() * (0.7, 0.08) + (0, 1.0), (10, 14, 8, 110))
     brush.line([(0, 1.02), (0.03, 0.5), (-0.02, -0.1)], [0.28, 0.18, 0.12], bark)
     kind = rng.random()
@@ -173,7 +209,7 @@ def tree(brush: Brush) -> None:
         return
     for angle in rng.uniform(-2.6, -0.5, 9):
         tip = np.array([np.cos(angle), np.sin(angle)]) * rng.uniform(0.5, 0.9)
-        brush.line([(0, 0.2), tip * 0.5, tip - (0, 0.1)], [0.1, 0.06, 0.02], bark)
+        brush.line(np.stack([(0, 0.2), tip * 0.5, tip - (0, 0.1)]), [0.1, 0.06, 0.02], bark)
     if kind < 0.35:
         for x, y in scatter(rng, 24, 0.7):
             brush.line(curl(rng, 0.5, 0.2, 6) + (x, y - 0.35), 0.02, bark)
@@ -229,7 +265,12 @@ def table(brush: Brush) -> None:
     else:
         slant = rng.uniform(0.05, 0.3)
         top = np.array([(-1 + slant, -depth), (1 - slant * 0.6, -depth), (1, depth), (-1, depth)])
-        for x, y, length in ((-0.92, depth, 0.85), (0.92, depth, 0.85), (-0.9 + slant, 0, 0.7), (0.88 - slant * 0.6, 0, 0.7)):
+        for x, y, length in (
+            (-0.92, depth, 0.85),
+            (0.92, depth, 0.85),
+            (-0.9 + slant, 0, 0.7),
+            (0.88 - slant * 0.6, 0, 0.7),
+        ):
             brush.line([(x, y - 0.1), (x * 0.98, y + length)], leg, shade(wood, 0.65))
     brush.fill(top + (0, 0.08), shade(wood, 0.6))
     brush.fill(top, wood)
