@@ -201,7 +201,6 @@ def build(
 ) -> None:
     """Verify, drop duplicates, normalise and split: class folders become datasets."""
     from dataset.build import build, build_folder
-
     from dataset.errors import ConfigError
     from dataset.tray import Tray, load
 
@@ -404,15 +403,15 @@ def follow(voice: Voice, steps: Iterator[Any]) -> Any:
     """Draw the progress that a stage yields; return its last value, the result."""
     from dataset.progress import Progress
 
-    bar = None
+    bar, stage = None, ""
     with closing(steps):
         for step in steps:
             if not isinstance(step, Progress):
                 break
-            if bar is None or bar.desc != step.stage + ": ":
+            if bar is None or step.stage != stage:
                 if bar is not None:
                     bar.close()
-                bar = voice.bar(total=step.total, desc=step.stage, unit=step.unit)
+                bar, stage = voice.bar(total=step.total, desc=step.stage, unit=step.unit), step.stage
             bar.set_postfix_str(step.note, refresh=False)
             bar.update(step.done - bar.n)
         else:
@@ -435,9 +434,9 @@ def train_tray(voice: Voice, tray: "Tray", items: tuple[str, ...], *, settings: 
 
 def run_tray(voice: Voice, tray: "Tray", *, site: str | None, modes: Sequence[str]) -> dict[str, Any]:
     """Scrape, build, train in each mode, and report; return what each stage gave and the seconds it took."""
-    from dataset.build import build
     from dataset.report import write_report
 
+    from dataset.build import build
     from dataset.tray import class_plans, override
 
     clock = Clock()
@@ -458,12 +457,12 @@ def run_tray(voice: Voice, tray: "Tray", *, site: str | None, modes: Sequence[st
 
 def describe_run(run: "Run") -> dict[str, Any]:
     """Return a run's paths and figures, per item where it has several."""
-    metrics = run.record["metrics"]
+    folders = {item: run.path / "items" / item if len(run.items) > 1 else run.path for item in run.items}
     return {
         "run": str(run.path),
         "report": str(run.report),
-        "metrics": metrics,
-        "items": {item: {"run": str(run.path / "items" / item), **one} for item, one in run.metrics["items"].items()},
+        "metrics": run.record["metrics"],
+        "items": {item: {"run": str(folders[item]), **one} for item, one in run.metrics["items"].items()},
     }
 
 
@@ -584,16 +583,16 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def print_rows(*rows: Sequence[object]) -> None:
-    """Print rows in columns: words to the left, numbers to the right; the first row is the heading."""
-    cells = [[f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
-    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
-    for row, line in zip(rows, cells, strict=True):
-        padded = (
-            cell.rjust(width) if isinstance(value, (int, float)) or (row is rows[0] and index) else cell.ljust(width)
-            for index, (value, cell, width) in enumerate(zip(row, line, widths, strict=True))
+def print_rows(heading: Sequence[str], *rows: Sequence[object]) -> None:
+    """Print rows in columns under their heading: words to the left, numbers to the right."""
+    lines = [heading, *([f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    numeric = [isinstance(cell, (int, float)) for cell in rows[0]] if rows else [False] * len(heading)
+    for line in lines:
+        cells = zip(line, widths, numeric, strict=True)
+        click.echo(
+            "  ".join(cell.rjust(width) if right else cell.ljust(width) for cell, width, right in cells).rstrip()
         )
-        click.echo("  ".join(padded).rstrip())
 
 
 def print_demo(result: dict[str, Any]) -> None:
@@ -651,7 +650,7 @@ def print_build(result: dict[str, Any]) -> None:
 def print_run(result: dict[str, Any]) -> None:
     """Print a run's figures and where to look."""
     rows = [(name or "all", one["accuracy"], one["macro_f1"], one["n"]) for name, one in result["items"].items()]
-    print_rows((f"judged on {result['judged_on']}", "accuracy", "macro F1", "pictures"), *rows)
+    print_rows((f"judged on {result['metrics']['judged_on']}", "accuracy", "macro F1", "pictures"), *rows)
     click.echo(f"\nrun     {result['run']}\nreport  {result['report']}")
 
 
