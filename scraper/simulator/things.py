@@ -5,27 +5,9 @@
 import numpy as np
 
 from scraper.simulator.brush import TURN, Brush, Colour, blob, box, curl, glaze, mix, ring, scatter, shade, spun, tint
-from scraper.simulator.foods import GREENS, pick, specks
+from scraper.simulator.garnish import GREENS, PAINTS, WALLS, WOODS, pick, specks
 
-PAINTS: list[Colour] = [
-    (186, 40, 36),
-    (40, 84, 150),
-    (236, 236, 232),
-    (50, 52, 56),
-    (150, 156, 160),
-    (220, 170, 40),
-    (60, 120, 80),
-]
 SKINS: list[Colour] = [(236, 196, 164), (206, 154, 116), (150, 98, 66), (96, 62, 44)]
-WALLS: list[Colour] = [
-    (206, 190, 164),
-    (170, 96, 76),
-    (226, 220, 210),
-    (130, 136, 144),
-    (196, 160, 110),
-    (110, 130, 150),
-]
-WOODS: list[Colour] = [(150, 98, 56), (196, 150, 98), (98, 62, 40), (220, 190, 150)]
 
 
 def cup(brush: Brush) -> None:
