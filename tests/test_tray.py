@@ -1,6 +1,8 @@
 """The command line, run as a user runs it."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -195,3 +197,18 @@ def test_a_build_prints_one_object(in_folder: Path) -> None:
     assert first["dropped"] == {"html": 1}
     assert sum(count for split in first["splits"]["out"].values() for count in split.values()) == 28
     assert first == second
+
+
+def readme_commands() -> list[str]:
+    """Return the lines of the README's shell blocks that call tray."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.startswith("tray ")]
+
+
+@pytest.mark.parametrize("line", readme_commands())
+def test_the_readme_shows_commands_that_exist(line: str) -> None:
+    """Each command line of the README is one that the program takes."""
+    _, name, *arguments = shlex.split(line, comments=True)
+    command = tray.main.commands[name]
+
+    assert command.make_context(name, arguments).params.keys() >= {"verbose"}
