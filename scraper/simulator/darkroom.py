@@ -10,7 +10,6 @@ from pathlib import Path
 
 from PIL import Image
 
-from scraper.simulator import brush, foods, pictures, things
 from scraper.simulator.catalogue import Address, Picture
 from scraper.simulator.pictures import draw
 
@@ -94,10 +93,10 @@ def filed(name: tuple[object, ...]) -> str:
 
 
 def drawn_by() -> str:
-    """Return a short hash of the code that draws, so that a folder never serves what older code drew."""
+    """Return a short hash of this package's code, so that a folder never serves what older code drew."""
     digest = hashlib.sha256()
-    for module in (brush, foods, pictures, things):
-        digest.update(Path(str(module.__file__)).read_bytes())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 

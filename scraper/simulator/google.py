@@ -8,8 +8,8 @@ from urllib.parse import quote, urlencode
 
 from scraper.simulator.catalogue import Offer
 from scraper.simulator.reply import Reply, Visit
-from scraper.simulator.world import World, render
 from scraper.simulator.words import has_results, normal
+from scraper.simulator.world import World, render
 
 FIRST_ROWS = 12  # tiles whose thumbnails come with the page
 INLINE = 10  # of these, how many come as data: URIs

@@ -1,7 +1,7 @@
 """What the built-in site can be asked to be like: every knob, and the named settings of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 ENGINES = ("google", "bing", "yahoo")
 

@@ -141,7 +141,7 @@ class Conversation(BaseHTTPRequestHandler):
         self.site, self.origin = site, origin
         super().__init__(connection, peer, None)  # type: ignore[arg-type]
 
-    def do_GET(self) -> None:  # noqa: N802 - the name is the base class's
+    def do_GET(self) -> None:
         """Answer a GET or HEAD."""
         headers = {name.lower(): value for name, value in self.headers.items()}
         visit = Visit(self.origin, self.path, headers)
@@ -150,7 +150,7 @@ class Conversation(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET  # noqa: N815
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         """Answer a form: its fields come as if they were a query."""
         length = self.headers.get("Content-Length", "0")
         form = self.rfile.read(min(int(length), 2**16) if length.isdecimal() else 0).decode("latin-1")

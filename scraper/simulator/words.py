@@ -38,7 +38,7 @@ WORDS: dict[str, str] = {
 
 TITLES = (
     "{} Recipe",
-    "The Best {} – Anna’s Kitchen",
+    "The Best {} \N{EN DASH} Anna\N{RIGHT SINGLE QUOTATION MARK}s Kitchen",
     'How to make "{}" at home',
     "{} & friends | Café Größe",
     "Homemade {} (step by step)",
@@ -58,8 +58,8 @@ def normal(term: str) -> str:
 
 def singular(word: str) -> str:
     """Return an English plural without its ending, roughly."""
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
+    if word.endswith(("ies", "oes")) and len(word) > 4:
+        return word[:-3] + ("y" if word.endswith("ies") else "o")
     return word[:-1] if word.endswith("s") and not word.endswith("ss") else word
 
 
