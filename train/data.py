@@ -70,11 +70,11 @@ def read_dataset(folder: Path, *, positive: str = "") -> Dataset:
     the same way, and identical files never straddle. ``positive`` names the class to be label 1 of two.
     Raises TrayError for a folder that holds no class folders.
     """
-    folders = class_folders(folder)
-    if "train" in folders and not folders.keys() - set(PARTS) and _has_class_folders(folders["train"]):
-        found = {part: class_folders(folders[part]) for part in PARTS if part in folders}
-    else:
-        found = {"train": folders}
+    found: dict[Part, dict[str, Path]] = {
+        part: class_folders(folder / part) for part in PARTS if _holds_classes(folder / part)
+    }
+    if "train" not in found:
+        found = {"train": class_folders(folder)}
     class_names = _class_names(folder, sorted({name for classes in found.values() for name in classes}), positive)
     photos = [
         Photo(path, class_names.index(name), part, "")
@@ -228,8 +228,8 @@ def threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _has_class_folders(folder: Path) -> bool:
-    return any(path.is_dir() and next(pictures(path), None) for path in folder.iterdir())
+def _holds_classes(folder: Path) -> bool:
+    return folder.is_dir() and any(path.is_dir() and next(pictures(path), None) for path in folder.iterdir())
 
 
 def _class_names(folder: Path, found: list[str], positive: str) -> tuple[str, ...]:

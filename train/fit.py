@@ -195,7 +195,7 @@ class Network:
     @property
     def state(self) -> list[Array]:
         """Return everything that training changes: weights, the optimizer's moments, the seeds of random layers."""
-        return [np.array(variable) for variable in self._variables]
+        return [np.array(keras.ops.convert_to_numpy(variable)) for variable in self._variables]
 
     @state.setter
     def state(self, values: list[Array]) -> None:

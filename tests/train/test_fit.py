@@ -1,0 +1,291 @@
+"""Training: what a run holds, and that stopping and starting change nothing."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dataset.errors import ConfigError, FolderLocked, NotEnoughImages, TrayError
+from dataset.folder import locked
+from dataset.tray import Train
+from tests.train.conftest import SMALL, draw, draw_class, finish
+from train.data import decode
+from train.evaluate import evaluate
+from train.fit import Epoch, effective, train
+from train.runs import Run, open_run
+
+TRAIN = """
+import sys
+from pathlib import Path
+from dataset.tray import Train
+from train.fit import train
+settings = Train(image_size=64, epochs=6, patience=50, batch_size=8, augment=True)
+for step in train({"": Path(sys.argv[1])}, Path(sys.argv[2]), settings, name="x"):
+    print(getattr(step, "epoch", 0), flush=True)
+"""
+
+
+def test_a_run_learns_what_can_be_learned(plain_run: Run) -> None:
+    """Red against other colours is told apart from a few dozen pictures."""
+    assert plain_run.metrics["accuracy"] > 0.85
+    assert plain_run.metrics["judged_on"] == "val"
+    assert plain_run.metrics["n"] == 16
+
+
+def test_a_run_holds_what_it_promises(plain_run: Run) -> None:
+    """All files of the contract are there, nothing else is, and run.json says what was trained and how."""
+    assert {path.name for path in plain_run.path.iterdir()} == {
+        "run.json", "history.csv", "model.keras", "metrics.json", "report.html", "predictions.csv",
+    }  # fmt: skip
+    record = json.loads((plain_run.path / "run.json").read_text())
+    assert record["config"]["image_size"] == 32
+    assert record["config"]["model"] == "cnn"
+    assert record["items"][""]["class_names"] == ["not_tomato", "tomato"]
+    assert len(record["items"][""]["fingerprint"]) == 16
+    assert record["versions"]["keras"]
+    assert record["seconds"] > 0
+    assert len(plain_run.history) == record["items"][""]["epochs"]
+    assert set(plain_run.history[0]) == {"epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"}
+
+
+def test_the_saved_model_says_what_the_predictions_say(plain_run: Run) -> None:
+    """The Keras model on disk, given a picture's pixels, gives the probabilities of predictions.csv."""
+    with (plain_run.path / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    pixels = np.stack([decode(Path(row["file"]), 32) for row in rows])
+    said = plain_run.probabilities(pixels)[""]
+
+    assert np.abs(said[:, 1] - [float(row["p_tomato"]) for row in rows]).max() < 1e-4
+    assert np.abs(said.sum(axis=1) - 1).max() < 1e-5
+    assert [row["label"] for row in rows] == [Path(row["file"]).parent.name for row in rows]
+
+
+def test_the_weights_of_the_best_epoch_are_kept(plain_run: Run) -> None:
+    """The accuracy on val is the best of the history, not the last."""
+    best = max(row["val_accuracy"] for row in plain_run.history)
+
+    assert plain_run.metrics["accuracy"] == pytest.approx(best, abs=1e-4)
+
+
+def test_items_share_one_model_with_an_output_each(items_run: Run) -> None:
+    """Several datasets give one Keras model whose outputs carry the items' names, judged on their test parts."""
+    assert set(items_run.model.output) == {"tomato", "lettuce", "plum"}
+    assert set(items_run.metrics["items"]) == {"tomato", "lettuce", "plum"}
+    assert items_run.metrics["judged_on"] == "test"
+    assert items_run.metrics["accuracy"] > 0.85
+    assert items_run.labels["plum"] == ("not_plum", "plum")
+    assert items_run.thresholds == {"tomato": 0.5, "lettuce": 0.5, "plum": 0.5}
+    for item in items_run.items:
+        inside = {path.name for path in (items_run.path / "items" / item).iterdir()}
+        assert inside == {"history.csv", "metrics.json", "predictions.csv", "report.html"}
+        assert f'href="items/{item}/report.html"' in items_run.report.read_text()
+    assert {row["item"] for row in items_run.history} == {"tomato", "lettuce", "plum"}
+
+
+def test_the_report_shows_everything_in_one_file(plain_run: Run) -> None:
+    """The page has the report per class, the matrix, curves and grids, and refers to nothing outside itself."""
+    page = plain_run.report.read_text()
+
+    for heading in ("Classification report", "Confusion matrix", "Learning curves", "Training pictures", "Data"):
+        assert heading in page
+    assert page.count("data:image/jpeg") >= 24 + 12
+    assert "data:image/png" in page
+    assert 'src="http' not in page
+    assert plain_run.record["items"][""]["fingerprint"] in page
+
+
+def test_progress_tells_every_epoch(built_data: dict[str, Path], tmp_path: Path) -> None:
+    """Each epoch is told with its item, its number and its figures, and the run comes last."""
+    settings = replace(SMALL, epochs=2, model="cnn64")
+    steps = list(train({"plum": built_data["plum"]}, tmp_path, settings, name="plum"))
+    epochs = [step for step in steps if isinstance(step, Epoch)]
+
+    assert [(one.item, one.epoch, one.epochs) for one in epochs] == [("plum", 1, 2), ("plum", 2, 2)]
+    assert all(one.loss > 0 and one.seconds > 0 and 0 <= one.val_accuracy <= 1 for one in epochs)
+    assert isinstance(steps[-1], Run)
+
+
+def test_training_stops_when_patience_ends(plain_data: Path, tmp_path: Path) -> None:
+    """With a min_delta that nothing reaches, the first epoch stays the target and patience decides."""
+    steps = list(train({"": plain_data}, tmp_path, replace(SMALL, patience=2, min_delta=0.99), name="x"))
+
+    assert len(steps[-1].history) == 3
+
+
+def test_trained_twice_does_nothing(plain_data: Path, plain_run: Run) -> None:
+    """The same settings and data give the finished run back, also where the data was moved."""
+    steps = list(train({"": plain_data}, plain_run.path.parents[1], SMALL, name="tomato"))
+
+    assert [one.path for one in steps] == [plain_run.path]
+
+
+def test_other_settings_or_pictures_are_another_run(plain_data: Path, tmp_path: Path) -> None:
+    """A changed setting and an added picture each start a new run beside the old one."""
+    data = tmp_path / "data"
+    for name in ("tomato", "not_tomato"):
+        draw_class(data / name, ["tomato" if name == "tomato" else "plum"], 8)
+    settings = replace(SMALL, epochs=1)
+    first = finish(train({"": data}, tmp_path / "runs", settings, name="x"))
+    second = finish(train({"": data}, tmp_path / "runs", replace(settings, learning_rate=0.01), name="x"))
+    draw(data / "tomato" / "new.jpg", (200, 40, 30), [7])
+    third = finish(train({"": data}, tmp_path / "runs", settings, name="x"))
+
+    assert len({first.path, second.path, third.path}) == 3
+    assert open_run(tmp_path / "runs" / "x").path == third.path
+
+
+def test_seeds_reproduce(plain_data: Path, tmp_path: Path) -> None:
+    """The same seed gives the same history, another one another."""
+    settings = replace(SMALL, epochs=2, augment=True)
+    losses = [
+        [row["loss"] for row in finish(train({"": plain_data}, tmp_path / f"{n}", one, name="x")).history]
+        for n, one in enumerate((settings, settings, replace(settings, seed=1)))
+    ]
+
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert losses[0] != pytest.approx(losses[2], rel=1e-3)
+
+
+def test_interrupted_items_go_on_where_they_stopped(built_data: dict[str, Path], tmp_path: Path) -> None:
+    """Stopped within the second item: the first is not trained again, the second goes on, the end is the same."""
+    settings = replace(SMALL, epochs=3, augment=True)
+    undisturbed = finish(train(built_data, tmp_path / "a", settings, name="x"))
+    steps = train(built_data, tmp_path / "b", settings, name="x")
+    for step in steps:
+        if isinstance(step, Epoch) and (step.item, step.epoch) == ("lettuce", 2):
+            break
+    steps.close()  # type: ignore[attr-defined]
+    rest = list(train(built_data, tmp_path / "b", settings, name="x"))
+
+    told = [(one.item, one.epoch) for one in rest if isinstance(one, Epoch)]
+    assert told == [("lettuce", 3), ("plum", 1), ("plum", 2), ("plum", 3)]
+    for before, after in zip(undisturbed.history, rest[-1].history, strict=True):
+        assert after["item"] == before["item"]
+        assert after["loss"] == pytest.approx(before["loss"], rel=1e-3)
+    assert len(list((tmp_path / "b" / "x").iterdir())) == 2  # the run and the lock
+
+
+def test_kill_and_start_again_ends_like_an_undisturbed_run(plain_data: Path, tmp_path: Path) -> None:
+    """Killed in mid-epoch several times, training goes on where it was and ends with the same history."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", TRAIN, str(plain_data)]
+    kills = 0
+    for wanted in (2, 4):
+        process = subprocess.Popen(
+            [*command, str(tmp_path / "killed")], env=environment, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout
+        for line in process.stdout:
+            if int(line) >= wanted:
+                os.kill(process.pid, signal.SIGKILL)
+                kills += 1
+                break
+        process.stdout.close()
+        process.wait()
+    subprocess.run([*command, str(tmp_path / "killed")], env=environment, check=True, capture_output=True)
+    settings = Train(image_size=64, epochs=6, patience=50, batch_size=8, augment=True)
+    whole = finish(train({"": plain_data}, tmp_path / "whole", settings, name="x"))
+    killed = open_run(tmp_path / "killed" / "x")
+
+    assert kills == 2
+    assert [row["epoch"] for row in killed.history] == list(range(1, 7))
+    assert [row["loss"] for row in killed.history] == pytest.approx([row["loss"] for row in whole.history], rel=1e-3)
+    assert killed.record["items"][""]["best_epoch"] == whole.record["items"][""]["best_epoch"]
+    assert len(list((tmp_path / "killed" / "x").glob("2*"))) == 1
+
+
+def test_an_unreadable_picture_is_left_out_and_told(tmp_path: Path) -> None:
+    """A page named .jpg, half a JPEG and a bomb take no part; the run names them and goes on."""
+    data = tmp_path / "data"
+    draw_class(data / "plum", ["plum"], 8)
+    draw_class(data / "tomato", ["tomato"], 8)
+    (data / "plum" / "page.jpg").write_text("<html>no picture</html>")
+    whole = (data / "plum" / "plum000.jpg").read_bytes()
+    (data / "plum" / "half.jpg").write_bytes(whole[: len(whole) // 2])
+    run = finish(train({"": data}, tmp_path / "runs", replace(SMALL, epochs=1), name="x"))
+
+    assert {Path(path).name for path in run.record["unreadable"]} == {"page.jpg", "half.jpg"}
+    assert "page.jpg" in run.report.read_text()
+    assert run.metrics["n"] == 4
+
+
+def test_a_plain_pair_has_its_positive_last_whatever_the_alphabet_says(tmp_path: Path) -> None:
+    """Of apple and not_apple, apple is label 1."""
+    draw_class(tmp_path / "data" / "apple", ["tomato"], 4)
+    draw_class(tmp_path / "data" / "not_apple", ["plum"], 4)
+    run = finish(train({"": tmp_path / "data"}, tmp_path / "runs", replace(SMALL, epochs=1), name="x"))
+
+    assert run.labels[""] == ("not_apple", "apple")
+
+
+@pytest.mark.parametrize(("pictures", "said"), [({"plum": 1, "tomato": 5}, "'plum'"), ({"plum": 5}, "'plum' alone")])
+def test_too_few_pictures_are_refused(tmp_path: Path, pictures: dict[str, int], said: str) -> None:
+    """A class with one picture, and one class only, are NotEnoughImages in one sentence that names them."""
+    for kind, n in pictures.items():
+        draw_class(tmp_path / "data" / kind, [kind], n)
+
+    with pytest.raises(NotEnoughImages, match=said):
+        list(train({"": tmp_path / "data"}, tmp_path / "runs", SMALL, name="x"))
+
+
+def test_a_class_of_copies_is_refused(tmp_path: Path) -> None:
+    """Five copies of one file are one picture."""
+    draw_class(tmp_path / "data" / "plum", ["plum"], 5)
+    draw_class(tmp_path / "data" / "tomato", ["tomato"], 1)
+    only = tmp_path / "data" / "tomato" / "tomato000.jpg"
+    for n in range(4):
+        only.with_name(f"copy{n}.jpg").write_bytes(only.read_bytes())
+
+    with pytest.raises(NotEnoughImages, match="Received: 1"):
+        list(train({"": tmp_path / "data"}, tmp_path / "runs", SMALL, name="x"))
+
+
+@pytest.mark.parametrize("folder", ["missing", "empty", "flat"])
+def test_a_folder_that_holds_no_classes_is_refused(tmp_path: Path, folder: str) -> None:
+    """No such folder, one without pictures, and one without subfolders each get a sentence."""
+    (tmp_path / "empty" / "plum").mkdir(parents=True)
+    draw_class(tmp_path / "flat", ["plum"], 2)
+
+    with pytest.raises(TrayError, match="class folders"):
+        list(train({"": tmp_path / folder}, tmp_path / "runs", SMALL, name="x"))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unknown_model_is_refused_with_a_hint() -> None:
+    """The sentence lists the models and guesses which was meant."""
+    with pytest.raises(ConfigError, match=r"Did you mean 'cnn64'\?"):
+        effective(Train(model="cnn46"))
+
+
+def test_a_picture_too_small_for_the_convolutions_is_refused() -> None:
+    """The sentence names the smallest size."""
+    with pytest.raises(ConfigError, match="22 or more"):
+        effective(Train(image_size=16))
+
+
+def test_a_second_process_on_the_same_name_is_refused(plain_data: Path, tmp_path: Path) -> None:
+    """While another process holds the run's name, training says so and does nothing."""
+    with locked(tmp_path / "x"), pytest.raises(FolderLocked, match="only process"):
+        list(train({"": plain_data}, tmp_path, SMALL, name="x"))
+
+
+def test_training_on_real_photographs_beats_chance(real_data: Path, tmp_path: Path) -> None:
+    """Two classes of food photographs: the report and the model come out, better than a coin."""
+    data = tmp_path / "data"
+    for name in ("pizza", "not_pizza"):
+        (data / name).mkdir(parents=True)
+        for path in sorted((real_data / "pizza_not_pizza" / name).iterdir())[:80]:
+            (data / name / path.name).symlink_to(path)
+    run = finish(train({"": data}, tmp_path / "runs", Train(image_size=64, epochs=8), name="pizza"))
+
+    assert run.metrics["accuracy"] > 0.5
+    assert evaluate(run).accuracy == pytest.approx(run.metrics["accuracy"])
+    assert time.strftime("%Y") in run.path.name

@@ -1,0 +1,155 @@
+"""Using a finished run: opening, predicting, evaluating."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dataset.errors import RunNotFound, TrayError
+from tests.train.conftest import draw, draw_class
+from train.evaluate import evaluate, wilson
+from train.predict import predict
+from train.runs import Run, open_run
+
+
+def test_a_run_opens_by_its_name(plain_run: Run) -> None:
+    """runs/<name> stands for the newest finished run in it."""
+    (plain_run.path.parent / "29990101-000000").mkdir(exist_ok=True)
+
+    assert open_run(plain_run.path.parent).path == plain_run.path
+    assert open_run(plain_run.path).record == plain_run.record
+
+
+@pytest.mark.parametrize("name", ["missing", "empty", "file.txt"])
+def test_what_is_no_run_is_refused(tmp_path: Path, name: str) -> None:
+    """No such folder, an empty one and a file each get a sentence that says how to make a run."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file.txt").write_text("x")
+
+    with pytest.raises(RunNotFound, match="tray train"):
+        open_run(tmp_path / name)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": 99, "versions": {"tray": "9.0"}}'])
+def test_a_run_that_cant_be_understood_is_refused(tmp_path: Path, text: str) -> None:
+    """A damaged run.json, and one of a newer version, are RunNotFound."""
+    (tmp_path / "run.json").write_text(text)
+
+    with pytest.raises(RunNotFound, match=r"Train again|Update tray"):
+        open_run(tmp_path)
+
+
+def test_a_run_without_its_model_is_refused(tmp_path: Path, plain_run: Run) -> None:
+    """When model.keras is gone, the sentence names it."""
+    (tmp_path / "run.json").write_text(json.dumps(plain_run.record))
+    draw(tmp_path / "a.jpg", (200, 40, 30), [1])
+
+    with pytest.raises(RunNotFound, match=r"model\.keras"):
+        list(predict(open_run(tmp_path), [tmp_path / "a.jpg"]))
+
+
+def test_predictions_name_the_label_with_its_probability(plain_run: Run, tmp_path: Path) -> None:
+    """A red picture is tomato, a violet one is not; both probabilities are told, the higher first."""
+    draw(tmp_path / "red.jpg", (200, 40, 30), [91])
+    draw(tmp_path / "violet.png", (90, 40, 140), [92])
+    red, violet = predict(plain_run, [tmp_path / "red.jpg", tmp_path / "violet.png"])
+
+    assert (red.label, violet.label) == ("tomato", "not_tomato")
+    assert list(red.probabilities) == ["tomato", "not_tomato"]
+    assert sum(red.probabilities.values()) == pytest.approx(1)
+    assert red.items == {"tomato": red.probabilities["tomato"]}
+    assert violet.items == {}
+
+
+def test_an_unreadable_picture_is_a_prediction_with_an_error(plain_run: Run, tmp_path: Path) -> None:
+    """Other pictures of the same batch are predicted all the same, in their order."""
+    draw(tmp_path / "red.jpg", (200, 40, 30), [91])
+    (tmp_path / "page.jpg").write_text("<html>")
+    files = [tmp_path / "page.jpg", tmp_path / "red.jpg", tmp_path / "missing.jpg"]
+    page, red, missing = predict(plain_run, files)
+
+    assert [page.file, red.file, missing.file] == files
+    assert (page.error, page.label) == ("not a picture", "")
+    assert red.label == "tomato"
+    assert "No such file" in missing.error
+
+
+def test_predictions_stream(plain_run: Run, tmp_path: Path) -> None:
+    """The first prediction comes before the last file is asked for: any number of files fits."""
+    draw(tmp_path / "red.jpg", (200, 40, 30), [91])
+    asked = 0
+
+    def files() -> Iterator[Path]:
+        nonlocal asked
+        for number in range(1, 301):
+            asked = number
+            yield tmp_path / "red.jpg"
+
+    found = predict(plain_run, files())
+    next(found)
+
+    assert asked < 100
+    assert len(list(found)) == 299
+
+
+def test_items_found_on_a_picture_are_listed(items_run: Run, tmp_path: Path) -> None:
+    """A run of several items tells each item's probability, and which are on the tray."""
+    draw(tmp_path / "green.jpg", (50, 160, 50), [93])
+    (green,) = predict(items_run, [tmp_path / "green.jpg"])
+
+    assert green.items is not None
+    assert "lettuce" in green.items
+    assert set(green.probabilities) == {"tomato", "lettuce", "plum"}
+    assert green.label.split(", ")[0] == "lettuce"
+    assert len(next(predict(items_run, [tmp_path / "green.jpg"], top=2)).probabilities) == 2
+
+
+def test_evaluating_its_own_data_gives_the_runs_figures(plain_run: Run, items_run: Run) -> None:
+    """Without a folder, the held-back pictures are judged again, and the figures are the run's."""
+    for run in (plain_run, items_run):
+        again = evaluate(run)
+
+        assert again.accuracy == pytest.approx(run.metrics["accuracy"])
+        assert again.n == run.metrics["n"]
+        assert again.judged_on == run.metrics["judged_on"]
+
+
+def test_evaluating_a_new_folder_judges_all_of_it(plain_run: Run, tmp_path: Path) -> None:
+    """A labelled folder that the run never saw is judged whole, and the report goes where it was asked."""
+    draw_class(tmp_path / "new" / "tomato", ["tomato"], 6, seed=50)
+    draw_class(tmp_path / "new" / "not_tomato", ["plum"], 4, seed=50)
+    found = evaluate(plain_run, tmp_path / "new", tmp_path / "out")
+
+    assert found.n == 10
+    assert found.accuracy > 0.7
+    assert found.per_class["tomato"].support == 6
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"metrics.json", "predictions.csv", "report.html"}
+    assert "Judged on every picture of new" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_items_are_evaluated_on_one_folder_of_items(items_run: Run, tmp_path: Path) -> None:
+    """A folder with a class per item serves every classifier: the others' pictures are its negatives."""
+    for kind in ("tomato", "lettuce", "plum"):
+        draw_class(tmp_path / kind, [kind], 4, seed=60)
+    draw_class(tmp_path / "not_plum", ["tomato"], 2, seed=61)
+    found = evaluate(items_run, tmp_path)
+
+    assert found.items["plum"].n == 14
+    assert found.items["tomato"].n == 12
+    assert found.items["plum"].per_class["plum"].support == 4
+
+
+def test_a_label_the_run_never_saw_is_refused(plain_run: Run, tmp_path: Path) -> None:
+    """The sentence names the strange class and those that are known."""
+    draw_class(tmp_path / "tomato", ["tomato"], 2)
+    draw_class(tmp_path / "cucumber", ["lettuce"], 2)
+
+    with pytest.raises(TrayError, match=r"not_tomato, tomato.*'cucumber'"):
+        evaluate(plain_run, tmp_path)
+
+
+@pytest.mark.parametrize(("right", "n", "low", "high"), [(50, 100, 0.404, 0.596), (10, 10, 0.722, 1.0), (0, 0, 0, 1)])
+def test_the_interval_is_wilsons(right: int, n: int, low: float, high: float) -> None:
+    """Against published values."""
+    assert wilson(right, n) == pytest.approx((low, high), abs=0.001)
