@@ -83,11 +83,12 @@ class Window:
         settle: float = 0.3,
         wait: float = 0.0,
         flush: bool = False,
+        hand_out: bool = True,
     ) -> Step:
         """Scroll by a share of the window's height in so many seconds, wait, and hand out the new results.
 
         ``settle`` is how long the pictures in view are waited for, ``wait`` how long growth is at the page's bottom;
-        with ``flush`` results are handed out as they are, loaded or not.
+        with ``flush`` results are handed out as they are, loaded or not, and without ``hand_out`` none are.
         """
         options = {
             "tile": ", ".join(engine.tile),
@@ -98,6 +99,7 @@ class Window:
             "wait": wait * 1000,
             "looks": 3,
             "flush": flush,
+            "handOut": hand_out,
         }
         answer = self.driver.execute_async_script(script("step.js"), options)
         if "error" in answer:

@@ -171,6 +171,11 @@ ORIGINS: Final = {
     "https://images.search.yahoo.com": "/yahoo",
 }
 
+GENERAL_FULL: Final = (
+    *(f"*@*{{{key}}}" for key in ("murl", "ourl", "iurl", "imgurl", "mediaurl", "ou", "original", "full")),
+    *(f"*@*?{parameter}" for parameter in ("imgurl", "mediaurl", "murl", "iurl", "ou")),
+    *(f"*@data-{name}" for name in ("origurl", "iurl", "imgurl", "full", "original", "url")),
+)
 FINDER: Final = re.compile(r"(?P<css>.*)@(?P<attribute>[\w*-]+)(?:\{(?P<key>\w+)\}|\?(?P<parameter>\w+))?")
 # A picture that stands in for one that is not loaded yet is a 1x1 GIF or an SVG of a few bytes.
 PLACEHOLDER: Final = re.compile(r"data:image/(gif[;,].{0,110}$|svg)|about:blank")
@@ -206,6 +211,27 @@ def repaired(engine: Engine, overrides: Mapping[str, str | list[str]]) -> Engine
     return replace(engine, **changes)  # type: ignore[arg-type]
 
 
+def general(engine: Engine) -> Engine:
+    """Return the engine without its selectors: a reader for the day when the page has changed.
+
+    A result is then whatever surrounds one large picture and no other, and its addresses are where every engine has
+    to have them: in links with ``imgurl=``, in JSON, in attributes of data.
+    """
+    return replace(
+        engine,
+        tile=(),
+        checked=(),
+        full=GENERAL_FULL,
+        cached=("*@*?cdnurl",),
+        thumbnail=("*@*{turl}", "img@src", "img@data-src"),
+        page=("*@*{purl}", "*@*{rurl}", "*@*?imgrefurl", "*@*?rurl", "*@data-lpage", "*@data-referenceurl"),
+        title=("img@alt",),
+        width=("*@*?expw", "*@*?w", "*@*{ow}"),
+        height=("*@*?exph", "*@*?h", "*@*{oh}"),
+        reveal="a[href*='imgurl=']" if engine.reveal else "",
+    )
+
+
 def address(engine: Engine, term: str) -> str:
     """Return the address of the engine's result page for a term."""
     return engine.url.replace("{q}", quote_plus(term))
@@ -234,7 +260,7 @@ def read_tile(engine: Engine, tile: LexborHTMLParser, term: str, rank: int) -> C
             if url := clean_address(value, engine.url):
                 addresses.setdefault(url, kind)
                 break
-    if not addresses:
+    if not addresses or (not engine.tile and "full" not in addresses.values()):
         return None
     return Candidate(
         urls=tuple(addresses),
@@ -255,10 +281,10 @@ def found(tile: LexborHTMLParser, finders: Iterable[str]) -> Iterator[str]:
         css, attribute, key, parameter = parsed_finder(finder)
         nodes = tile.css(css) if css else [node for node in [_root(tile)] if node]
         for node in nodes:
-            raw = node.text(strip=True) if attribute == "text" else node.attributes.get(attribute)
-            value = _inside(raw or "", key, parameter)
-            if value and not PLACEHOLDER.match(value):
-                yield value
+            for raw in _values(node, attribute):
+                value = _inside(raw, key, parameter)
+                if value and not PLACEHOLDER.match(value):
+                    yield value
 
 
 @lru_cache(maxsize=512)
@@ -299,9 +325,21 @@ def clean_address(raw: str, base: str = "") -> str:
     return urlunsplit((parts.scheme.lower(), parts.netloc, path, query, ""))
 
 
+def _values(node: LexborNode, attribute: str) -> Iterator[str]:
+    """Yield an element's text, one attribute, or, for ``*``, all of them."""
+    if attribute == "text":
+        yield node.text(strip=True)
+    elif attribute == "*":
+        yield from filter(None, node.attributes.values())
+    else:
+        yield node.attributes.get(attribute) or ""
+
+
 def _tiles(engine: Engine, html: str) -> list[LexborHTMLParser]:
     """Return the outermost tiles of a whole page, each parsed by itself."""
     page = LexborHTMLParser(html)
+    if not engine.tile:
+        return [LexborHTMLParser(node.html or "") for node in _around_pictures(page)]
     chosen: list[LexborHTMLParser] = []
     inside: set[int] = set()
     for node in page.css(", ".join(engine.tile)):
@@ -311,6 +349,27 @@ def _tiles(engine: Engine, html: str) -> list[LexborHTMLParser]:
     return chosen
 
 
+def _around_pictures(page: LexborHTMLParser) -> Iterator[LexborNode]:
+    """Yield, for each picture that is not declared small, the largest element that holds it and no other."""
+    pictures = [node for node in page.css("img") if _large(node)]
+    holds: dict[int, int] = {}
+    for picture in pictures:
+        node = picture.parent
+        while node:
+            holds[node.mem_id] = holds.get(node.mem_id, 0) + 1
+            node = node.parent
+    for picture in pictures:
+        node = picture
+        while node.parent and node.parent.tag not in {"body", "html"} and holds.get(node.parent.mem_id) == 1:
+            node = node.parent
+        yield node
+
+
+def _large(picture: LexborNode) -> bool:
+    sides = [_number(picture.attributes.get(side) or "") for side in ("width", "height")]
+    return all(side == 0 or side >= 60 for side in sides)
+
+
 def _root(tile: LexborHTMLParser) -> LexborNode | None:
     return tile.body.child if tile.body else None
 
@@ -318,6 +377,8 @@ def _root(tile: LexborHTMLParser) -> LexborNode | None:
 def _inside(raw: str, key: str, parameter: str) -> str:
     """Return the JSON key or the address parameter of an attribute's value, or the value itself."""
     if key:
+        if not raw.startswith("{"):
+            return ""
         try:
             value = json.loads(raw).get(key, "")
         except (ValueError, AttributeError):

@@ -35,7 +35,7 @@ class Rhythm:
     ) -> None:
         self.spent = 0.0
         """Seconds that the pauses and scrolls took so far, as they were asked for."""
-        self._pace = pace
+        self.pace = pace
         self._door = door
         self._random = Random(seed)
         self._sleep = sleep
@@ -44,7 +44,7 @@ class Rhythm:
 
     def glide(self) -> tuple[float, float]:
         """Return how far to scroll, as a share of the window's height, and in how many seconds."""
-        seconds = self._random.uniform(*GLIDE_SECONDS) * self._pace
+        seconds = self._random.uniform(*GLIDE_SECONDS) * self.pace
         self.spent += seconds
         if self._random.random() < 0.05:
             return -self._random.uniform(0.05, 0.1), seconds
@@ -52,7 +52,7 @@ class Rhythm:
 
     def dwell(self) -> float:
         """Return how many seconds the mouse stays on a picture."""
-        return DWELL * self._pace * self._slowness
+        return DWELL * self.pace * self._slowness
 
     def pause(self, results: int = 0) -> None:
         """Pause after a scroll that brought so many results; rest longer now and then."""
@@ -84,6 +84,6 @@ class Rhythm:
         return min(limits[1], max(limits[0], self._random.lognormvariate(math.log(median), sigma)))
 
     def _wait(self, seconds: float) -> None:
-        seconds *= self._pace * self._slowness
+        seconds *= self.pace * self._slowness
         self.spent += seconds
         self._sleep(seconds)

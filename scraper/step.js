@@ -63,7 +63,7 @@ const pictured = (el) => {
 const tiles = [];
 const handOut = (looked) => {
   let unrevealed = Infinity;
-  for (const el of results()) {
+  for (const el of o.handOut ? results() : []) {
     const known = memo(el);
     if (known.handed) continue;
     const box = el.getBoundingClientRect();
@@ -110,7 +110,7 @@ const glide = async (box, distance, ms) => {
   if (atBottom(box)) await until(grew, o.wait);
   handOut(true);
   const hover = [];
-  if (o.reveal) {
+  if (o.reveal && o.handOut) {
     for (const el of results()) {
       const known = memo(el);
       if (known.handed || linked(el)) continue;
