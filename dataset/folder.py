@@ -171,7 +171,7 @@ class ClassFolder:
         if known:
             return self.reject(replace(record, file="", copy_of=known.file, error="duplicate bytes"))
         name = record.sha256[:16] + Path(f"x{record.file}").suffix
-        record = replace(record, file=name, bytes=len(data), copy_of=self._look_alike(record.phash))
+        record = replace(record, file=name, bytes=len(data), copy_of=self.look_alike(record.phash))
         write_whole(self.path / name, data)
         return self._write(record)
 
@@ -197,7 +197,8 @@ class ClassFolder:
                 self._hashes = np.vstack([self._hashes, _bits(record.phash)])
                 self._hashed.append(record.file)
 
-    def _look_alike(self, phash: str) -> str:
+    def look_alike(self, phash: str) -> str:
+        """Return the file of the distinct picture that a perceptual hash belongs to, or an empty string."""
         if not phash or not self._hashed:
             return ""
         distances = np.bitwise_count(self._hashes ^ _bits(phash)).sum(axis=1, dtype=np.int32)

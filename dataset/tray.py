@@ -76,6 +76,8 @@ class Scrape:
     contact: str = ""
     """Address or page put into the user agent of downloads, so that hosts can reach whoever scrapes."""
     ignore_opt_outs: bool = False
+    allow_networks: tuple[str, ...] = ()
+    """Private networks that pictures may come from, such as ``10.1.0.0/16``."""
 
 
 @validated(frozen=True, slots=True, config=STRICT)
