@@ -60,6 +60,8 @@ class Record:
     """Addresses that were tried before ``url``, best first."""
     filters: str = ""
     opt_out: str = ""
+    split: str = ""
+    """Split that an imported dataset gave the picture; a build deals its own."""
 
     @property
     def kept(self) -> bool:

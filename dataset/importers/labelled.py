@@ -1,0 +1,125 @@
+"""One labelled picture of somebody else's dataset, before it is read."""
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dataset.images import read
+from dataset.tray import MAX_BYTES
+
+SPLITS: Final[Mapping[str, str]] = {
+    "train": "train", "training": "train", "trainset": "train",
+    "val": "val", "valid": "val", "validation": "val", "dev": "val", "publictest": "val",
+    "test": "test", "testing": "test", "testset": "test", "evaluation": "test", "eval": "test", "privatetest": "test",
+}  # fmt: skip
+"""What datasets call their splits, and what they are called here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in a picture: in pixels, or as shares of its sides when ``relative``."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    relative: bool = False
+    margin: float = 0.0
+    """What a crop takes along around the box, as a share of the box's sides."""
+
+    @property
+    def area(self) -> float:
+        """Pixels or share of the picture inside; 0 when the box is inside out."""
+        return max(0.0, self.right - self.left) * max(0.0, self.bottom - self.top)
+
+    def __str__(self) -> str:
+        x, y, width, height = self.left, self.top, self.right - self.left, self.bottom - self.top
+        scale, unit = (100, "percent:") if self.relative else (1, "")
+        numbers = ",".join(f"{round(value * scale, 4):g}" for value in (x, y, width, height))
+        return f"xywh={unit}{numbers}" + (f"&margin={self.margin:g}" if self.margin else "")
+
+
+def _nothing() -> bytes:
+    raise FileNotFoundError
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A picture with its label; ``read`` fetches its bytes, and must be called before the next one is asked for."""
+
+    label: str
+    """As the source says it; empty when it says none."""
+    source: str
+    """Address of the picture: a file URI, with a fragment where one file holds several."""
+    read: Callable[[], bytes] = _nothing
+    """Return the bytes as received; raises OSError, whose text is the reason, when that can't be done."""
+    split: str = ""
+    """The source's own split: ``train``, ``val``, ``test`` or a name of its own; empty when it has none."""
+    group: str = ""
+    """Address of what several pictures show: their common photograph, track or patient."""
+    box: Box | None = None
+    """The part of the picture that is meant; None for the whole."""
+    error: str = ""
+    """Why the picture can't be read, where that is known before trying."""
+
+
+def official_split(word: str) -> str:
+    """Return ``train``, ``val`` or ``test`` for what datasets call it (``valid``, ``train2017``), else nothing."""
+    return SPLITS.get(word.strip().lower().rstrip("0123456789").rstrip("-_ "), "")
+
+
+def address(path: Path, inside: str = "") -> str:
+    """Return the file URI of a path, with a fragment for what lies inside the file."""
+    return path.absolute().as_uri() + (f"#{inside}" if inside else "")
+
+
+def read_file(path: Path) -> bytes:
+    """Return a file's bytes; raises OSError when it is missing, unreadable or too big for a picture."""
+    if path.stat().st_size > MAX_BYTES:
+        raise OSError("too many bytes")
+    return path.read_bytes()
+
+
+def to_png(picture: Image.Image | NDArray[np.uint8]) -> bytes:
+    """Return pixels, height x width (x 3), or a decoded picture as PNG, without loss."""
+    out = io.BytesIO()
+    (picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).save(out, "PNG")
+    return out.getvalue()
+
+
+def crop(data: bytes, box: Box) -> bytes:
+    """Return a box of a picture as JPEG of high quality, or as PNG where the whole is lossless.
+
+    Raises OSError when the box is empty or lies outside.
+    """
+    whole = read(data)
+    left, top, right, bottom = _pixels(box, whole.size)
+    if right - left < 2 or bottom - top < 2:
+        raise OSError("empty box")
+    part = whole.crop((left, top, right, bottom))
+    if data[:2] != b"\xff\xd8":
+        return to_png(part)
+    out = io.BytesIO()
+    options: dict[str, Any] = {"quality": 95, "subsampling": 0}
+    part.save(out, "JPEG", **options)
+    return out.getvalue()
+
+
+def _pixels(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return the box with its margin in whole pixels inside a picture of ``size``."""
+    width, height = size if box.relative else (1, 1)
+    aside, above = box.margin * (box.right - box.left), box.margin * (box.bottom - box.top)
+    if box.area <= 0:
+        raise OSError("empty box")
+    return (
+        max(0, round((box.left - aside) * width)),
+        max(0, round((box.top - above) * height)),
+        min(size[0], round((box.right + aside) * width)),
+        min(size[1], round((box.bottom + above) * height)),
+    )

@@ -1,0 +1,94 @@
+"""Tables in text files: the delimiter, the header, and rows as dictionaries."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from dataset.errors import TrayError
+
+DELIMITERS = ",;\t|"
+
+
+def rows(path: Path, *needed: str, delimiter: str | None = None) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the rows of a table with their numbers, the first below the header being 1.
+
+    Raises TrayError when the file is missing, is not text, or its header lacks a column of ``needed``.
+    """
+    header = columns(path, delimiter=delimiter)
+    missing = [name for name in needed if name not in header]
+    if missing:
+        raise TrayError(
+            f"Expected {path} to have a column {missing[0]!r}. Received: {', '.join(header)}. "
+            f"Name the right column, or another format."
+        )
+    with _open(path) as file:
+        reader = csv.reader(file, delimiter=delimiter or guess_delimiter(path))
+        next(reader)
+        try:
+            for number, values in enumerate((row for row in reader if row), 1):
+                padded = [*values, *[""] * (len(header) - len(values))]
+                yield number, {name: value.strip() for name, value in zip(header, padded, strict=False)}
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise TrayError(f"Expected {path} to be a table in UTF-8. Received: {error}. Save it as CSV.") from error
+
+
+def columns(path: Path, *, delimiter: str | None = None) -> list[str]:
+    """Return the names in a table's header; raises TrayError when there is none."""
+    try:
+        with _open(path) as file:
+            header = next(csv.reader(file, delimiter=delimiter or guess_delimiter(path)), [])
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise TrayError(f"Expected {path} to be a table in UTF-8. Received: {error}. Save it as CSV.") from error
+    if not header:
+        raise TrayError(f"Expected {path} to begin with the names of its columns. Received: an empty file.")
+    return [name.strip() for name in header]
+
+
+def guess_delimiter(path: Path) -> str:
+    """Return the character that splits the header into most columns: comma, semicolon, tab or bar."""
+    with _open(path) as file:
+        try:
+            header = file.readline(1 << 20)
+        except UnicodeDecodeError as error:
+            raise TrayError(f"Expected {path} to be a table in UTF-8. Received: {error}. Save it as CSV.") from error
+    return max(DELIMITERS, key=header.count)
+
+
+def read_json(path: Path, *keys: str) -> dict[str, Any]:
+    """Return the object in a JSON file; raises TrayError when it is none or lacks one of ``keys``."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise TrayError(f"Expected {path} to be a JSON file. Received: {reason}. Download it again.") from error
+    if not isinstance(document, dict):
+        raise TrayError(f"Expected {path} to hold a JSON object. Received: a {type(document).__name__}.")
+    missing = [key for key in keys if key not in document]
+    if missing:
+        raise TrayError(
+            f"Expected {path} to hold {missing[0]!r}. Received: {_some(list(document))}. Name another file."
+        )
+    return document
+
+
+def one_file(source: Path, patterns: Sequence[str], what: str) -> Path:
+    """Return the file itself, or the first one in the folder that fits a pattern; raises TrayError when none does."""
+    if source.is_file():
+        return source
+    for pattern in patterns:
+        for path in sorted(source.glob(pattern)):
+            return path
+    raise TrayError(f"Expected {what} in {source} ({' or '.join(patterns)}), and there is none. Name it itself.")
+
+
+def _open(path: Path) -> Any:
+    try:
+        return path.open(encoding="utf-8-sig", newline="")
+    except OSError as error:
+        raise TrayError(f"Expected a table at {path}. Received: {error.strerror}. Name another file.") from error
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (" ..." if len(names) > 8 else "") or "nothing"
