@@ -182,8 +182,13 @@ def decode(file: Path, size: int) -> Array:
 
     Raises UNREADABLE for a file that is no whole picture.
     """
+    return square(file.read_bytes(), size)
+
+
+def square(data: bytes, size: int) -> Array:
+    """Return the picture that some bytes are, stretched to (size, size, 3) uint8; raises UNREADABLE."""
     # Twice the size leaves enough of the shorter side of a wide picture, and lets JPEGs be decoded small.
-    image = read(file.read_bytes(), max_side=2 * size)
+    image = read(data, max_side=2 * size)
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
 
 

@@ -39,7 +39,7 @@ def predict(run: Run, files: Iterable[Path], *, top: int = 5) -> Iterator[Predic
         if isinstance(answer, str):
             yield Prediction(file, error=answer)
         else:
-            yield _prediction(run, file, answer, top)
+            yield describe(run, file, answer, top=top)
 
 
 def classify(run: Run, files: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Array] | str]]:
@@ -78,7 +78,8 @@ def _forward(run: Run, batch: list[tuple[Path, Future[Array]]]) -> Iterator[tupl
             yield file, {item: answer[row] for item, answer in answers.items()}
 
 
-def _prediction(run: Run, file: Path, answer: dict[str, Array], top: int) -> Prediction:
+def describe(run: Run, file: Path, answer: dict[str, Array], *, top: int = 5) -> Prediction:
+    """Put the probabilities of each classifier's classes for one photo into words."""
     labels, several = run.labels, len(run.items) > 1
     if several:
         probabilities = {labels[item][1]: float(answer[item][1]) for item in run.items}
