@@ -1,5 +1,7 @@
 """The built-in search site: three engines and their image hosts on loopback, with known ground truth."""
 
+from pathlib import Path
+
 from scraper.simulator.catalogue import Address, Offer, Picture
 from scraper.simulator.reply import Request
 from scraper.simulator.scenario import ENGINES, SCENARIOS, Scenario
@@ -8,6 +10,7 @@ from scraper.simulator.truth import Score, Truth
 from scraper.simulator.words import NOTHING
 
 __all__ = [
+    "DEMO_TRAY",
     "ENGINES",
     "NOTHING",
     "SCENARIOS",
@@ -20,3 +23,6 @@ __all__ = [
     "Site",
     "Truth",
 ]
+
+DEMO_TRAY = Path(__file__).with_name("demo.toml")
+"""The tray.toml of `tray demo`."""
