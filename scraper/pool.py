@@ -72,6 +72,9 @@ class Pool:
         self._running: list[threading.Thread] = []
         self._queued = 0
         self.dropped: Callable[[Job], None] = lambda _job: None
+        """Told of each job that has no room and never will."""
+        self.failed: Callable[[BaseException], None] = lambda _error: None
+        """Told when a thread ends by an error."""
 
     def put(self, job: Job) -> None:
         """Queue a job."""
@@ -119,6 +122,13 @@ class Pool:
             thread.join(max(0.0, end - time.monotonic()))
 
     def _run(self) -> None:
+        try:
+            self._jobs()
+        except BaseException as error:
+            self.failed(error)
+            raise
+
+    def _jobs(self) -> None:
         while job := self._take():
             host = job.fetching = job.host
             try:

@@ -74,7 +74,7 @@ class Summary:
     searches: tuple[Search, ...] = ()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Class:
     """One class folder while it is being filled."""
 
@@ -219,6 +219,7 @@ class _Run:
         )
         self._pool.results = _Results(self._events, self._written)  # type: ignore[assignment]
         self._pool.dropped = self._dropped
+        self._pool.failed = self._failed
 
     # ------------------------------------------------------------ the caller's thread
 
@@ -379,6 +380,15 @@ class _Run:
         jobs, one.deferred = one.deferred, []
         for job in jobs:
             self._less_pending(one, job.candidate)
+
+    def _failed(self, error: BaseException) -> None:
+        """Raise a download thread's own failure where the caller sees it."""
+
+        def raised() -> Iterator[Record]:
+            raise error
+            yield
+
+        self._events.put(raised)
 
     def _dropped(self, job: Job) -> None:
         """Count a job as over that the pool did not start, as its class is full or its term has its share."""
