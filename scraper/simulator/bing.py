@@ -1,6 +1,7 @@
 """Bing Images as of 2026: a JSON attribute on each tile, batches of 35 by the next address that the page names."""
 
 import json
+import random
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote, urlencode
 
@@ -8,7 +9,7 @@ from scraper.simulator.catalogue import Offer
 from scraper.simulator.google import inline
 from scraper.simulator.reply import Reply, Visit
 from scraper.simulator.words import has_results
-from scraper.simulator.world import World, render
+from scraper.simulator.world import World
 
 BATCH = 35
 OTHERS = 17  # one tile in so many is an advertisement or a related search
@@ -18,43 +19,49 @@ def answer(visit: Visit, world: World) -> Reply:
     """Return what Bing says to a visit."""
     term, more = visit.query.get("q", ""), visit.path == "/bing/images/async"
     if not more and visit.path != "/bing/images/search":
-        return Reply.page(render("bing_empty.html", term=""), 404)
-    offers = world.catalogue.offers(term, "bing") if has_results(term) else ()
+        return Reply.page(world.render("bing_empty.html", term=""), 404)
+    offers = shown(visit, world, term)
     if more:
         first = max(1, visit.number("first", 1)) - 1
+        if offers and first >= len(offers) and world.scenario.past_end == "repeats":
+            first %= len(offers)
         batch = offers[first : first + min(visit.number("count", BATCH), 150)]
         if not batch:
             return Reply.page("")
-        return Reply.page(
-            render("bing_tiles.html", tiles=tiles(world, batch), following=following(term, offers, batch))
-        )
+        following = onward(world, term, offers, visit.number("first", 1) - 1 + len(batch))
+        return Reply.page(world.render("bing_tiles.html", tiles=tiles(world, batch), following=following))
     if not offers:
-        return Reply.page(render("bing_empty.html", term=term))
+        return Reply.page(world.render("bing_empty.html", term=term))
     batch = offers[:BATCH]
     batches = -(-len(offers) // BATCH)
     return Reply.page(
-        render(
+        world.render(
             "bing.html",
             prefix=f"{world.origin}/bing",
             term=term,
             tiles=tiles(world, batch),
-            following=following(term, offers, batch),
+            following=onward(world, term, offers, len(batch)),
             # A small site shows its button too, before the last batch.
             autos=min(world.scenario.auto_loads, max(0, batches - 2)),
         )
     )
 
 
-def following(term: str, offers: Sequence[Offer], batch: Sequence[Offer]) -> str:
-    """Return the address of the next batch as the page names it; empty at the end."""
-    last = batch[-1].rank + 1
-    if last >= len(offers):
+def shown(visit: Visit, world: World, term: str) -> Sequence[Offer]:
+    """Return the results that this page load comes to see: where Bing varies, another part of them each time."""
+    offers = world.offers(term, "bing") if has_results(term) else ()
+    most = round(len(offers) * (1 - world.scenario.varies * random.random()))
+    return offers[: visit.number("SFX", most)]
+
+
+def onward(world: World, term: str, offers: Sequence[Offer], last: int) -> str:
+    """Return the address of the batch after the `last` results as the page names it; empty at the end."""
+    if last >= len(offers) and world.scenario.past_end != "repeats":
         return ""
     state = f"x*193_y*1525_h*185_c*1_i*{last + 1}_r*9"
     query = {"q": term, "first": last + 1, "count": BATCH, "cw": 1177, "ch": 757, "relp": BATCH, "datsrc": "I"}
-    return "/images/async?" + urlencode(
-        query | {"layout": "RowBased", "apc": 0, "mmasync": 1, "dgState": state}, safe="*"
-    )
+    rest = {"layout": "RowBased", "apc": 0, "mmasync": 1, "dgState": state, "SFX": len(offers)}
+    return "/images/async?" + urlencode(query | rest, safe="*")
 
 
 def tiles(world: World, batch: Sequence[Offer]) -> Iterator[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""What there is on the built-in site: pictures, the addresses that lead to them, and what each engine offers for a term."""
+"""What there is on the built-in site: pictures, the addresses that lead to them, and what each engine offers."""
 
 import base64
 import binascii
@@ -127,7 +127,7 @@ class Catalogue:
         return Picture(name, kind, name, owner, width, height, dice.randrange(2**31), dice.randint(80, 92))
 
     def full(self, picture: Picture) -> tuple[Address, ...]:
-        """Return the full-size addresses of a picture: original, same with a query, resized by a CDN, another site's copy."""
+        """Return a picture's full-size addresses: original, the same with a query, a CDN's smaller one, another site's copy."""
         dice = self.dice("full", picture.id)
         owner, name = quote(picture.term, safe="~"), f"{slug(picture.kind)}-{picture.index}"
         form = self.form(dice)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from PIL import Image, ImageDraw
 
 from scraper.simulator.reply import Reply
-from scraper.simulator.world import World, render
+from scraper.simulator.world import World
 
 ICON = 16
 AVATAR = 32
@@ -18,7 +18,7 @@ TRY = ("pizza", "cheese pizza", "quiche", "granny smith apple", "empty food tray
 
 @lru_cache(256)
 def decoration(path: str) -> bytes:
-    """Return a small flat png that no one wants in a dataset: a logo, an icon, an avatar or an advertisement's banner."""
+    """Return a small flat png that no one wants in a dataset: a logo, icon, avatar or banner."""
     dice = random.Random(path)
     square = ICON if "favicon" in path else AVATAR
     size = LOGO if "logo" in path else BANNER if "banner" in path else (square, square)
@@ -44,4 +44,4 @@ def fixture(path: str) -> Reply | None:
 
 def front(world: World) -> Reply:
     """Return the page that leads a person to the three engines."""
-    return Reply.page(render("front.html", origin=world.origin, terms=TRY, about=world.scenario.about))
+    return Reply.page(world.render("front.html", terms=TRY))

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 from scraper.simulator.catalogue import Offer
 from scraper.simulator.reply import Reply, Visit
 from scraper.simulator.words import has_results, normal
-from scraper.simulator.world import World, render
+from scraper.simulator.world import World
 
 FIRST_ROWS = 12  # tiles whose thumbnails come with the page
 INLINE = 10  # of these, how many come as data: URIs
@@ -20,18 +20,20 @@ def answer(visit: Visit, world: World) -> Reply:
     """Return what Google says to a visit."""
     query = visit.query
     if visit.path != "/google/search":
-        return Reply.page(render("google_empty.html", term="", prefix=prefix(world)), 404)
+        return Reply.page(world.render("google_empty.html", term="", prefix=prefix(world)), 404)
     term = query.get("q", "")
     if not has_results(term) or (query.get("udm") != "2" and query.get("tbm") != "isch"):
-        return Reply.page(render("google_empty.html", term=term, prefix=prefix(world)))
-    offers = world.catalogue.offers(term, "google")
+        return Reply.page(world.render("google_empty.html", term=term, prefix=prefix(world)))
+    offers = world.offers(term, "google")
     start = visit.number("start", 0)
     batch = offers[start : following(world, term, len(offers), start)]
     if "async" in query:
-        body = json.dumps({"html": render("google_tiles.html", tiles=tiles(batch)), **news(world, term, offers, batch)})
+        body = json.dumps(
+            {"html": world.render("google_tiles.html", tiles=tiles(batch)), **news(world, term, offers, batch)}
+        )
         return Reply(200, body.encode(), {"Content-Type": "application/json"})
     return Reply.page(
-        render(
+        world.render(
             "google.html",
             prefix=prefix(world),
             term=term,

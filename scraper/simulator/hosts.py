@@ -34,7 +34,7 @@ def behave(address: Address, visit: Visit, darkroom: Darkroom, scenario: Scenari
         case "html":
             return Reply(200, GONE.format("Sign in to go on").encode(), {"Content-Type": "image/jpeg"})
         case "timeout":
-            return Reply(manner="hold", hold=scenario.hold)
+            return Reply(manner="hold", delay=scenario.hold)
         case "truncated":
             body = darkroom.bytes_of(address)
             return Reply.picture(body[: len(body) * 3 // 5], address.format)

@@ -52,7 +52,7 @@ class Reply:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     manner: str = "plain"
-    hold: float = 0.0
+    delay: float = 0.0
 
     @classmethod
     def page(cls, html: str, status: int = 200, **headers: str) -> "Reply":
@@ -89,10 +89,11 @@ def head(reply: Reply, *, close: bool) -> bytes:
 def send(reply: Reply, to: socket.socket, stop: threading.Event, *, bodiless: bool = False) -> bool:
     """Send an answer in its manner; return whether the connection may be used again.
 
-    `hold` says nothing for `reply.hold` seconds and closes; `stop` ends every waiting at once.
+    Every manner waits `reply.delay` seconds first, and `hold` then says nothing; `stop` ends every waiting at once.
     """
+    if reply.delay:
+        stop.wait(reply.delay)
     if reply.manner == "hold":
-        stop.wait(reply.hold)
         return False
     to.sendall(head(reply, close=False) + (b"" if bodiless else reply.body))
     return True

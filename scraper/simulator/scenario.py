@@ -13,17 +13,45 @@ class Scenario:
     """One setting of the site; shares are between 0 and 1, times in seconds."""
 
     about: str
+
+    # What there is.
     off_topic: float = 0.03  # pictures of another kind among a term's results
     repeats: float = 0.04  # results that show a picture again, under another address
     failing: float = 0.125  # full-size addresses that bring no picture
-    failures: Mapping[str, float] = field(default_factory=lambda: dict(FAILURES))  # how they fail, by weight
+    failures: Mapping[str, float] = field(default_factory=lambda: FAILURES)  # how they fail, by weight
     redirected: float = 0.06  # full-size addresses that work after one to three redirects
     disguised: float = 0.09  # full-size addresses that end in .jpg and are webp or png
     cached: float = 0.92  # Bing's cached copies that work
+    hold: float = 60.0  # how long a silent host keeps its connection open
+
+    # How the pages are built.
+    google: str = "2026-09"  # the page's layout, by the month in which it was seen: also 2025-02, 2024-04, 2020-10
+    bing: str = "2026-10"  # also 2020-06
+    yahoo: str = "2026-09"  # also 2026-08, 2025-06
+    renamed: bool = False  # all class names, ids and jsnames are others
     more_after: tuple[int, ...] = (100, 300, 500, 700)  # tiles after which Google shows its button
     auto_loads: int = 3  # batches that Bing loads by itself before its button
     end_text: bool = True  # Google says that this is the end, for every other term
-    hold: float = 60.0  # how long a silent host keeps its connection open
+
+    # How batches come.
+    past_end: str = "empty"  # what Bing gives after its last result: nothing, or what it gave before (`repeats`)
+    varies: float = 0.0  # by how much less Bing shows than it has, another part each time
+    spinner: bool = False  # the second batch never comes, and a wheel turns for ever
+    fails_once: bool = False  # each batch answers 503 at first
+    late: float = 0.0  # how long each batch takes
+    recycled: bool = False  # tiles that are far away leave the page
+    inner: bool = False  # the results scroll in a box of their own; the page stays as high as the window
+    shifting: bool = False  # a banner pushes everything down after a while
+
+    # Who may come in.
+    headless: tuple[str, ...] = ()  # engines that refuse a browser which says that it is headless
+    blocked: tuple[str, ...] = ()  # engines that refuse everyone
+    hiccup: bool = False  # Yahoo answers an empty 500 once
+    consent: str = ""  # a `page` before the results, or a `dialog` over them
+    language: str = "en"  # of the consent page; also de
+    throttle: int = 0  # pages and batches a minute that an engine bears; 0 for any
+    lifts: float = 60.0  # how long an engine's refusal lasts; each repeat lasts twice as long
+    fault: str = ""  # what a page does to its browser: alert, leaving, popup, permission or busy
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -36,4 +64,53 @@ SCENARIOS: dict[str, Scenario] = {
         repeats=0.0,
         cached=1.0,
     ),
+    "drift": Scenario(about="all class names, ids and jsnames of the pages have changed", renamed=True),
+    "older": Scenario(about="pages as they were before", google="2025-02", bing="2020-06", yahoo="2026-08"),
+    "oldest": Scenario(about="pages as they were long ago", google="2020-10", bing="2020-06", yahoo="2025-06"),
+    "clicked": Scenario(about="Google's page of 2024, which names a picture only in a panel", google="2024-04"),
+    "drift-older": Scenario(
+        about="pages as they were before, with all names changed",
+        google="2025-02",
+        bing="2020-06",
+        yahoo="2026-08",
+        renamed=True,
+    ),
+    "drift-oldest": Scenario(
+        about="pages as they were long ago, with all names changed",
+        google="2020-10",
+        bing="2020-06",
+        yahoo="2025-06",
+        renamed=True,
+    ),
+    "headless-blocked": Scenario(
+        about="Google and Yahoo refuse a browser that says that it is headless", headless=("google", "yahoo")
+    ),
+    "blocked": Scenario(about="every engine refuses everyone from the first request", blocked=ENGINES),
+    "google-blocked": Scenario(about="Google refuses everyone; Bing and Yahoo deliver", blocked=("google",)),
+    "hiccup": Scenario(about="Yahoo answers an empty 500 once, then is fine", hiccup=True),
+    "throttled": Scenario(
+        about="more than a dozen pages a minute are slowed down, then thinned out, then refused for a while",
+        throttle=12,
+        lifts=20.0,
+    ),
+    "consent": Scenario(about="each engine asks for consent first, on pages of its own", consent="page"),
+    "consent-dialog": Scenario(about="a consent dialog lies over the results", consent="dialog"),
+    "consent-german": Scenario(about="each engine asks for consent first, in German", consent="page", language="de"),
+    "repeats": Scenario(
+        about="Bing starts over at its end, and shows another number of results each time",
+        past_end="repeats",
+        varies=0.3,
+        repeats=0.12,
+    ),
+    "stuck": Scenario(about="the second batch never comes, and a wheel turns for ever", spinner=True),
+    "flaky": Scenario(about="each batch fails once before it comes", fails_once=True),
+    "late": Scenario(about="each batch takes eight seconds", late=8.0),
+    "recycled": Scenario(about="tiles that are far away leave the page", recycled=True),
+    "inner": Scenario(about="the results scroll in a box of their own", inner=True),
+    "shifting": Scenario(about="a banner pushes everything down after a while", shifting=True),
+    "alert": Scenario(about="a page opens an alert box", fault="alert"),
+    "leaving": Scenario(about="a page asks before it is left", fault="leaving"),
+    "popup": Scenario(about="a page opens another window", fault="popup"),
+    "permission": Scenario(about="a page asks for permission to notify", fault="permission"),
+    "busy": Scenario(about="a page's script blocks it for five seconds", fault="busy"),
 }

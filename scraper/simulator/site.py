@@ -5,6 +5,7 @@ import selectors
 import socket
 import threading
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
@@ -15,8 +16,9 @@ from scraper.simulator import bing, google, hosts, yahoo
 from scraper.simulator.catalogue import Catalogue
 from scraper.simulator.darkroom import Darkroom
 from scraper.simulator.furniture import fixture, front
+from scraper.simulator.gate import REFUSES, SLOW, THINS, Gate, is_batch
 from scraper.simulator.reply import Reply, Request, Visit, send
-from scraper.simulator.scenario import SCENARIOS
+from scraper.simulator.scenario import SCENARIOS, Scenario
 from scraper.simulator.truth import Truth
 from scraper.simulator.world import World
 
@@ -29,18 +31,28 @@ class Site:
     """The built-in search site, open between entering and leaving: `with Site(seed=1) as site: ... site.url`.
 
     Engines answer on `port`, the picture hosts on the 28 ports after it; with port 0 all ports are free ones. `results`
-    is the most distinct pictures that an engine offers for a term. `cache` is a folder that keeps drawn pictures.
+    is the most distinct pictures that an engine offers for a term. `scenario` is one of SCENARIOS, or a value of
+    one's own. `cache` is a folder that keeps drawn pictures.
     """
 
     url: str
     truth: Truth
 
     def __init__(
-        self, *, seed: int = 0, scenario: str = "realistic", results: int = 60, port: int = 0, cache: Path | None = None
+        self,
+        *,
+        seed: int = 0,
+        scenario: str | Scenario = "realistic",
+        results: int = 60,
+        port: int = 0,
+        cache: Path | None = None,
     ) -> None:
-        if scenario not in SCENARIOS:
-            raise TrayError(f"scenario must be one of {', '.join(SCENARIOS)}. Received: {scenario!r}.")
-        self.seed, self.scenario, self.results, self.port = seed, SCENARIOS[scenario], results, port
+        if isinstance(scenario, str):
+            if scenario not in SCENARIOS:
+                raise TrayError(f"scenario must be one of {', '.join(SCENARIOS)}. Received: {scenario!r}.")
+            scenario = SCENARIOS[scenario]
+        self.seed, self.scenario, self.results, self.port = seed, scenario, results, port
+        self.gate = Gate()
         self._darkroom = Darkroom(seed, cache)
         self._log: list[Request] = []
         self._lock = threading.Lock()
@@ -112,9 +124,22 @@ class Site:
         if visit.origin != self.url:
             return hosts.answer(visit, self.world.catalogue, self._darkroom)
         engine = visit.path.split("/")[1]
-        if engine in ENGINE_PAGES:
-            return ENGINE_PAGES[engine](visit, self.world)
-        return front(self.world)
+        return self.play(visit, engine) if engine in ENGINE_PAGES else front(self.world)
+
+    def play(self, visit: Visit, engine: str) -> Reply:
+        """Return what an engine says to a visit, after its gate."""
+        scenario, batch = self.scenario, is_batch(visit)
+        if stopped := self.gate.stops(visit, engine, self.world):
+            return stopped
+        used = self.gate.load(engine, self.world)
+        if used >= REFUSES and (stopped := self.gate.stops(visit, engine, self.world)):
+            return stopped
+        if batch and scenario.spinner:
+            return Reply(manner="hold", delay=scenario.hold)
+        if batch and scenario.fails_once and self.gate.first(visit.target):
+            return Reply.page("", 503)
+        reply = ENGINE_PAGES[engine](visit, replace(self.world, thin=used >= THINS))
+        return replace(reply, delay=scenario.late + SLOW * (used > 1)) if batch else reply
 
     def noted(self, visit: Visit, status: int) -> None:
         """Write a request into the log."""

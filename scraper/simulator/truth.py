@@ -91,7 +91,7 @@ class Truth:
         return self._catalogue.find(url)
 
     def identify(self, what: bytes | str) -> Picture | None:
-        """Return the picture that some bytes are, or that an address, data: URI or SHA-256 (hex) means; None for junk."""
+        """Return the picture that bytes are, or that an address, data: URI or SHA-256 (hex) means; None for junk."""
         if isinstance(what, bytes):
             what = hashlib.sha256(what).hexdigest()
         elif what.startswith("data:"):

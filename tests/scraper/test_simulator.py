@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 import requests
@@ -259,9 +259,20 @@ def test_leaving_the_site_lets_go_who_waits_and_frees_the_port() -> None:
         opened.close()
         assert isinstance(waiting.exception(), requests.ConnectionError)
         assert time.monotonic() - begun < 5
-    port = int(site.url.rpartition(":")[2])
-    with Site(port=port) as again:
-        assert again.url == site.url
+    with pytest.raises(requests.ConnectionError):
+        requests.get(site.url, timeout=5)
+
+
+def test_a_port_of_ones_own_gives_the_same_addresses_again() -> None:
+    """On a named port the engines and every picture have the same addresses at each start."""
+    for port in range(18_000, 30_000, 500):
+        with suppress(TrayError), Site(port=port, results=10) as site:
+            break
+    else:
+        pytest.skip("no row of free ports")
+    with Site(port=port, results=10) as again:
+        assert again.url == site.url == f"http://127.0.0.1:{port}"
+        assert again.truth.addresses(TERM) == site.truth.addresses(TERM)
 
 
 def test_a_taken_port_is_said_in_one_sentence(site: Site) -> None:

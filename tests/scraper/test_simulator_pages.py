@@ -29,15 +29,21 @@ const tiles = [...document.querySelectorAll(arguments[0])];
 const shown = tile => !tile.querySelector('img').src.startsWith('data:image/gif');
 return [tiles.length, tiles.filter(shown).length];
 """
+# Jumps when the page has stopped growing, as one who is in a hurry does; presses the button where there is one.
 JUMP = """
 const done = arguments[0];
-let left = 12;
-(function jump() {
-  scrollTo(0, document.body.scrollHeight);
-  const button = [...document.querySelectorAll('input[type=button], a.btn_seemore')].find(e => e.offsetParent);
-  if (button) { button.click(); }
-  left -= 1;
-  if (left) { setTimeout(jump, 250); } else { done(); }
+let height = 0, still = 0, left = 6;
+(function look() {
+  still = document.body.scrollHeight === height ? still + 1 : 0;
+  height = document.body.scrollHeight;
+  if (still >= 6) {
+    const button = [...document.querySelectorAll('input[type=button], a.btn_seemore')].find(e => e.offsetParent);
+    scrollTo(0, height);
+    if (button) { button.click(); }
+    left -= 1;
+    still = 0;
+  }
+  if (left) { setTimeout(look, 50); } else { done(); }
 })();
 """
 EASE = """
