@@ -1,0 +1,229 @@
+"""Which pictures a folder holds, what their manifests know of them, and where a decision on each is written."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from dataset.errors import TrayError
+from dataset.folder import MANIFEST, Record, pictures, records
+
+METADATA: Final = "metadata.jsonl"
+DATASET: Final = "dataset.json"
+SPLITS: Final = ("train", "val", "test")
+log: Final = logging.getLogger("tray")
+
+Kind = Literal["class folder", "class folders", "dataset"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One file as ``review.jsonl`` names it: its class folder and its name there."""
+
+    folder: Path
+    file: str
+
+    @property
+    def path(self) -> Path:
+        """Path of the file."""
+        return self.folder / self.file
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture to be looked at, and the places to which a decision on it goes."""
+
+    shown: Path
+    """The file that is shown."""
+    label: str
+    places: tuple[Place, ...]
+    """Where it came from, first the one that was kept, then its copies: a dropped picture must not come back as one."""
+    split: str = ""
+    record: Record = Record(url="")  # noqa: RUF009 - a frozen value
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Everything that there is to look at below one folder."""
+
+    root: Path
+    kind: Kind
+    pictures: tuple[Picture, ...]
+    labels: tuple[str, ...]
+    """Classes that a picture can be given."""
+    raw: Path | None
+    """The folder of class folders that the decisions go to; None when they go elsewhere."""
+
+    def by_path(self) -> dict[Path, int]:
+        """Return the index of each picture by every path that names it."""
+        found: dict[Path, int] = {}
+        for index, picture in enumerate(self.pictures):
+            for path in (picture.shown, *(place.path for place in picture.places)):
+                found.setdefault(path, index)
+        return found
+
+
+def open_catalogue(folder: Path, *, raw: Path | None = None) -> Catalogue:
+    """Return the pictures of one class folder, a folder of class folders, or a built dataset.
+
+    The decisions on a built dataset go beside the raw pictures that it was made of, where these are still there:
+    in ``raw``, else in the folder that dataset.json names as ``source``, else in ``raw`` beside the folder of built
+    datasets. Where they are gone, decisions go beside the built pictures, and the next build knows nothing of them.
+    Raises TrayError when there is no picture.
+    """
+    root = folder.resolve()
+    if not root.is_dir():
+        raise TrayError(f"Expected a folder with pictures. Received: {folder}, which is not a folder.")
+    if (root / METADATA).is_file():
+        return _built(root, raw.resolve() if raw else _raw_of(root))
+    inside = {path.name: path for path in _subfolders(root)}
+    if inside and not inside.keys() - set(SPLITS):
+        parts = {name: path for split in inside.values() for name, path in _classes(split).items()}
+        if parts:
+            found = [
+                picture
+                for split, path in inside.items()
+                for name, classes in _classes(path).items()
+                for picture in _pictures(root, classes, name, split=split)
+            ]
+            return _catalogue(root, "class folders", found, labels=parts)
+    classes = _classes(root)
+    if classes:
+        found = [picture for name, path in classes.items() for picture in _pictures(root, path, name)]
+        return _catalogue(root, "class folders", found, labels=classes, raw=root)
+    return _catalogue(root, "class folder", list(_pictures(root, root, root.name)), labels=_siblings(root))
+
+
+def _catalogue(
+    root: Path, kind: Kind, found: list[Picture], *, labels: Mapping[str, Path], raw: Path | None = None
+) -> Catalogue:
+    if not found:
+        raise TrayError(
+            f"Expected a class folder (such as data/raw/pizza), a folder of class folders (data/raw) or a built "
+            f"dataset (data/built/pizza). Received: {root}, with no picture to review in it. Name another folder."
+        )
+    names = {picture.label for picture in found} | set(labels)
+    return Catalogue(root, kind, tuple(found), tuple(sorted(names)), raw)
+
+
+def _subfolders(root: Path) -> Iterator[Path]:
+    for path in sorted(root.iterdir()):
+        if path.is_dir() and not path.name.startswith("."):
+            yield path
+
+
+def _classes(root: Path) -> dict[str, Path]:
+    """Return the class folders below ``root``: those with a picture, and those with a manifest that has none yet."""
+    return {
+        path.name: path
+        for path in _subfolders(root)
+        if (path / MANIFEST).exists() or next(pictures(path), None) is not None
+    }
+
+
+def _siblings(root: Path) -> dict[str, Path]:
+    """Return the class folders beside a class folder: what its pictures could be instead."""
+    try:
+        return {name: path for name, path in _classes(root.parent).items() if (path / MANIFEST).exists()}
+    except OSError:
+        return {}
+
+
+def _pictures(root: Path, folder: Path, label: str, *, split: str = "") -> Iterator[Picture]:
+    known = {record.file: record for record in records(folder) if record.kept}
+    outside = 0
+    inside = folder.resolve().is_relative_to(root)
+    for path in pictures(folder):
+        if not inside or (path.is_symlink() and not path.resolve().is_relative_to(root)):
+            outside += 1
+            continue
+        yield Picture(path, label, (Place(folder, path.name),), split, known.get(path.name, Record(url="")))
+    if outside:
+        log.warning("%d links in %s lead out of %s and are not shown", outside, folder, root)
+
+
+def _raw_of(root: Path) -> Path | None:
+    """Return the folder of class folders that a dataset was built from, if it is still there."""
+    try:
+        named = json.loads((root / DATASET).read_text(encoding="utf-8")).get("source")
+    except (OSError, ValueError, AttributeError):
+        named = None
+    # A relative path is relative to the dataset, so that the house can be moved as a whole.
+    for path in ([root / named] if isinstance(named, str) and named else []) + [root.parent.parent / "raw"]:
+        if path.is_dir():
+            return path.resolve()
+    return None
+
+
+def metadata(root: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a dataset's metadata.jsonl; lines that can't be read are passed over."""
+    yield from json_lines(root / METADATA)
+
+
+def json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield a file's JSON objects, one a line; nothing where there is no such file."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return
+    for line in lines:
+        try:
+            values = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(values, dict):
+            yield values
+
+
+def _built(root: Path, raw: Path | None) -> Catalogue:
+    rows = list(metadata(root))
+    sources = {str(row.get("source", "")).split("/")[0] for row in rows}
+    known = {(name, one.file): one for name in sources if raw and name for one in records(raw / name) if one.kept}
+    found = []
+    for row in rows:
+        shown = root / str(row.get("file_name", ""))
+        if not shown.is_file() or not shown.resolve().is_relative_to(root):
+            continue
+        places = tuple(place for place in _places(row, raw) if place.path.is_file())
+        if places:
+            name = places[0].folder.name
+            record = known.get((name, places[0].file), _record(row))
+        else:
+            name, places, record = shown.parent.name, (Place(shown.parent, shown.name),), _record(row)
+        found.append(Picture(shown, name, places, str(row.get("split", "")), record))
+    here = raw if raw and any(one.places[0].folder.is_relative_to(raw) for one in found) else None
+    if not here:
+        log.warning(
+            "The pictures that %s was built from are not at hand: decisions go beside the built ones, and the next "
+            "build knows nothing of them.",
+            root,
+        )
+    return _catalogue(root, "dataset", found, labels=_classes(here) if here else {}, raw=here)
+
+
+def _places(row: Mapping[str, Any], raw: Path | None) -> Iterator[Place]:
+    copies = row.get("copies")
+    for source in [row.get("source"), *(copies if isinstance(copies, list) else [])]:
+        if raw and isinstance(source, str) and source:
+            path = (raw / source).resolve()
+            if path.is_relative_to(raw):
+                yield Place(path.parent, path.name)
+
+
+def _record(row: Mapping[str, Any]) -> Record:
+    """Return what a dataset's line says of where a picture came from."""
+
+    def first(key: str) -> str:
+        values = row.get(key)
+        return str(values[0]) if isinstance(values, list) and values else ""
+
+    return Record(
+        url=first("urls"),
+        page=first("pages"),
+        engine=first("engines"),
+        term=first("terms"),
+        width=int(row.get("width") or 0),
+        height=int(row.get("height") or 0),
+    )
