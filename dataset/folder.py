@@ -58,6 +58,8 @@ class Record:
     """HTTP status of the answer; 0 for data URIs and failed connections."""
     tried: tuple[str, ...] = ()
     """Addresses that were tried before ``url``, best first."""
+    failures: tuple[str, ...] = ()
+    """Why each of ``tried`` failed, as far as this run knows."""
     filters: str = ""
     opt_out: str = ""
     split: str = ""

@@ -202,7 +202,6 @@ class Fetcher:
             session.mount("https://", adapter)
             # No proxy, which would resolve names behind the guard's back, and no password from a .netrc.
             session.trust_env = False
-            session.max_redirects = 0
             session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
             session.headers.update(
                 {"User-Agent": self.user_agent, "Accept": "image/avif,image/webp,image/*;q=0.9,*/*;q=0.1"}

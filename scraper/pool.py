@@ -25,6 +25,7 @@ class Job:
     """What the job counts for: its class folder and term."""
     addresses: deque[tuple[str, Kind]]
     tried: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     waiting: list[Candidate] = field(default_factory=list)
     """Results of other engines with the same best address: they try their other ones if this job fails."""
     fetching: str = ""

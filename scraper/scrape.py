@@ -468,6 +468,7 @@ class _Run:
             error=fetched.error,
             status=fetched.status,
             tried=tuple(job.tried),
+            failures=tuple(job.failures),
             opt_out=fetched.opt_out,
         )
         if fetched.retry_after:
@@ -477,6 +478,7 @@ class _Run:
         if not record.error:
             return _Got(record, fetched.data)
         job.tried.append(record.url)
+        job.failures.append(record.error)
         if record.error in FINAL or not job.addresses:
             return _Got(record)
         if job.addresses[0][1] == "thumbnail" and not job.collect:
