@@ -17,7 +17,7 @@ from dataset.importers.huggingface import huggingface
 from dataset.importers.imagenet import imagenet
 from dataset.importers.openimages import openimages
 from dataset.importers.voc import voc
-from dataset.importers.write import Imported, Reader, Unread, write
+from dataset.importers.writer import Imported, Reader, Unread, write
 from dataset.progress import Progress
 
 __all__ = ["FORMATS", "Imported", "Reader", "Unread", "import_dataset"]

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from dataset.errors import TrayError
 from dataset.importers.folders import member_place
-from dataset.importers.labelled import Labelled, address
+from dataset.importers.labelled import Labelled, address, one_line
 from dataset.importers.pictures import is_picture
 from dataset.tray import MAX_BYTES
 
@@ -93,6 +93,6 @@ def _limited(file: IO[bytes]) -> bytes:
 
 def _unreadable(source: Path, kind: str, error: Exception) -> TrayError:
     return TrayError(
-        f"Expected a whole {kind} archive at {source}. Received: {error}. "
+        f"Expected a whole {kind} archive at {source}. Received: {one_line(error)}. "
         f"Download it again; what was read before stays, and the same command goes on from there."
     )

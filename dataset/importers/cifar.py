@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset.errors import TrayError
-from dataset.importers.labelled import Labelled, address, to_png
+from dataset.importers.labelled import Labelled, address, one_line, to_png
 
 SIDE: Final = 32
 ALLOWED: Final = {
@@ -57,7 +57,7 @@ def load(file: IO[bytes], name: str) -> dict[bytes, Any]:
     except Exception as error:
         # A damaged pickle raises whatever the stray bytes happen to mean.
         raise TrayError(
-            f"Expected a pickled batch of pictures in {name}. Received: {error}. Download it again."
+            f"Expected a pickled batch of pictures in {name}. Received: {one_line(error)}. Download it again."
         ) from error
     if not isinstance(batch, dict):
         raise TrayError(f"Expected {name} to hold a dictionary. Received: a {type(batch).__name__}.")
@@ -65,7 +65,7 @@ def load(file: IO[bytes], name: str) -> dict[bytes, Any]:
 
 
 def _pictures(source: Path, labels: bytes, names: bytes) -> Iterator[Labelled]:
-    meta = next((batch for name, batch in _batches(source) if name in META), None)
+    meta = next((batch for name, _, batch in _batches(source) if name in META), None)
     if meta is None:
         raise TrayError(f"Expected the batches of CIFAR with their {META[0]} in {source}, and there is none.")
     if names not in meta:
@@ -73,13 +73,13 @@ def _pictures(source: Path, labels: bytes, names: bytes) -> Iterator[Labelled]:
             f"Expected {names.decode()} in {source}. Received: {b', '.join(meta).decode()}. Is it the other CIFAR?"
         )
     words = [_text(word) for word in meta[names]]
-    for name, batch in _batches(source):
+    for name, origin, batch in _batches(source):
         if name not in META:
             pixels, numbers = _checked(batch, labels, len(words), f"{source}/{name}")
             for row, (picture, number) in enumerate(zip(pixels, numbers, strict=True)):
                 yield Labelled(
                     words[number],
-                    address(source / name if source.is_dir() else source, f"{name}&row={row}"),
+                    f"{origin}row={row}",
                     partial(to_png, picture),
                     split="test" if name.startswith("test") else "train",
                 )
@@ -101,12 +101,12 @@ def _checked(batch: dict[bytes, Any], labels: bytes, classes: int, name: str) ->
     return pixels.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1), list(numbers)
 
 
-def _batches(source: Path) -> Iterator[tuple[str, dict[bytes, Any]]]:
-    """Yield each batch with its name, one at a time."""
+def _batches(source: Path) -> Iterator[tuple[str, str, dict[bytes, Any]]]:
+    """Yield each batch with its name and what the addresses of its rows begin with, one at a time."""
     if source.is_dir():
         for path in sorted(path for path in source.rglob("*") if path.is_file() and _is_batch(path.name)):
             with path.open("rb") as file:
-                yield path.name, load(file, str(path))
+                yield path.name, f"{address(path)}#", load(file, str(path))
         return
     try:
         with tarfile.open(source) as archive:
@@ -115,9 +115,9 @@ def _batches(source: Path) -> Iterator[tuple[str, dict[bytes, Any]]]:
                 if member.isreg() and member.size < LARGEST and _is_batch(name):
                     packed = archive.extractfile(member)
                     if packed:
-                        yield name, load(packed, f"{source}/{name}")
+                        yield name, address(source, f"{name}&"), load(packed, f"{source}/{name}")
     except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
-        raise TrayError(f"Expected a folder or a tar of batches at {source}. Received: {error}.") from error
+        raise TrayError(f"Expected a folder or a tar of batches at {source}. Received: {one_line(error)}.") from error
 
 
 def _is_batch(name: str) -> bool:

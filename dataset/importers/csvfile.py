@@ -92,10 +92,12 @@ def _choose(table: Path, given: Columns, find: Find, delimiter: str | None) -> C
 def _file_column(
     header: Sequence[str], by_lower: Mapping[str, str], sample: Sequence[Mapping[str, str]], find: Find
 ) -> str:
-    """Return the column most of whose values name a picture that is there; else one that is called so."""
+    """Return the column that names pictures which are there: one that is called so, else the one with most of them."""
     known = [by_lower[name] for name in FILES if name in by_lower]
     hits = {name: sum(isinstance(find(row[name]), Path) for row in sample if row[name]) for name in header}
-    best = max([*known, *header], key=lambda name: hits[name])
+    named_so = [name for name in known if hits[name]]
+    # The numbers of classes may be the names of pictures too: words decide before counts.
+    best = named_so[0] if named_so else max(header, key=lambda name: hits[name])
     return best if hits[best] else next(iter(known), "")
 
 

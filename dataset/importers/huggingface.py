@@ -133,12 +133,12 @@ def _picture_column(schema: Any, features: Mapping[str, Any], path: Path) -> str
         for one in schema
         if str(one.type).startswith("struct<bytes") or str(one.type) in {"binary", "large_binary"}
     ]
-    for name in (*marked, *structs):
-        return name
+    if marked or structs:
+        return str([*marked, *structs][0])
     raise TrayError(f"Expected a column of pictures in {path}. Received: {', '.join(schema.names)}. Name another file.")
 
 
-def _word(value: Any, classes: list[str]) -> str:
+def _word(value: object, classes: list[str]) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(classes):
         return str(classes[value])
     return "" if value is None or (value == -1 and classes) else str(value)

@@ -86,6 +86,12 @@ def read_file(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def one_line(error: Exception) -> str:
+    """Return the first line of an error's text, without its full stop."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".:")
+
+
 def to_png(picture: Image.Image | NDArray[np.uint8]) -> bytes:
     """Return pixels, height x width (x 3), or a decoded picture as PNG, without loss."""
     out = io.BytesIO()

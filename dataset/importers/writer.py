@@ -49,7 +49,7 @@ class Imported:
     added: int
     """Pictures that this run wrote."""
     duplicates: int
-    """Pictures whose very bytes the class folder had already."""
+    """Pictures whose very bytes the class folder had already, and pictures that the source names twice."""
     left_out: int
     """Pictures that the table of labels or ``split`` leaves out."""
     small: int
@@ -67,16 +67,19 @@ class _Tally:
     left_out: int = 0
     small: int = 0
     unread: list[Unread] = field(default_factory=list)
+    seen: set[tuple[str, str]] = field(default_factory=set)
 
     def count(self, name: str, split: str, record: Record) -> None:
         """Book what became of one picture."""
-        if record.kept:
+        again = (name, record.url) in self.seen
+        self.seen.add((name, record.url))
+        if record.kept and not again:
             self.classes[name] += 1
             self.splits[split] += 1
             self.small += min(record.width, record.height) < MIN_SIDE
-        elif record.error == DUPLICATE:
+        elif record.kept or record.error == DUPLICATE:
             self.duplicates += 1
-        else:
+        elif not again:
             self.unread.append(Unread(record.url, name, record.error))
 
 
