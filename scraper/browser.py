@@ -84,11 +84,13 @@ class Window:
         wait: float = 0.0,
         flush: bool = False,
         hand_out: bool = True,
+        looks: int = 3,
     ) -> Step:
         """Scroll by a share of the window's height in so many seconds, wait, and hand out the new results.
 
         ``settle`` is how long the pictures in view are waited for, ``wait`` how long growth is at the page's bottom;
         with ``flush`` results are handed out as they are, loaded or not, and without ``hand_out`` none are.
+        After so many ``looks`` a result that is not loaded is handed out too.
         """
         options = {
             "tile": ", ".join(engine.tile),
@@ -97,7 +99,7 @@ class Window:
             "duration": duration * 1000,
             "settle": settle * 1000,
             "wait": wait * 1000,
-            "looks": 3,
+            "looks": looks,
             "flush": flush,
             "handOut": hand_out,
         }

@@ -131,7 +131,7 @@ BING: Final = Engine(
     height=("a@href?exph",),
     consent=("#bnp_btn_reject", "#bnp_btn_accept"),
     more=("a.btn_seemore",),
-    end=("text:no more results", "text:that's all the results"),
+    end=("text:no more results", "text:that's all the results", ".dgControl:not([data-nexturl])"),
     none=("text:there are no results for", "text:no results found for", ".no_results"),
     blocked=(
         "url:/turing/captcha",
@@ -242,7 +242,7 @@ def read(engine: Engine, html: str | Iterable[str], term: str, *, first_rank: in
 
     Tiles without any address (advertisements, related searches, not loaded) are passed over; they keep their rank.
     """
-    tiles = _tiles(engine, html) if isinstance(html, str) else [LexborHTMLParser(tile) for tile in html]
+    tiles = parsed_tiles(engine, html) if isinstance(html, str) else [LexborHTMLParser(tile) for tile in html]
     found = (read_tile(engine, tile, term, rank) for rank, tile in enumerate(tiles, first_rank))
     return [candidate for candidate in found if candidate]
 
@@ -335,7 +335,7 @@ def _values(node: LexborNode, attribute: str) -> Iterator[str]:
         yield node.attributes.get(attribute) or ""
 
 
-def _tiles(engine: Engine, html: str) -> list[LexborHTMLParser]:
+def parsed_tiles(engine: Engine, html: str) -> list[LexborHTMLParser]:
     """Return the outermost tiles of a whole page, each parsed by itself."""
     page = LexborHTMLParser(html)
     if not engine.tile:

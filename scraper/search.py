@@ -162,7 +162,8 @@ def _at_rest(  # noqa: PLR0913 - the whole state of a search that stands still
         return "", general(engine)
     if look.more and clicks < CLICKS and window.click(look.more):
         return "clicked", reader
-    if look.end:
+    # A page may say so a moment before the next batch comes; it means it when it says so twice.
+    if look.end and idle >= 2:
         return "end", reader
     if look.busy and idle <= 2:
         _until_idle(window, reader, step)
