@@ -1,0 +1,128 @@
+"""Where on a picture a model found what speaks for a class."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from train.backend import keras, tf
+
+Array = np.ndarray[Any, Any]
+GRID: Final = 10
+"""Patches on each side that are hidden in turn where a model has no convolution."""
+FINEST: Final = 14
+"""Rows and columns of a heat map at most."""
+TINY: Final = 1e-30
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """How much each place of the picture speaks for a class: rows from the top, values of 0..1."""
+
+    rows: Array
+    method: str
+
+
+class Eye:
+    """Draws heat maps of a model whose outputs are probabilities, one at a time."""
+
+    def __init__(self, model: Any, forward: Callable[[Array], Mapping[str, Array]]) -> None:
+        self._forward = forward
+        self._lock = threading.Lock()
+        self._listening, self._names = listening(model)
+
+    def heat(self, pixels: Array, item: str, label: int) -> Heat:
+        """Return where one picture, (size, size, 3), speaks for a class of a classifier."""
+        with self._lock:
+            return self._by_gradient(pixels, item, label) or self._by_hiding(pixels, item, label)
+
+    def _by_gradient(self, pixels: Array, item: str, label: int) -> Heat | None:
+        """Return activation times gradient of the last convolution's maps, or None where there is no convolution.
+
+        Where the maps are averaged on their way to the classes this is Grad-CAM; where they are flattened it keeps
+        what Grad-CAM's mean over the picture loses (HiResCAM, Draelos and Carin 2020, arXiv:2011.08891).
+        """
+        if not self._names:
+            return None
+        picture = tf.cast(pixels[None], tf.float32)
+        with tf.GradientTape() as tape:
+            tape.watch(picture)
+            maps, outputs = self._listening(picture, training=False)
+            probabilities = (outputs[item] if isinstance(outputs, Mapping) else outputs)[0]
+            others = tf.reduce_sum(probabilities) - probabilities[label]
+            if len(probabilities) == 2:
+                others = probabilities[1 - label]
+            odds = tf.math.log(probabilities[label] + TINY) - tf.math.log(others + TINY)
+        gradients = tape.gradient(odds, maps)
+        # Another item's classifier has maps too, without any way from them to this one's answer.
+        last = max((n for n, one in enumerate(gradients) if one is not None), default=None)
+        if last is None:
+            return None
+        return Heat(_scaled(np.sum(maps[last][0].numpy() * gradients[last][0].numpy(), axis=-1)), self._names[last])
+
+    def _by_hiding(self, pixels: Array, item: str, label: int) -> Heat:
+        """Return how much the class loses when each patch of the picture is painted over with its mean colour."""
+        edges = np.linspace(0, len(pixels), GRID + 1).astype(int)
+        mean = pixels.mean(axis=(0, 1)).astype(np.uint8)
+        hidden = np.repeat(pixels[None], GRID * GRID + 1, axis=0)
+        for n in range(GRID * GRID):
+            row, column = divmod(n, GRID)
+            hidden[n, edges[row] : edges[row + 1], edges[column] : edges[column + 1]] = mean
+        answers = self._forward(hidden)[item]
+        odds = np.log(answers[:, label] + TINY) - np.log(np.delete(answers, label, axis=1).sum(axis=1) + TINY)
+        return Heat(_scaled((odds[-1] - odds[:-1]).reshape(GRID, GRID)), "occlusion")
+
+
+def listening(model: Any) -> tuple[Any, list[str]]:
+    """Return a model of the same layers that gives ``[maps, outputs]``, and the names of the layers of the maps.
+
+    The maps, (n, height, width, channels), are those of convolutions, after the activation that follows each.
+    """
+    maps: list[Any] = []
+    names: list[str] = []
+
+    def hear(layer: Any, *arguments: Any, **options: Any) -> Any:
+        if isinstance(layer, keras.Sequential):
+            flow = arguments[0]
+            for inner in layer.layers:
+                flow = hear(inner, flow)
+            return flow
+        if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
+            inside, found = listening(layer)
+            heard, answer = inside(*arguments)
+            maps.extend(heard)
+            names.extend(found)
+            return answer
+        answer = layer(*arguments, **options)
+        if _is_map(answer):
+            if "Conv" in type(layer).__name__:
+                maps.append(answer)
+                names.append(layer.name)
+            elif maps and arguments and arguments[0] is maps[-1] and answer.shape == maps[-1].shape:
+                # Normalisation and activation: what they let through is what goes on.
+                maps[-1] = answer
+        return answer
+
+    copy = keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=hear)
+    # One output, or several named by item, as the model itself gives them.
+    outputs = keras.tree.pack_sequence_as(model.compute_output_spec(model.inputs[0]), copy.outputs)
+    return keras.Model(copy.inputs[0], [maps, outputs], name=f"listening_{model.name}"), names
+
+
+def _is_map(tensor: Any) -> bool:
+    shape = getattr(tensor, "shape", ())
+    return len(shape) == 4 and None not in shape[1:] and shape[1] > 1 and shape[2] > 1
+
+
+def _scaled(values: Array) -> Array:
+    """Return what speaks for the class as 0..1, in patches where the maps are finer than a person can use."""
+    side = max(1, -(-len(values) // FINEST))
+    if side > 1:
+        rows, columns = (-(-length // side) for length in values.shape)
+        padded = np.zeros((rows * side, columns * side))
+        padded[: values.shape[0], : values.shape[1]] = values
+        values = padded.reshape(rows, side, columns, side).mean(axis=(1, 3))
+    positive = np.maximum(values, 0)
+    return np.asarray(positive / (positive.max() or 1.0))
