@@ -119,7 +119,7 @@ class Window:
         # One request for all of them: the driver itself takes the time.
         mouse = ActionBuilder(self.driver, duration=int(dwell * 500))
         for x, y in points:
-            mouse.pointer_action.move_to_location(x, y)
+            mouse.pointer_action.move_to_location(x, y)  # type: ignore[no-untyped-call]
             mouse.pointer_action.pause(dwell / 2)
         mouse.perform()
 
@@ -160,6 +160,8 @@ class Window:
             look = self.look(engine)
             if look.blocked or look.wall or look.none or time.monotonic() > end:
                 return look
-            if self.driver.execute_script("return document.querySelector(arguments[0]) !== null", ", ".join(engine.tile)):
+            if self.driver.execute_script(
+                "return document.querySelector(arguments[0]) !== null", ", ".join(engine.tile)
+            ):
                 return look
             time.sleep(0.05)

@@ -22,6 +22,10 @@ log: Final = logging.getLogger("tray")
 
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 WINDOW: Final = (1366, 900)
+FEATURES: Final = (
+    "Translate,MediaRouter,OptimizationHints,OptimizationGuideModelDownloading,InterestFeedContentSuggestions,"
+    "AutofillServerCommunication,CertificateTransparencyComponentUpdater,CalculateNativeWinOcclusion"
+)
 # An ordinary browser without its own errands: nothing here changes what a page is told about it.
 FLAGS: Final = (
     f"--window-size={WINDOW[0]},{WINDOW[1]}",
@@ -39,8 +43,7 @@ FLAGS: Final = (
     "--disable-sync",
     "--disable-client-side-phishing-detection",
     "--disable-search-engine-choice-screen",
-    "--disable-features=Translate,MediaRouter,OptimizationHints,OptimizationGuideModelDownloading,InterestFeedContentSuggestions,"
-    "AutofillServerCommunication,CertificateTransparencyComponentUpdater,CalculateNativeWinOcclusion",
+    f"--disable-features={FEATURES}",
     "--metrics-recording-only",
     "--safebrowsing-disable-auto-update",
     "--password-store=basic",
@@ -114,7 +117,9 @@ def display_for(engine: Engine, settings: Scrape, *, site: str | None) -> str:
     xvfb = shutil.which("Xvfb")
     wanted = settings.display
     if wanted == "screen" and not screen:
-        raise ConfigError("Expected a screen for --display screen. Received: no DISPLAY. Say --display xvfb or headless.")
+        raise ConfigError(
+            "Expected a screen for --display screen. Received: no DISPLAY. Say --display xvfb or headless."
+        )
     if wanted == "xvfb" and not xvfb:
         raise ConfigError("Expected Xvfb for --display xvfb. Received: none on PATH. Install it (apt install xvfb).")
     if wanted != "auto":

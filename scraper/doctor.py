@@ -40,7 +40,7 @@ def examine(
     page: Path | None = None,
     site: str | None = None,
 ) -> Iterator[Finding]:
-    """Yield what is found: on a saved page with ``page``, else on this machine, and with ``live`` on the engines' pages."""
+    """Yield what is found: on a saved ``page``, else on this machine, and with ``live`` on the engines' pages too."""
     if page:
         yield from examine_page(page, engines)
         return
@@ -68,11 +68,13 @@ def examine_page(page: Path, engines: Sequence[Engine]) -> Iterator[Finding]:
             yield Finding(
                 f"{engine.name} selectors",
                 ok=False,
-                detail=f"none of {', '.join(engine.tile)} matches; the general reader finds {len(found_so)} results, such as "
-                f"{found_so[0].urls[0]}. {_how_to_mend(engine)}",
+                detail=f"none of {', '.join(engine.tile)} matches; the general reader finds {len(found_so)} results, "
+                f"such as {found_so[0].urls[0]}. {_how_to_mend(engine)}",
             )
             return
-    yield Finding("page", ok=False, detail=f"{page} holds nothing like a result of {', '.join(e.name for e in engines)}")
+    yield Finding(
+        "page", ok=False, detail=f"{page} holds nothing like a result of {', '.join(e.name for e in engines)}"
+    )
 
 
 def examine_live(engine: Engine, settings: Scrape, *, site: str | None = None) -> Iterator[Finding]:
@@ -105,7 +107,8 @@ def examine_live(engine: Engine, settings: Scrape, *, site: str | None = None) -
     yield Finding(
         what,
         ok=False,
-        detail=f"the page loaded and no selector matched; the general reader finds {len(so)} results. {_how_to_mend(engine)}",
+        detail=f"the page loaded and no selector matched; the general reader finds {len(so)} results. "
+        + _how_to_mend(engine),
     )
 
 
@@ -135,7 +138,7 @@ def _matched(engine: Engine, html: str, candidates: Sequence[Candidate]) -> Iter
 def _how_to_mend(engine: Engine, key: str = "tile") -> str:
     known = {field.name for field in fields(Engine)}
     example = {"tile": "a.result", "full": "a.result@href?imgurl"}.get(key, "img@src")
-    return f"Put into tray.toml: [engines.{engine.name}] {key} = \"{example}\"" if key in known else ""
+    return f'Put into tray.toml: [engines.{engine.name}] {key} = "{example}"' if key in known else ""
 
 
 def _programs(settings: Scrape) -> Iterator[Finding]:
@@ -148,7 +151,9 @@ def _programs(settings: Scrape) -> Iterator[Finding]:
         if program:
             yield Finding(what, ok=True, detail=f"{program.path} ({program.how})")
         else:
-            yield Finding(what, ok=True, detail="none on PATH; Selenium Manager and webdriver-manager will look for one")
+            yield Finding(
+                what, ok=True, detail="none on PATH; Selenium Manager and webdriver-manager will look for one"
+            )
 
 
 def _display(engine: Engine, settings: Scrape, site: str | None) -> Finding:
@@ -183,7 +188,9 @@ def _disk() -> Finding:
     if not os.access(here, os.W_OK):
         return Finding("disk", ok=False, detail=f"{here} can't be written; go to another folder")
     if free < ROOM:
-        return Finding("disk", ok=False, detail=f"{free / 1e9:.1f} GB free; make room: 1,000 pictures take about 0.3 GB")
+        return Finding(
+            "disk", ok=False, detail=f"{free / 1e9:.1f} GB free; make room: 1,000 pictures take about 0.3 GB"
+        )
     return Finding("disk", ok=True, detail=f"{free / 1e9:.1f} GB free")
 
 
@@ -193,5 +200,7 @@ def _certificates() -> Finding:
     path = Path(os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where())
     count = path.read_text(encoding="utf-8", errors="replace").count("BEGIN CERTIFICATE") if path.is_file() else 0
     if not count:
-        return Finding("certificates", ok=False, detail=f"none in {path}; every https address will fail. Reinstall certifi")
+        return Finding(
+            "certificates", ok=False, detail=f"none in {path}; every https address will fail. Reinstall certifi"
+        )
     return Finding("certificates", ok=True, detail=f"{count} authorities in {path}")

@@ -121,8 +121,10 @@ class Fetcher:
         timeout = (self._settings.connect_timeout, self._settings.read_timeout)
         self._local.deadline = deadline
         try:
-            with self._session.get(url, headers=headers, timeout=timeout, stream=True, allow_redirects=False) as response:
-                opt_out = header_refusal(response.headers)  # type: ignore[arg-type]
+            with self._session.get(
+                url, headers=headers, timeout=timeout, stream=True, allow_redirects=False
+            ) as response:
+                opt_out = header_refusal(response.headers)
                 status = response.status_code
                 if opt_out and not self._settings.ignore_opt_outs:
                     return Fetched(url, error="opted out", status=status, opt_out=opt_out), ""
@@ -131,12 +133,16 @@ class Fetcher:
                     onward = clean_address(onward) if onward.startswith("http") else onward
                     return Fetched(url, error="redirect to nowhere", status=status, opt_out=opt_out), onward
                 if status != 200:
-                    return Fetched(url, error=str(status), status=status, opt_out=opt_out, retry_after=_wait_of(response)), ""
+                    return Fetched(
+                        url, error=str(status), status=status, opt_out=opt_out, retry_after=_wait_of(response)
+                    ), ""
                 data, error = self._body(response, deadline)
                 return Fetched(url, b"" if error else data, error, status, opt_out), ""
         except Exception as error:  # noqa: BLE001 - one bad host is data, whatever it brings a client to raise
             late = time.monotonic() >= deadline
-            return Fetched(url, error="stopped" if self._stopped.is_set() else "timeout" if late else _reason(error)), ""
+            return Fetched(
+                url, error="stopped" if self._stopped.is_set() else "timeout" if late else _reason(error)
+            ), ""
         finally:
             with self._lock:
                 self._waiting.pop(threading.get_ident(), None)

@@ -147,7 +147,7 @@ YAHOO: Final = Engine(
     name="yahoo",
     index="bing",
     url="https://images.search.yahoo.com/search/images?p={q}&b=1&ei=UTF-8",
-    tile=("a[data-origurl]", "li.ld[data]", "#sres li:has(a[href*='imgurl='])"),
+    tile=("li:has(> a[data-origurl]), a[data-origurl]", "li.ld[data]", "#sres li:has(a[href*='imgurl='])"),
     checked=("2026-09", "2026-08", "2025-06"),
     full=("a@data-origurl", "li@data{ourl}", "li@data{iurl}", "a@data-iurl", "a[href*='imgurl=']@href?imgurl"),
     thumbnail=("img@src", "img@data-src", "a@href?turl"),
@@ -318,7 +318,11 @@ def clean_address(raw: str, base: str = "") -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         return ""
-    if parts.scheme not in {"http", "https"} or not host or ("." not in host and ":" not in host and host != "localhost"):
+    if (
+        parts.scheme not in {"http", "https"}
+        or not host
+        or ("." not in host and ":" not in host and host != "localhost")
+    ):
         return ""
     path = quote(parts.path, safe="/%:@!$&'()*+,;=~-._")
     query = quote(parts.query, safe="/%:@!$&'()*+,;=~-._?[]{}|")
@@ -396,7 +400,7 @@ def _plain(title: str) -> str:
 
 
 def _number(text: str) -> int:
-    digits = text.split(".")[0]
+    digits = text.split(".", maxsplit=1)[0]
     return int(digits) if digits.isdecimal() and len(digits) < 7 else 0
 
 
@@ -410,7 +414,9 @@ def _check(where: str, key: str, values: tuple[str, ...]) -> None:
             elif key in {"full", "cached", "thumbnail", "page", "title", "width", "height"}:
                 empty.css(parsed_finder(value)[0] or "p")
         except Exception:  # noqa: BLE001 - selectolax's own error type moved between its versions
-            wanted = "a CSS selector" if key in {"tile", "reveal", "consent", "more"} else "a finder such as 'a@href?imgurl'"
+            wanted = (
+                "a CSS selector" if key in {"tile", "reveal", "consent", "more"} else "a finder such as 'a@href?imgurl'"
+            )
             raise ConfigError(f"{where}: expected {wanted}. Received: {value!r}. Correct or remove it.") from None
         if key == "url" and "{q}" not in value:
             raise ConfigError(f"{where}: expected an address with {{q}} for the term. Received: {value!r}. Add it.")

@@ -34,7 +34,7 @@ class Guard:
 
     def allows(self, address: str) -> bool:
         """Whether a numeric address may be connected to."""
-        ip: Address = ipaddress.ip_address(address.split("%")[0])
+        ip: Address = ipaddress.ip_address(address.split("%", maxsplit=1)[0])
         if any(ip in network for network in self.networks if network.version == ip.version):
             return True
         inner = _carried(ip)
@@ -76,7 +76,7 @@ class GuardedAdapter(HTTPAdapter):
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         """Make a pool manager whose connections are guarded."""
-        super().init_poolmanager(*arguments, **options)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*arguments, **options)
         self.poolmanager.pool_classes_by_scheme = _pool_classes(self._guard, self._watch)
 
 
@@ -84,11 +84,7 @@ def _pool_classes(guard: Guard, watch: Any) -> Mapping[str, type[HTTPConnectionP
     """Return connection pools that ask the guard about each address before they connect to it."""
 
     class Guarded:
-        host: str
-        port: int
-        timeout: float
-        _dns_host: str
-        sock: socket.socket | None
+        sock: Any
 
         def _new_conn(self) -> socket.socket:
             return _connected(self, guard)
@@ -104,10 +100,10 @@ def _pool_classes(guard: Guard, watch: Any) -> Mapping[str, type[HTTPConnectionP
         pass
 
     class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain  # type: ignore[assignment]
+        ConnectionCls = Plain
 
     class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = Secure  # type: ignore[assignment]
+        ConnectionCls = Secure
 
     return {"http": PlainPool, "https": SecurePool}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-TOKEN: Final = "tray"
+TOKEN: Final = "tray"  # noqa: S105 - a name, not a secret
 """The name under which a robots.txt can address us."""
 NO_AI: Final = frozenset({"noai", "noimageai", "noml"})
 NO_TRAINING: Final = re.compile(r"(?:^|[,;\s])train-ai\s*=\s*n(?![\w])", re.IGNORECASE)

@@ -74,14 +74,15 @@ class Rhythm:
     def back_off(self, refusals: int, asked: float = 0.0) -> float:
         """Wait after so many refusals in a row, at least as long as was asked; return the seconds."""
         first, longest = BACK_OFF
-        seconds = min(longest, first * 2 ** (refusals - 1)) * self._random.uniform(0.8, 1.2) * self._door
+        seconds: float = min(longest, first * 2.0 ** (refusals - 1)) * self._random.uniform(0.8, 1.2) * self._door
         seconds = max(seconds, min(asked, longest))
         self._sleep(seconds)
         return seconds
 
     def _log_normal(self, shape: tuple[float, float], limits: tuple[float, float]) -> float:
         median, sigma = shape
-        return min(limits[1], max(limits[0], self._random.lognormvariate(math.log(median), sigma)))
+        seconds: float = self._random.lognormvariate(math.log(median), sigma)
+        return min(limits[1], max(limits[0], seconds))
 
     def _wait(self, seconds: float) -> None:
         seconds *= self.pace * self._slowness

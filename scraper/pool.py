@@ -3,17 +3,18 @@
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from queue import SimpleQueue
-from typing import Any, Final, Literal
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from dataset.folder import Kind
 from scraper.engines import Candidate
+from scraper.gathering import Gathering, Room
 
-Room = Literal["start", "wait", "drop"]
+Result = TypeVar("Result")
 NO_HOST: Final = ""
+IDLE_SECONDS: Final = 60.0
 
 
 @dataclass(slots=True, eq=False)
@@ -21,17 +22,22 @@ class Job:
     """One picture on its way: the addresses still to be tried, and those that failed."""
 
     candidate: Candidate
-    key: Hashable
-    """What the job counts for: its class folder and term."""
+    gathering: Gathering
     addresses: deque[tuple[str, Kind]]
+    name: str
+    """Short name of the best address, under which the job is known while it is under way."""
     tried: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     waiting: list[Candidate] = field(default_factory=list)
-    """Results of other engines with the same best address: they try their other ones if this job fails."""
-    fetching: str = ""
-    """The host that is being asked."""
-    collect: Callable[["Job", Any], Any] | None = None
-    """What deals with the result instead of the one who deals with all others."""
+    """Other results with the same best address: they try their other ones if this job fails."""
+    host_asked: str = ""
+    batch: dict["Job", Any] | None = None
+    """The thumbnails that are written together with this one."""
+
+    @property
+    def key(self) -> tuple[Gathering, str]:
+        """What the job counts for: its class folder and its term."""
+        return self.gathering, self.candidate.term
 
     @property
     def host(self) -> str:
@@ -39,29 +45,32 @@ class Job:
         return urlsplit(self.addresses[0][0]).netloc.lower() if self.addresses else NO_HOST
 
 
-class Pool:
+class Pool(Generic[Result]):
     """Threads that do the jobs' work.
 
     ``work(job)`` runs in a thread and returns a result, or None to have the job queued again for its next address.
-    ``room(job)`` says, under the pool's lock, whether a job may start. Each result is put into ``results`` with its
-    job; whoever has dealt with it calls ``retire``.
+    ``done(job, result)`` is told each result; whoever has dealt with it calls ``retire``. ``dropped(job)`` is told of
+    jobs that have no room and never will, ``failed(error)`` of a thread that ends by an error.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - three listeners and three limits
         self,
-        work: Callable[[Job], Any],
-        room: Callable[[Job, Counter[Hashable]], Room],
+        work: Callable[[Job], Result | None],
         *,
+        done: Callable[[Job, Result], None],
+        dropped: Callable[[Job], None],
+        failed: Callable[[BaseException], None],
         threads: int,
         per_host: int,
         spacing: float,
     ) -> None:
-        self.results: SimpleQueue[tuple[Job, Any]] = SimpleQueue()
-        self.active: Counter[Hashable] = Counter()
+        self.active: Counter[tuple[Gathering, str]] = Counter()
         """Jobs that started and were not retired, by their keys."""
         self._work = work
-        self._room = room
-        self._threads = threads
+        self._done = done
+        self._dropped = dropped
+        self._failed = failed
+        self._most_threads = threads
         self._per_host = per_host
         self._spacing = spacing
         self._lanes: dict[str, deque[Job]] = {}
@@ -70,27 +79,17 @@ class Pool:
         self._started: set[Job] = set()
         self._changed = threading.Condition()
         self._stopped = False
-        self._running: list[threading.Thread] = []
-        self._queued = 0
-        self.dropped: Callable[[Job], None] = lambda _job: None
-        """Told of each job that has no room and never will."""
-        self.failed: Callable[[BaseException], None] = lambda _error: None
-        """Told when a thread ends by an error."""
+        self._threads: list[threading.Thread] = []
 
     def put(self, job: Job) -> None:
         """Queue a job."""
         with self._changed:
             self._lanes.setdefault(job.host, deque()).append(job)
-            self._queued += 1
-            if len(self._running) < self._threads:
-                thread = threading.Thread(target=self._run, name=f"download-{len(self._running)}", daemon=True)
-                self._running.append(thread)
+            if len(self._threads) < self._most_threads:
+                thread = threading.Thread(target=self._run, name=f"download-{len(self._threads)}", daemon=True)
+                self._threads.append(thread)
                 thread.start()
             self._changed.notify()
-
-    def backlog(self) -> int:
-        """Return how many jobs are queued and not started."""
-        return self._queued
 
     def retire(self, job: Job) -> None:
         """Count a job as over."""
@@ -119,68 +118,65 @@ class Pool:
     def join(self, seconds: float) -> None:
         """Wait for the threads to end, so many seconds at most."""
         end = time.monotonic() + seconds
-        for thread in self._running:
+        for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
 
     def _run(self) -> None:
         try:
-            self._jobs()
+            while job := self._take():
+                self._do(job)
         except BaseException as error:
-            self.failed(error)
+            self._failed(error)
             raise
 
-    def _jobs(self) -> None:
-        while job := self._take():
-            host = job.fetching = job.host
-            try:
-                result = self._work(job)
-            finally:
-                with self._changed:
-                    self._at_host[host] -= 1
-                    self._changed.notify_all()
-            if result is None:
-                self.put(job)
-            else:
-                self.results.put((job, result))
+    def _do(self, job: Job) -> None:
+        host = job.host_asked = job.host
+        try:
+            result = self._work(job)
+        finally:
+            with self._changed:
+                self._at_host[host] -= 1
+                self._changed.notify_all()
+        if result is None:
+            self.put(job)
+        else:
+            self._done(job, result)
 
     def _take(self) -> Job | None:
         """Return a job whose host and class folder have room, as soon as there is one; None when the pool closes."""
         with self._changed:
             while not self._stopped:
                 now = time.monotonic()
-                soonest = 60.0
+                soonest = IDLE_SECONDS
                 for host in list(self._lanes):
-                    if not self._lanes[host]:
-                        del self._lanes[host]
-                        continue
-                    if host and self._at_host[host] >= self._per_host:
-                        continue
-                    if host and self._next_at.get(host, 0.0) > now:
-                        soonest = min(soonest, self._next_at[host] - now)
-                        continue
-                    if job := self._from_lane(host):
+                    wait = self._next_at.get(host, 0.0) - now if host else 0.0
+                    if wait > 0:
+                        soonest = min(soonest, wait)
+                    elif (not host or self._at_host[host] < self._per_host) and (job := self._from_lane(host)):
                         self._at_host[host] += 1
                         self._next_at[host] = now + self._spacing
-                        # The next host's turn comes first next time.
-                        self._lanes[host] = self._lanes.pop(host)
                         return job
                 self._changed.wait(soonest)
             return None
 
     def _from_lane(self, host: str) -> Job | None:
-        lane = self._lanes[host]
+        """Take the first job of a host that may start."""
+        lane = self._lanes.pop(host)
+        job = None
         for _ in range(len(lane)):
-            job = lane.popleft()
-            room: Room = "start" if job in self._started else self._room(job, self.active)
+            first = lane.popleft()
+            room: Room = "start" if first in self._started else first.gathering.room(first.candidate.term, self.active)
+            if room == "start":
+                job = first
+                break
             if room == "wait":
-                lane.append(job)
-                continue
-            self._queued -= 1
-            if room == "drop":
-                self.dropped(job)
-                continue
-            if job not in self._started:
-                self._started.add(job)
-                self.active[job.key] += 1
-            return job
-        return None
+                lane.append(first)
+            else:
+                self._dropped(first)
+        if lane:
+            # At the end again: the next host's turn comes first next time.
+            self._lanes[host] = lane
+        if job and job not in self._started:
+            self._started.add(job)
+            self.active[job.key] += 1
+        return job

@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -36,59 +36,89 @@ class Ended:
 
 def search(
     window: Window, engine: Engine, term: str, rhythm: Rhythm, *, keep_page: Callable[[str], Path]
-) -> Iterator[list[Candidate] | Ended]:
+) -> Generator[list[Candidate] | Ended, None, None]:
     """Yield the results for a term as they are scrolled to, each once, and last the Ended.
 
     ``keep_page`` saves a page that nobody understood. Raises EngineBlocked when the engine refuses, EngineBroken when
     a page loads and nothing on it is recognised.
     """
-    from selenium.common.exceptions import JavascriptException
-
     look = arrive(window, engine, address(engine, term), rhythm)
     if look.none:
         yield Ended("no results")
         return
-    reader = engine
-    seen: set[str] = set()
-    rank, idle, clicks, repeated, failures = 1, 0, 0, 0, 0
-    while True:
-        distance, duration = rhythm.glide()
-        wait = max(PATIENCE_FLOOR, PATIENCE[min(idle, len(PATIENCE) - 1)] * rhythm.pace)
-        try:
-            step = window.step(reader, distance=distance, duration=duration, wait=wait)
-        except JavascriptException:
-            # The page went elsewhere under the script's feet; where it went, the next look says.
-            failures += 1
-            if failures > SCRIPT_FAILURES:
-                raise
-            check(window.look(engine), engine)
+    state = Reading(engine, term, reader=engine)
+    while not state.over:
+        step = _stepped(window, state, rhythm)
+        if step is None:
             continue
         window.hover(step.hover, rhythm.dwell())
-        new = _new(read(reader, step.tiles, term, first_rank=rank), seen)
-        rank += len(step.tiles)
+        new = state.take(step)
         if new:
             yield new
-        repeated = 0 if new else repeated + len(step.tiles)
-        if repeated >= REPEATS:
-            yield Ended("end of results (they repeat)")
-            return
-        if step.moved or step.grew or step.tiles or step.hover:
-            idle = 0
-            clicks = 0 if step.grew or step.tiles else clicks
-        else:
-            idle += 1
-            over, reader = _at_rest(window, engine, reader, step, idle, clicks, keep_page)
-            if over == "clicked":
-                clicks += 1
-            elif over:
-                break
+        if not (step.moved or step.grew or step.tiles or step.hover):
+            state.idle += 1
+            _rest(window, state, step)
         rhythm.pause(len(new))
-    last = window.step(reader, flush=True, settle=0.0)
-    if new := _new(read(reader, last.tiles, term, first_rank=rank), seen):
+    if new := state.take(window.step(state.reader, flush=True, settle=0.0)):
         yield new
-    if not seen:
+    if not state.seen:
         raise broken(engine, term, window, keep_page)
-    yield Ended("end of results")
+    yield Ended(state.over)
+
+
+@dataclass(slots=True)
+class Reading:
+    """How far a search has come."""
+
+    engine: Engine
+    term: str
+    reader: Engine
+    """The engine as its page is read: itself, or without its selectors."""
+    seen: set[str] = field(default_factory=set)
+    """Best addresses of the results so far."""
+    rank: int = 1
+    idle: int = 0
+    """Steps in a row that brought nothing and moved nothing."""
+    clicks: int = 0
+    """Clicks on show-more buttons since the page last grew."""
+    repeated: int = 0
+    """Results in a row that were all seen before."""
+    failures: int = 0
+    over: str = ""
+    """Why the search has ended; empty while it goes on."""
+
+    def take(self, step: Step) -> list[Candidate]:
+        """Read a step's tiles; return the results that are new."""
+        new = []
+        for candidate in read(self.reader, step.tiles, self.term, first_rank=self.rank):
+            if candidate.urls[0] not in self.seen:
+                self.seen.add(candidate.urls[0])
+                new.append(candidate)
+        self.rank += len(step.tiles)
+        self.repeated = 0 if new else self.repeated + len(step.tiles)
+        if self.repeated >= REPEATS:
+            self.over = "end of results (they repeat)"
+        if step.moved or step.grew or step.tiles or step.hover:
+            self.idle = 0
+        if step.grew or step.tiles:
+            self.clicks = 0
+        return new
+
+
+def _stepped(window: Window, state: Reading, rhythm: Rhythm) -> Step | None:
+    """Take one step down the page; None when the page went elsewhere meanwhile."""
+    from selenium.common.exceptions import JavascriptException
+
+    distance, duration = rhythm.glide()
+    wait = max(PATIENCE_FLOOR, PATIENCE[min(state.idle, len(PATIENCE) - 1)] * rhythm.pace)
+    try:
+        return window.step(state.reader, distance=distance, duration=duration, wait=wait)
+    except JavascriptException:
+        state.failures += 1
+        if state.failures > SCRIPT_FAILURES:
+            raise
+        check(window.look(state.engine), state.engine)
+        return None
 
 
 def arrive(window: Window, engine: Engine, url: str, rhythm: Rhythm) -> Look:
@@ -132,43 +162,33 @@ def broken(engine: Engine, term: str, window: Window, keep_page: Callable[[str],
     """Save the page that is open and return the error that names it."""
     page = keep_page(window.html())
     return EngineBroken(
-        f"Expected results for {term!r} on {engine.name}'s page. Received: a page without anything like one, "
-        f"saved as {page}. Look at it with `tray doctor --page {page}`; [engines.{engine.name}] in tray.toml can mend it.",
+        f"Expected results for {term!r} from {engine.name}. Received: a page with nothing like one, "
+        f"saved as {page}. See `tray doctor --page {page}`; [engines.{engine.name}] in tray.toml can mend it.",
         page=page,
     )
 
 
-def _at_rest(  # noqa: PLR0913 - the whole state of a search that stands still
-    window: Window,
-    engine: Engine,
-    reader: Engine,
-    step: Step,
-    idle: int,
-    clicks: int,
-    keep_page: Callable[[str], Path],
-) -> tuple[str, Engine]:
-    """Decide what a page means on which nothing moves: return what was done or why it is over, and the reader to go on with."""
-    look = window.look(engine)
-    check(look, engine)
+def _rest(window: Window, state: Reading, step: Step) -> None:
+    """Decide what a page means on which nothing moves: ask it for more, read it otherwise, wait, or call it the end."""
+    look = window.look(state.engine)
+    check(look, state.engine)
     if look.consent and window.click(look.consent):
-        return "", reader
-    if not step.count and reader is engine and idle >= 2 and not look.busy:
+        return
+    if not step.count and state.reader is state.engine and state.idle >= 2 and not look.busy:
         log.warning(
             "%s: none of its selectors match (the newest is of %s); reading its page without them. "
             "`tray doctor --live` says what to mend.",
-            engine.name,
-            engine.checked[0],
+            state.engine.name,
+            state.engine.checked[0],
         )
-        return "", general(engine)
-    if look.more and clicks < CLICKS and window.click(look.more):
-        return "clicked", reader
+        state.reader, state.idle = general(state.engine), 0
+    elif look.more and state.clicks < CLICKS and window.click(look.more):
+        state.clicks += 1
+    elif look.busy and state.idle <= 2:
+        _until_idle(window, state.reader, step)
     # A page may say so a moment before the next batch comes; it means it when it says so twice.
-    if look.end and idle >= 2:
-        return "end", reader
-    if look.busy and idle <= 2:
-        _until_idle(window, reader, step)
-        return "", reader
-    return ("no growth" if idle >= len(PATIENCE) else ""), reader
+    elif (look.end and state.idle >= 2) or state.idle >= len(PATIENCE):
+        state.over = "end of results"
 
 
 def _until_idle(window: Window, reader: Engine, step: Step) -> None:
@@ -187,13 +207,3 @@ def _answered(window: Window, engine: Engine, before: Look) -> Look:
         look = window.settled(engine, seconds=0.2)
         if look.address != before.address or look.consent != before.consent or time.monotonic() > end:
             return look
-
-
-def _new(candidates: list[Candidate], seen: set[str]) -> list[Candidate]:
-    """Return the candidates whose best address was not seen, and note it."""
-    new = []
-    for candidate in candidates:
-        if candidate.urls[0] not in seen:
-            seen.add(candidate.urls[0])
-            new.append(candidate)
-    return new

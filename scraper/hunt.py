@@ -1,0 +1,177 @@
+"""One engine's thread: a browser that goes through all terms, over refusals, crashes and changed pages."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from dataset.errors import EngineBlocked, EngineBroken, TrayError
+from dataset.folder import make_folder, write_whole
+from dataset.tray import Scrape
+from scraper.browser import Window
+from scraper.chromium import chromium, display_for, kill
+from scraper.engines import Candidate, Engine
+from scraper.gathering import Gathering
+from scraper.pacing import Rhythm
+from scraper.search import Ended, search
+from scraper.tally import CHANGED, LIMIT, SHARE, Tally
+
+log: Final = logging.getLogger("tray")
+
+BACKLOG: Final = 200
+"""Results of a search that wait for their download before it scrolls on."""
+REFUSALS: Final = 3
+RESTARTS: Final = 3
+BROKEN_TERMS: Final = 2
+"""Terms in a row whose page was not understood before the engine is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where a hunt takes what it finds."""
+
+    offer: Callable[[Gathering, Candidate], None]
+    ended: Callable[[Engine, Gathering, str, Ended], None]
+    all_had_a_turn: Callable[[Engine], None]
+    """Returns when every engine has been through all terms once."""
+
+
+class Hunt:
+    """One engine's way through the terms of all class folders."""
+
+    def __init__(  # noqa: PLR0913 - what a thread of its own has to know
+        self, engine: Engine, settings: Scrape, tally: Tally, desk: Desk, *, into: Path, site: str | None
+    ) -> None:
+        self.engine = engine
+        self.tally = tally
+        self.stop = threading.Event()
+        self._settings = settings
+        self._desk = desk
+        self._keep_page = page_keeper(into, engine)
+        self._site = site
+        self._rhythm = rhythm_of(settings, engine, site, self.stop)
+        self._stack = ExitStack()
+        self._window: Window | None = None
+        self._driver: Any = None
+
+    def run(self, gatherings: Sequence[Gathering]) -> None:
+        """Search all terms; then once more those that were cut short at their share while others brought less."""
+        try:
+            searched = False
+            for gathering, term in [(one, term) for one in gatherings for term in one.searches(self.engine)]:
+                searched = self._turn(gathering, term, pause=searched) or searched
+            self._desk.all_had_a_turn(self.engine)
+            for gathering, term in [(one, term) for one in gatherings for term in one.searches(self.engine)]:
+                if self.tally.reasons.get((gathering.plan.name, term)) == SHARE:
+                    self._turn(gathering, term, pause=True)
+        finally:
+            self._close_browser()
+
+    def kill(self) -> None:
+        """End the browser at once, from another thread."""
+        self.stop.set()
+        if self._driver is not None:
+            kill(self._driver)
+
+    def _turn(self, gathering: Gathering, term: str, *, pause: bool) -> bool:
+        """Search one term, if more of it is wanted; return whether it was searched."""
+        key = (gathering.plan.name, term)
+        if self.stop.is_set():
+            return False
+        if not gathering.wants(term):
+            self.tally.reasons[key] = SHARE if gathering.missing else LIMIT
+            return False
+        if pause:
+            self._rhythm.between_terms()
+        try:
+            ended = self._searched(gathering, term)
+        except EngineBroken as error:
+            self.tally.reasons[key] = CHANGED
+            last = list(self.tally.reasons.values())[-BROKEN_TERMS:]
+            # A single odd page may be the term's; when the engine understood nothing else either, it is the engine's.
+            if last == [CHANGED] * BROKEN_TERMS or len(self.tally.reasons) == 1 == len(gathering.plan.terms):
+                raise
+            log.warning("%s: %s", self.engine.name, error)
+            return True
+        self.tally.reasons[key] = ended.reason
+        self._desk.ended(self.engine, gathering, term, ended)
+        return True
+
+    def _searched(self, gathering: Gathering, term: str) -> Ended:
+        """Search one term to its end, over refusals and crashes."""
+        refusals = restarts = 0
+        while True:
+            try:
+                return self._scrolled(gathering, term)
+            except EngineBlocked as error:
+                refusals += 1
+                if refusals > REFUSALS or self.stop.is_set():
+                    raise
+                log.warning("%s refuses (%s of %s); waiting.", self.engine.name, refusals, REFUSALS)
+                self._rhythm.slow_down()
+                seconds = self._rhythm.back_off(refusals)
+                log.debug("%s: waited %.0f s after: %s", self.engine.name, seconds, error)
+            except TrayError:
+                raise
+            except Exception as error:  # Selenium and urllib3 each have their own ways to say that a browser died
+                restarts += 1
+                if restarts > RESTARTS or self.stop.is_set():
+                    raise
+                log.info("%s: its browser broke down (%s); starting another.", self.engine.name, type(error).__name__)
+                log.debug("", exc_info=True)
+                self._close_browser()
+
+    def _scrolled(self, gathering: Gathering, term: str) -> Ended:
+        """Search one term once, and offer what comes."""
+        steps = search(self._open_window(), self.engine, term, self._rhythm, keep_page=self._keep_page)
+        with closing(steps):
+            for step in steps:
+                if isinstance(step, Ended):
+                    return step
+                for candidate in step:
+                    self._desk.offer(gathering, candidate)
+                while gathering.pending[self.engine.name, term] > BACKLOG and gathering.wants(term):
+                    if self.stop.wait(0.1):
+                        break
+                if self.stop.is_set():
+                    break
+                if not gathering.wants(term):
+                    return Ended(SHARE if gathering.missing else LIMIT, finished=False)
+        return Ended("stopped", finished=False)
+
+    def _open_window(self) -> Window:
+        """Return the window to search in; its browser starts when it is first needed, and again after it broke down."""
+        if self._window is None:
+            display = display_for(self.engine, self._settings, site=self._site)
+            self._driver = self._stack.enter_context(chromium(self._settings, display=display, site=self._site))
+            if self.stop.is_set():
+                kill(self._driver)
+            self._window = Window(self._driver)
+        return self._window
+
+    def _close_browser(self) -> None:
+        self._window = None
+        self._stack.close()
+        self._driver = None
+
+
+def rhythm_of(settings: Scrape, engine: Engine, site: str | None, stop: threading.Event) -> Rhythm:
+    """Return the rhythm in which an engine is searched; ``stop`` ends its pauses."""
+    # Only a site of one's own may shorten the wait after a refusal.
+    door = min(1.0, settings.pace) if site else 1.0
+    return Rhythm(settings.pace, f"{settings.seed}/{engine.name}", door=door, sleep=stop.wait)
+
+
+def page_keeper(into: Path, engine: Engine) -> Callable[[str], Path]:
+    """Return what saves a page that was not understood."""
+
+    def keep(html: str) -> Path:
+        path = make_folder(into / ".pages") / f"{engine.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}.html"
+        write_whole(path, html.encode("utf-8", "replace"))
+        return path
+
+    return keep

@@ -1,0 +1,109 @@
+"""What an engine gave in one run, and the words for why it gave no more."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from dataset.errors import EngineBlocked, EngineBroken, TrayError
+from dataset.folder import Record
+
+LIMIT: Final = "limit reached"
+SHARE: Final = "share reached"
+"""A search was cut short because its term had its share of the limit."""
+CHANGED: Final = "layout changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What one engine gave for one term."""
+
+    name: str
+    """Name of the class folder."""
+    term: str
+    seen: int
+    kept: int
+    stopped_because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What one engine gave in one run, and why it gave no more."""
+
+    engine: str
+    seen: int
+    """Results with an address, each counted once per search."""
+    known: int
+    """Of these, results whose picture was there already, had been tried before, or came from another result."""
+    kept: int
+    """Pictures written, copies of others included."""
+    copies: int
+    """Of these, pictures that look like one that was there already; they do not count for the limit."""
+    rejected: int
+    rejected_by_reason: dict[str, int]
+    kinds: dict[str, int]
+    """Pictures written by what they are: full, cached, thumbnail."""
+    stopped_because: str
+    searches: tuple[Search, ...] = ()
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one engine gave so far."""
+
+    seen: int = 0
+    known: int = 0
+    kept: int = 0
+    copies: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    seen_by: Counter[tuple[str, str]] = field(default_factory=Counter)
+    kept_by: Counter[tuple[str, str]] = field(default_factory=Counter)
+    reasons: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Why each search ended, by class folder and term."""
+    error: TrayError | None = None
+
+    def count(self, name: str, record: Record) -> None:
+        """Count a record that was written into the class folder of a name."""
+        if not record.kept:
+            self.rejected[record.error] += 1
+            return
+        self.kept += 1
+        self.copies += bool(record.copy_of)
+        self.kinds[record.kind] += 1
+        self.kept_by[name, record.term] += 1
+
+    def summary(self, engine: str, *, full: bool) -> Summary:
+        """Return the summary; ``full`` says whether every class folder has all that was wanted."""
+        return Summary(
+            engine=engine,
+            seen=self.seen,
+            known=self.known,
+            kept=self.kept,
+            copies=self.copies,
+            rejected=self.rejected.total(),
+            rejected_by_reason=dict(self.rejected.most_common()),
+            kinds=dict(self.kinds.most_common()),
+            stopped_because=self.in_words(full=full),
+            searches=tuple(
+                Search(name, term, self.seen_by[name, term], self.kept_by[name, term], _plain(reason))
+                for (name, term), reason in self.reasons.items()
+            ),
+        )
+
+    def in_words(self, *, full: bool) -> str:
+        """Return why the engine gave no more, over all its searches."""
+        if self.error:
+            kind = {EngineBlocked: "blocked", EngineBroken: CHANGED}.get(type(self.error), "failed")
+            return f"{kind}: {self.error}"
+        reasons = Counter(_plain(reason) for reason in self.reasons.values())
+        if not reasons:
+            return LIMIT if full else "nothing left to search"
+        if len(reasons) == 1:
+            return next(iter(reasons))
+        return ", ".join(
+            f"{reason} ({count} {'terms' if count > 1 else 'term'})" for reason, count in reasons.most_common()
+        )
+
+
+def _plain(reason: str) -> str:
+    return LIMIT if reason == SHARE else reason
