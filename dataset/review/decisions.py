@@ -4,6 +4,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,8 +51,8 @@ class Decisions:
         self._done: dict[str, list[list[Step]]] = defaultdict(list)
         self._undone: dict[str, list[list[Step]]] = defaultdict(list)
         self._looked = 0.0
-        self._refresh()
-        self.changes.clear()
+        for journal in self._journals.values():
+            journal.refresh()
 
     def verdicts(self) -> dict[int, tuple[Word, str]]:
         """Return verdict and label of every picture that has one."""
@@ -134,7 +135,9 @@ class Decisions:
 
     def _refresh(self) -> None:
         for folder, journal in self._journals.items():
-            self._note(folder, journal.refresh())
+            # One folder that can't be read now must not hide what was decided in the others.
+            with suppress(TrayError):
+                self._note(folder, journal.refresh())
         self._looked = time.monotonic()
 
     def _note(self, folder: Path, news: Iterable[Verdict]) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 import secrets
+import socket
 import threading
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -60,16 +62,10 @@ class Review:
     def __enter__(self) -> Self:
         # A page asks for dozens of small pictures at once; that they wait in line is nothing to warn of.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-        try:
-            self._server: Any = waitress.create_server(
-                self.app, host=HERE, port=self._wanted, threads=THREADS, ident=None
-            )
-        except OSError as error:
-            raise TrayError(
-                f"Expected port {self._wanted} to be free. Received: {error.strerror or error}. "
-                f"Name another one, or none and a free one is taken."
-            ) from error
-        self.port = int(self._server.effective_port)
+        self._server: Any = waitress.create_server(
+            self.app, sockets=[_listening(self._wanted)], threads=THREADS, ident=None
+        )
+        self.port = int(self._server.socket.getsockname()[1])
         self.url = f"http://{HERE}:{self.port}/"
         self._thread = threading.Thread(target=self._server.run, name="review", daemon=True)
         self._thread.start()
@@ -91,6 +87,23 @@ class Review:
     def _close(self) -> None:
         for one in list(self._server._map.values()):  # noqa: SLF001 - waitress has no other way to end its loop
             one.close()
+
+
+def _listening(port: int) -> socket.socket:
+    """Return a socket at a port of this machine; raises TrayError when another process has it."""
+    ours = socket.socket()
+    try:
+        if os.name == "posix":
+            # A server that ended a moment ago leaves its port busy for a minute else.
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        ours.bind((HERE, port))
+    except (OSError, OverflowError) as error:
+        ours.close()
+        raise TrayError(
+            f"Expected port {port} to be free. Received: {getattr(error, 'strerror', None) or error}. "
+            f"Name another one, or none and a free one is taken."
+        ) from error
+    return ours
 
 
 def make_app(catalogue: Catalogue, decisions: Decisions, suspicions: Iterable[Suspicion]) -> Flask:

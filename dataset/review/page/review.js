@@ -161,6 +161,7 @@ function keepTheRest() {
 }
 
 function say(picture, verdict, label) {
+  if (label && !album.data.labels.includes(label)) album.data.labels.push(label);
   if (!album.set(picture, verdict, label ?? "")) return;
   const position = album.position.get(picture);
   if (position !== undefined) grid?.paint(position);
@@ -185,6 +186,7 @@ function turned(path, counts) {
   if (!counts) return note(path === "/undo" ? "Nothing to undo in this window." : "Nothing to redo.");
   get(path === "/undo" ? "redo" : "undo").disabled = false;
   const [back, held] = counts;
+  if (path === "/undo") pace.length = Math.max(0, pace.length - back);
   note(`${path === "/undo" ? "Undone" : "Done again"}: ${plural(back, "picture")}.${held ? ` ${plural(held, "picture")} decided elsewhere since stay.` : ""}`);
 }
 
@@ -533,9 +535,6 @@ function pick(at) {
 
 function relabel(label) {
   get("palette").close();
-  if (!album.data.labels.includes(label)) {
-    album.data.labels.push(label);
-  }
   decide("relabel", label);
 }
 
