@@ -1,0 +1,44 @@
+"""A small built-in site and one real Chromium, shared by the scraper's tests."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from dataset.tray import ClassPlan, Scrape
+from scraper.browser import Window
+from scraper.chromium import chromium
+from scraper.engines import ENGINES, Engine, pointed_at
+from scraper.simulator import Site
+
+QUICK = Scrape(pace=0.02, read_timeout=1.5, connect_timeout=1.0, total_timeout=6.0, host_spacing=0.0, limit=500)
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[Site]:
+    """Open the built-in site, with few results a term."""
+    with Site(seed=5, results=24) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def window() -> Iterator[Window]:
+    """Open one headless Chromium."""
+    with chromium(QUICK, display="headless", site="http://127.0.0.1") as driver:
+        yield Window(driver)
+
+
+@pytest.fixture
+def plan() -> ClassPlan:
+    """Plan one class folder of one term."""
+    return ClassPlan("pizza", ("pizza",), 500)
+
+
+def engines(site: Site, *names: str) -> Sequence[Engine]:
+    """Return the engines as the built-in site serves them."""
+    return [pointed_at(ENGINES[name], site.url) for name in names or ENGINES]
+
+
+def kept(folder: Path) -> set[str]:
+    """Return the names of the pictures in a class folder."""
+    return {path.name for path in folder.iterdir() if path.suffix in {".jpg", ".png", ".webp"}}

@@ -1,0 +1,71 @@
+"""The human rhythm."""
+
+from statistics import median
+
+from scraper.pacing import Rhythm
+
+
+def pauses(seed: object, count: int = 400, **options) -> list[float]:
+    """Return the pauses of a rhythm, which nobody has to wait for."""
+    waited: list[float] = []
+    rhythm = Rhythm(options.pop("pace", 1.0), str(seed), sleep=waited.append, **options)
+    for _ in range(count):
+        rhythm.pause()
+    return waited
+
+
+def test_a_seed_gives_the_same_rhythm():
+    """Two rhythms of one seed pause alike, those of another seed do not."""
+    assert pauses(1) == pauses(1)
+    assert pauses(1) != pauses(2)
+
+
+def test_pauses_are_log_normal_within_limits():
+    """The median is about a second, the shortest 0.3 s, the longest 6 s."""
+    waited = pauses(3)
+
+    assert 0.85 < median(waited) < 1.15
+    assert min(waited) >= 0.3
+    assert max(waited) <= 6.0
+
+
+def test_pace_is_a_factor():
+    """Half the pace means half of each pause."""
+    assert [one / 2 for one in pauses(4)] == pauses(4, pace=0.5)
+
+
+def test_eyes_rest_after_many_results():
+    """After 150 to 250 results a pause is a rest of 10 to 30 s."""
+    waited: list[float] = []
+    rhythm = Rhythm(1.0, 0, sleep=waited.append)
+    for _ in range(25):
+        rhythm.pause(10)
+
+    assert 1 <= len([one for one in waited if 10 <= one <= 30]) <= 2
+
+
+def test_back_off_doubles_and_ends():
+    """Each refusal doubles the wait, up to half an hour; what the host asks for is the least."""
+    waited: list[float] = []
+    rhythm = Rhythm(0.01, 0, sleep=waited.append)
+    for refusals in (1, 2, 3, 9):
+        rhythm.back_off(refusals)
+    rhythm.back_off(1, asked=500)
+
+    first, second, third, last, asked = waited
+    assert 48 <= first <= 72
+    assert 96 <= second <= 144
+    assert 192 <= third <= 288
+    assert 1440 <= last <= 2160
+    assert asked == 500
+
+
+def test_slowing_down_lengthens_every_pause():
+    """A rhythm that was told to slow down pauses half as long again."""
+    waited: list[float] = []
+    quick, slow = (Rhythm(1.0, 7, sleep=waited.append) for _ in range(2))
+    slow.slow_down()
+    quick.pause()
+    slow.pause()
+
+    assert waited[1] == waited[0] * 1.5
