@@ -306,7 +306,7 @@ function showCursor() {
   aside.dataset.shows = key;
   const big = picture === Number(aside.dataset.picture) ? aside.querySelector(".big") : bigImage(picture);
   aside.dataset.picture = picture;
-  aside.replaceChildren(big, ...facts(one), ...twins(one));
+  aside.replaceChildren(big, ...twins(one), ...facts(one));
   clearTimeout(slow);
   slow = setTimeout(() => tellMore(one, aside), 120);
 }
@@ -431,7 +431,7 @@ function buildFilters() {
   for (const key of Object.keys(NAMES)) {
     if (album.data.words[key].filter(Boolean).length < (key === "reason" ? 1 : 2) && !album.filters[key]) continue;
     const label = box.appendChild(make("label"));
-    label.append(make("span", "", NAMES[key]));
+    label.append(make("span", "unseen", NAMES[key]));
     const select = label.appendChild(make("select"));
     select.dataset.key = key;
     select.addEventListener("change", () => filter(key, select.value));
@@ -447,7 +447,7 @@ function fillChoices(select) {
   const choices = album.choices(key);
   if (wanted && !choices.some(([value]) => value === wanted)) choices.push([wanted, 0]);
   const options = choices.map(([value, count]) => new Option(`${value === "–" && key === "reason" ? "nothing suspicious" : value}  ${number(count)}`, value));
-  select.replaceChildren(new Option("all", ""), ...options);
+  select.replaceChildren(new Option(`${NAMES[key]}: all`, ""), ...options);
   select.value = wanted;
   select.classList.toggle("on", wanted !== "");
 }
