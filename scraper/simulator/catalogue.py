@@ -12,16 +12,24 @@ from functools import cached_property
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from scraper.simulator.pictures import KINDS
-from scraper.simulator.scenario import Scenario
+from scraper.simulator.scenario import BRINGS, DEAD, WORKING, Scenario
 from scraper.simulator.words import SITES, has_results, kind_of, normal, slug, title
 
 ASPECTS = ((4, 3), (4, 3), (3, 2), (3, 2), (1, 1), (3, 4), (16, 9), (2, 3))
 LONG_SIDES = (300, 400, 480, 500, 600, 600, 640, 640, 720, 800, 800, 800, 960, 1024, 1200)
+# Behaviours that are about the form in which the picture comes, and the format of each.
+FORMS = {
+    "gif": "gif", "animated": "gif", "avif": "avif", "bmp": "bmp", "tiff": "tiff", "cmyk": "jpeg", "rotated": "jpeg",
+    "palette": "png", "sixteen": "png", "apng": "png",
+}  # fmt: skip
 SHARED = 0.25  # the part of a term's pictures that other terms of its kind may show too
 POOL = 1.5  # pictures of a term over all engines, as a multiple of what one engine offers
 MOST = 100_000  # no owner has a picture of this number or above
-PATH = re.compile(r"/(?:photos|cdn/[^/]+|wp-content/uploads/\d+/\d+)/([^/]+)/[^/]*?-(\d+)(?:-scaled)?\.\w+$")
+PATH = re.compile(
+    r"(?:/private)?/(?:photos|cdn/[^/]+|wp-content/uploads/\d+/\d+)/([^/]+)/[^/]*?-(\d+)(?:-scaled)?\.\w+$"
+)
 TOKEN = re.compile(r"(?:ANd9Gc|OIP\.|R\.)([\w-]+)")
+EDITS = ("mirrored", "cropped", "brighter", "framed")
 SUFFIX = {"jpeg": "jpg", "webp": "webp", "png": "png"}
 
 
@@ -40,6 +48,7 @@ class Picture:
     height: int
     seed: int
     quality: int
+    edit: str = ""  # what was done to the group's picture to make this one: mirrored, cropped, brighter or framed
 
     @property
     def index(self) -> int:
@@ -85,9 +94,14 @@ class Offer:
 
 def local(url: str) -> str:
     """Return path and query of an address, without the marks that redirects leave."""
-    parts = urlsplit(url)
+    parts = urlsplit(unescaped(url))
     query = re.sub(r"&?hop=\d+", "", parts.query)
     return parts.path + (f"?{query}" if query else "")
+
+
+def unescaped(url: str) -> str:
+    """Return an address that was percent-encoded as a whole as it was before."""
+    return unquote(url) if "%3A%2F%2F" in url.partition("/")[0] else url
 
 
 def fitted(width: int, height: int, longest: float) -> tuple[int, int]:
@@ -117,6 +131,9 @@ class Catalogue:
     def picture(self, owner: str, index: int) -> Picture:
         """Return the picture of a number that belongs to a term, or to a kind (`~kind`)."""
         dice = self.dice("picture", owner, index)
+        if index and self.scenario.twins and self.dice("twin", owner, index).random() < self.scenario.twins:
+            edit = self.dice("edit", owner, index).choice(EDITS)
+            return replace(self.picture(owner, index - 1), id=f"{owner}/{index}", edit=edit)
         kind = owner[1:] if owner.startswith("~") else kind_of(owner)
         if dice.random() < self.scenario.off_topic:
             kind = dice.choice([other for other in KINDS if other != kind])
@@ -127,7 +144,7 @@ class Catalogue:
         return Picture(name, kind, name, owner, width, height, dice.randrange(2**31), dice.randint(80, 92))
 
     def full(self, picture: Picture) -> tuple[Address, ...]:
-        """Return a picture's full-size addresses: original, the same with a query, a CDN's smaller one, another site's copy."""
+        """Return a picture's full-size addresses: original, its second name, a smaller copy, a copy elsewhere."""
         dice = self.dice("full", picture.id)
         owner, name = quote(picture.term, safe="~"), f"{slug(picture.kind)}-{picture.index}"
         form = self.form(dice)
@@ -156,13 +173,21 @@ class Catalogue:
             behaviour = dice.choices(tuple(self.scenario.failures), tuple(self.scenario.failures.values()))[0]
         elif dice.random() < self.scenario.redirected:
             behaviour = "redirect"
+        if behaviour in FORMS:
+            kind = FORMS[behaviour]
+        if behaviour == "robots":
+            path = f"/private{path}"
         longest = max(picture.width, picture.height) * share
-        # A photograph as png is large, and slow to make: people post small ones.
-        width, height = fitted(picture.width, picture.height, min(longest, 420) if kind == "png" else max(longest, 260))
-        url = dice.choice(self.hosts) + path
-        master = share == 1.0 and kind == "jpeg" and path.startswith("/photos/")
+        # A photograph without losses is large, and slow to make: people post small ones.
+        small = kind in ("png", "gif", "bmp", "tiff", "avif")
+        width, height = fitted(picture.width, picture.height, min(longest, 420) if small else max(longest, 260))
+        master = share == 1.0 and kind == "jpeg" and path.startswith("/photos/") and behaviour not in FORMS
         quality = picture.quality if master else dice.randint(72, 88)
-        valid = behaviour in ("ok", "redirect")
+        url, valid = dice.choice(self.hosts) + path, behaviour in BRINGS
+        odd = self.dice("odd", picture.id, path)
+        if odd.random() < self.scenario.odd:
+            name = odd.choice((*WORKING, *DEAD))
+            url, valid = oddly(url, name), valid and name not in DEAD
         return Address(url, picture, "full", behaviour, valid, width, height, kind, quality, master)
 
     def cached(self, picture: Picture) -> Address:
@@ -187,7 +212,9 @@ class Catalogue:
         else:
             host = self.caches[1 + picture.index % max(1, len(self.caches) - 2)]
             url = f"{host}/th/id/OIP.{token(picture)}?w={width}&h={height}&c=7&r=0&o=5&pid=1.7"
-        return Address(url, picture, "thumbnail", "ok", True, width, height, "jpeg", 74)
+        return Address(
+            url, picture, "thumbnail", "ok", valid=True, width=width, height=height, format="jpeg", quality=74
+        )
 
     def pool(self, term: str) -> tuple[Picture, ...]:
         """Return every picture of a term over all engines, and those that the terms of its kind share."""
@@ -265,12 +292,15 @@ class Catalogue:
 
     def find(self, url: str) -> Address | None:
         """Return what an address of this site leads to, whatever the port; None where there is no picture at it."""
-        path = local(url)
+        url = unescaped(url)
+        path, plain = local(url), unquote(urlsplit(url).path)
         if found := PATH.match(urlsplit(url).path):
             owner, index = unquote(found[1]), int(found[2])
             if index < MOST and self.known(owner):
-                wanted = (address for address in self.full(self.picture(owner, index)) if address.path == path)
-                return next(wanted, None)
+                full = self.full(self.picture(owner, index))
+                # A query means no other picture here; odd addresses change on their way through a visitor's hands.
+                alike = [one for one in full if unquote(urlsplit(unescaped(one.url)).path) == plain]
+                return next((one for one in full if one.path == path), alike[0] if alike else None)
         elif (found := TOKEN.search(path)) and (picture := self.named(found[1])):
             return self.of_engine(picture, urlsplit(url).path, path)
         return None
@@ -295,7 +325,52 @@ class Catalogue:
         if path == "/images" or "&h=" in whole:
             return small
         width, height = fitted(picture.width, picture.height, 474)
-        return Address(small.url.split("?")[0], picture, "thumbnail", "ok", True, width, height, "jpeg", 80)
+        return Address(
+            small.url.split("?")[0],
+            picture,
+            "thumbnail",
+            "ok",
+            valid=True,
+            width=width,
+            height=height,
+            format="jpeg",
+            quality=80,
+        )
+
+
+def oddly(url: str, how: str) -> str:  # noqa: C901, PLR0911, PLR0912
+    """Return an address as careless people and programs write it."""
+    scheme, _, rest = url.partition("://")
+    host, _, path = rest.partition("/")
+    folder, _, file = url.rpartition("/")
+    match how:
+        case "space" | "unicode" | "plus" | "long-name":
+            start = {"space": "my photo ", "unicode": "Café-Größe-", "plus": "a+b-", "long-name": "very-" * 60}[how]
+            return f"{folder}/{start}{file}"
+        case "fragment":
+            return f"{url}#gallery-3"
+        case "entity":
+            return f"{url}?w=800&amp;h=600"
+        case "long":
+            return f"{url}?signature={'0123456789abcdef' * 140}"
+        case "no-scheme":
+            return f"//{rest}"
+        case "encoded":
+            return f"{scheme}%3A%2F%2F{quote(rest, safe='')}"
+        case "quoted":
+            return f"{url}%22"
+        case "ftp" | "tls":
+            return f"{'ftp' if how == 'ftp' else 'https'}://{rest}"
+        case "script":
+            return "javascript:void(0)"
+        case "file":
+            return "file:///etc/passwd"
+        case "ipv6":
+            return f"{scheme}://[::1]:{host.rpartition(':')[2]}/{path}"
+        case "refused":
+            return f"{scheme}://127.0.0.1:9/{path}"
+        case _:
+            return f"{scheme}://no-such-host.invalid/{path}"
 
 
 def token(picture: Picture) -> str:

@@ -8,9 +8,9 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageEnhance, ImageOps
 
-from scraper.simulator.catalogue import Address, Picture
+from scraper.simulator.catalogue import FORMS, Address, Picture
 from scraper.simulator.pictures import draw
 
 ROOM = 96 * 2**20
@@ -35,14 +35,13 @@ class Darkroom:
 
     def bytes_of(self, address: Address) -> bytes:
         """Return the picture in the form that the address has, the same bytes each time."""
-        picture = address.picture
-        if address.master:
-            name: tuple[object, ...] = (picture.id, "master")
-        else:
-            name = (picture.id, address.width, address.height, address.format, address.quality)
+        name = negative(address.picture)
+        if not address.master:
+            form = FORMS.get(address.behaviour) and address.behaviour
+            name = (*name, address.width, address.height, address.format, address.quality, form)
         body = self._recall(name)
         if body is None:
-            with self._drawing[hash(picture.id) % len(self._drawing)]:
+            with self._drawing[hash(address.picture.id) % len(self._drawing)]:
                 body = self._recall(name) or self._make(name, address)
         digest = hashlib.sha256(body).hexdigest()
         with self._lock:
@@ -57,10 +56,11 @@ class Darkroom:
         return body
 
     def _master(self, picture: Picture) -> bytes:
-        name = (picture.id, "master")
+        name = negative(picture)
         body = self._recall(name)
         if body is None:
-            body = encoded(draw(picture.kind, picture.seed, (picture.width, picture.height)), "jpeg", picture.quality)
+            image = edited(draw(picture.kind, picture.seed, (picture.width, picture.height)), picture.edit)
+            body = encoded(image, "jpeg", picture.quality)
             self._keep(name, body)
         return body
 
@@ -87,6 +87,11 @@ class Darkroom:
             os.replace(file.name, self._folder / filed(name))  # noqa: PTH105 - the name is a string already
 
 
+def negative(picture: Picture) -> tuple[object, ...]:
+    """Return all that decides how a picture looks, whatever the site that shows it."""
+    return (picture.kind, picture.seed, picture.width, picture.height, picture.quality, picture.edit)
+
+
 def filed(name: tuple[object, ...]) -> str:
     """Return the file name of a kept form."""
     return hashlib.sha256(repr(name).encode()).hexdigest()[:24]
@@ -100,6 +105,24 @@ def drawn_by() -> str:
     return digest.hexdigest()[:12]
 
 
+def edited(image: Image.Image, edit: str) -> Image.Image:
+    """Return the picture as someone took it over: mirrored, cropped, brighter or framed; always of the same size."""
+    across, down = image.width // 16, image.height // 16
+    match edit:
+        case "mirrored":
+            return ImageOps.mirror(image)
+        case "cropped":
+            return image.resize(image.size, box=(across, down, image.width - across // 2, image.height - down // 2))
+        case "brighter":
+            return ImageEnhance.Brightness(image).enhance(1.18)
+        case "framed":
+            framed = Image.new("RGB", image.size, "white")
+            framed.paste(image.resize((image.width - across, image.height - down)), (across // 2, down // 2))
+            return framed
+        case _:
+            return image
+
+
 def reprint(master: bytes, address: Address) -> bytes:
     """Return the picture scaled and encoded as the address has it."""
     with Image.open(io.BytesIO(master)) as image:
@@ -107,7 +130,33 @@ def reprint(master: bytes, address: Address) -> bytes:
         # The decoder can halve while it reads: thumbnails cost a quarter so.
         image.draft("RGB", (size[0] * 2, size[1] * 2))
         image.load()
-        return encoded(image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0), address.format, address.quality)
+        small = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+        if address.behaviour in FORMS:
+            return formed(small, address.behaviour)
+        return encoded(small, address.format, address.quality)
+
+
+def formed(image: Image.Image, form: str) -> bytes:
+    """Return the image in one of the rarer forms of a file."""
+    options: dict[str, object] = {}
+    match form:
+        case "cmyk":
+            image = image.convert("CMYK")
+        case "rotated":
+            # The camera lay on its side: the pixels too, and a mark says so.
+            options["exif"] = Image.Exif()
+            options["exif"][0x0112] = 6  # type: ignore[index]
+            image = image.transpose(Image.Transpose.ROTATE_90)
+        case "palette":
+            image = image.quantize(64)
+            options["transparency"] = 0
+        case "sixteen":
+            image = image.convert("L").convert("I;16").point(lambda value: value * 257)
+        case "animated" | "apng":
+            options |= {"save_all": True, "append_images": [ImageOps.mirror(image)], "duration": 400}
+    body = io.BytesIO()
+    image.save(body, FORMS[form], **options)
+    return body.getvalue()
 
 
 def encoded(image: Image.Image, kind: str, quality: int) -> bytes:

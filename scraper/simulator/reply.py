@@ -1,11 +1,14 @@
 """What goes over the wire: the question a visitor asks, the answer, and the ways in which an answer may be sent."""
 
 import socket
+import struct
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import parse_qsl, urlsplit
+
+HUGE = 60 * 2**20  # bytes of a body that nobody should read to its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +75,76 @@ class Reply:
         return cls(status, b"", {"Location": url})
 
 
-def head(reply: Reply, *, close: bool) -> bytes:
+def head(reply: Reply) -> bytes:
     """Return status line and headers as they go over the wire."""
-    lines = [
-        f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}"
-        if reply.status in set(HTTPStatus)
-        else f"HTTP/1.1 {reply.status} Odd"
-    ]
+    known = {status.value: status.phrase for status in HTTPStatus}
+    lines = [f"HTTP/1.1 {reply.status} {known.get(reply.status, 'Odd')}"]
     lines += [f"{name}: {value}" for name, value in reply.headers.items()]
-    if "Content-Length" not in reply.headers and reply.manner != "endless":
+    if reply.manner in ("chunked", "unended"):
+        lines.append("Transfer-Encoding: chunked")
+    elif reply.manner == "huge":
+        lines.append(f"Content-Length: {HUGE}")
+    elif reply.manner != "endless":
         lines.append(f"Content-Length: {len(reply.body)}")
-    lines.append(f"Connection: {'close' if close else 'keep-alive'}")
+    lines.append(f"Connection: {'keep-alive' if reply.manner in ('plain', 'chunked') else 'close'}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
 
-def send(reply: Reply, to: socket.socket, stop: threading.Event, *, bodiless: bool = False) -> bool:
+def send(reply: Reply, to: socket.socket, stop: threading.Event, *, bodiless: bool, patience: float) -> bool:
     """Send an answer in its manner; return whether the connection may be used again.
 
-    Every manner waits `reply.delay` seconds first, and `hold` then says nothing; `stop` ends every waiting at once.
+    Every manner waits `reply.delay` seconds first; `hold` then says nothing. No waiting lasts longer than `patience`,
+    and `stop` ends it at once.
     """
     if reply.delay:
         stop.wait(reply.delay)
     if reply.manner == "hold":
         return False
-    to.sendall(head(reply, close=False) + (b"" if bodiless else reply.body))
-    return True
+    if bodiless or reply.manner == "plain":
+        to.sendall(head(reply) + (b"" if bodiless else reply.body))
+        return True
+    to.sendall(head(reply))
+    misbehave(reply, to, stop, patience)
+    return reply.manner == "chunked"
+
+
+def misbehave(reply: Reply, to: socket.socket, stop: threading.Event, patience: float) -> None:
+    """Send a body in an unusual way.
+
+    `chunked` is only unusual; `drip` sends a byte a second, `stall` stops in the middle, `short` and `unended` close
+    there, `reset` breaks off there, `huge` pads to 60 MB and `endless` never ends.
+    """
+    half = reply.body[: len(reply.body) // 2]
+    match reply.manner:
+        case "chunked":
+            to.sendall(b"".join(map(chunk, (half, reply.body[len(half) :], b""))))
+        case "unended":
+            to.sendall(chunk(half))
+        case "drip":
+            for byte in reply.body[: int(patience)]:
+                to.sendall(bytes([byte]))
+                if stop.wait(1):
+                    break
+        case "stall" | "short" | "reset":
+            to.sendall(half)
+            if reply.manner == "stall":
+                stop.wait(patience)
+            elif reply.manner == "reset":
+                # Closing with no time to linger sends a reset in place of an end.
+                to.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        case "huge" | "endless":
+            pad(reply, to, stop)
+
+
+def chunk(body: bytes) -> bytes:
+    """Return one piece of a chunked body."""
+    return f"{len(body):x}\r\n".encode() + body + b"\r\n"
+
+
+def pad(reply: Reply, to: socket.socket, stop: threading.Event) -> None:
+    """Send the body and then zeros, up to the huge size or without an end."""
+    to.sendall(reply.body)
+    left = HUGE - len(reply.body)
+    while not stop.is_set() and (left > 0 or reply.manner == "endless"):
+        to.sendall(bytes(min(2**16, left) if reply.manner == "huge" else 2**16))
+        left -= 2**16

@@ -6,6 +6,21 @@ from dataclasses import dataclass, field
 ENGINES = ("google", "bing", "yahoo")
 
 FAILURES: Mapping[str, float] = {"404": 3, "403": 2, "html": 2, "truncated": 2, "timeout": 1}
+"""The everyday ways in which an address fails, by weight."""
+
+PLAIN = ("ok", "redirect", "relative", "referer", "429", "503", "gzip", "chunked")
+FORMS = ("gif", "animated", "avif", "bmp", "tiff", "cmyk", "rotated", "palette", "sixteen", "apng")
+BRINGS: frozenset[str] = frozenset((*PLAIN, *FORMS))
+"""Behaviours of an address that bring a picture which may be kept, to a polite visitor who tries again when asked."""
+
+WORKING = ("space", "unicode", "plus", "fragment", "entity", "long", "long-name", "no-scheme", "encoded")
+DEAD = ("quoted", "ftp", "script", "file", "tls", "no-host", "refused", "ipv6")
+"""Odd ways to write an address: those that lead to the picture all the same, and those that lead nowhere."""
+
+
+def each(*names: str) -> dict[str, float]:
+    """Return the names with equal weights."""
+    return dict.fromkeys(names, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,8 +32,11 @@ class Scenario:
     # What there is.
     off_topic: float = 0.03  # pictures of another kind among a term's results
     repeats: float = 0.04  # results that show a picture again, under another address
-    failing: float = 0.125  # full-size addresses that bring no picture
-    failures: Mapping[str, float] = field(default_factory=lambda: FAILURES)  # how they fail, by weight
+    twins: float = 0.0  # pictures that are another one mirrored, cropped, brightened or framed
+    failing: float = 0.125  # full-size addresses that do something of their own: most bring no picture
+    failures: Mapping[str, float] = field(default_factory=lambda: FAILURES)  # what they do, by weight
+    odd: float = 0.0  # full-size addresses that are written in an odd way
+    latency: float = 0.0  # how long a picture host takes, in the middle of a log-normal spread
     redirected: float = 0.06  # full-size addresses that work after one to three redirects
     disguised: float = 0.09  # full-size addresses that end in .jpg and are webp or png
     cached: float = 0.92  # Bing's cached copies that work
@@ -102,6 +120,37 @@ SCENARIOS: dict[str, Scenario] = {
         varies=0.3,
         repeats=0.12,
     ),
+    "near-duplicates": Scenario(
+        about="one picture in five is another one, mirrored, cropped, brighter or framed", twins=0.2
+    ),
+    "hosts": Scenario(
+        about="picture hosts redirect, refuse, ask for patience, and misuse status and type",
+        failing=0.6,
+        failures=each(
+            "404", "410", "403", "500", "429", "503", "referer", "agent", "html", "json", "denied", "relative"
+        )
+        | each("loop", "home", "private", "gzip", "chunked"),
+    ),
+    "bodies": Scenario(
+        about="picture hosts drip, stall, break off, cut, and never come to an end",
+        failing=0.5,
+        failures=each("drip", "stall", "reset", "short", "unended", "truncated", "endless", "huge", "timeout"),
+        hold=20.0,
+    ),
+    "types": Scenario(
+        about="pictures come in every format, and in some that are no pictures",
+        failing=0.7,
+        failures=each("gif", "animated", "avif", "bmp", "tiff", "cmyk", "rotated", "palette", "sixteen", "apng")
+        | each("ico", "heic", "svg", "empty", "tiny", "bomb", "sliver"),
+    ),
+    "odd-addresses": Scenario(about="addresses are written in odd ways, and some lead nowhere", odd=0.7),
+    "opt-outs": Scenario(
+        about="owners ask not to be used for training, in headers and in robots.txt",
+        failing=0.5,
+        failures=each("noai", "noimageai", "noai-agent", "train-ai", "robots"),
+    ),
+    "latency": Scenario(about="picture hosts take 80 milliseconds", latency=0.08),
+    "far-away": Scenario(about="picture hosts take most of a second, batches two", latency=0.8, late=2.0),
     "stuck": Scenario(about="the second batch never comes, and a wheel turns for ever", spinner=True),
     "flaky": Scenario(about="each batch fails once before it comes", fails_once=True),
     "late": Scenario(about="each batch takes eight seconds", late=8.0),

@@ -119,10 +119,10 @@ class Site:
 
     def answer(self, visit: Visit) -> Reply:
         """Return what the site says to a visit."""
+        if visit.origin != self.url:
+            return hosts.answer(visit, self.world, self.gate.first)
         if common := fixture(visit.path):
             return common
-        if visit.origin != self.url:
-            return hosts.answer(visit, self.world.catalogue, self._darkroom)
         engine = visit.path.split("/")[1]
         return self.play(visit, engine) if engine in ENGINE_PAGES else front(self.world)
 
@@ -154,7 +154,7 @@ class Site:
         """Answer one request; return whether the connection may be used again."""
         reply = self.answer(visit)
         self.noted(visit, 0 if reply.manner == "hold" else reply.status)
-        return send(reply, connection, self._stop, bodiless=bodiless)
+        return send(reply, connection, self._stop, bodiless=bodiless, patience=self.scenario.hold)
 
 
 class Conversation(BaseHTTPRequestHandler):

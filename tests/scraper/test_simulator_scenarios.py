@@ -1,0 +1,307 @@
+"""Each named scenario of the built-in site does what its name says."""
+
+import hashlib
+import io
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import requests
+from PIL import Image
+from selectolax.lexbor import LexborHTMLParser
+
+from scraper.simulator import ENGINES, SCENARIOS, Address, Site
+
+TERM = "cheese pizza"
+PAGES = {
+    "google": "google/search?udm=2&hl=en&q=cheese+pizza",
+    "bing": "bing/images/search?q=cheese+pizza",
+    "yahoo": "yahoo/search/images?b=1&p=cheese+pizza",
+}
+HEADLESS = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) HeadlessChrome/156.0.0.0"}
+
+
+def get(url: str, **headers: str) -> requests.Response:
+    """Return the answer at an address."""
+    return requests.get(url, headers=headers, timeout=30)
+
+
+def page(site: Site, engine: str, **headers: str) -> requests.Response:
+    """Return an engine's page for the term."""
+    return get(f"{site.url}/{PAGES[engine]}", **headers)
+
+
+def one_each(site: Site) -> Mapping[str, Address]:
+    """Return one full-size address for each behaviour that a few terms meet."""
+    terms = (TERM, "pizza", "car", "soup", "quiche")
+    return {a.behaviour: a for term in terms for a in site.truth.addresses(term) if a.kind == "full"}
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which sites keep what they drew for each other."""
+    return tmp_path_factory.mktemp("drawn")
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_scenario_serves_or_refuses(name: str, drawn: Path) -> None:
+    """No scenario breaks the site itself: each engine answers with a page, a batch or a refusal."""
+    with Site(scenario=replace(SCENARIOS[name], hold=0.1, late=0), results=4, cache=drawn) as site:
+        for engine in ENGINES:
+            assert page(site, engine).status_code in {200, 429, 500, 999}, engine
+
+
+@pytest.mark.parametrize(
+    ("name", "marks"),
+    [
+        ("older", ("#rso h3 a g-img img", "a.iusc[href*=mediaurl]", "ul#sres li.ld[data]")),
+        ("oldest", ("#islrg div[data-ri] img.rg_i", "a.iusc[href*=mediaurl]", "#sres li > a[href*='imgurl=']")),
+        ("clicked", ("div[jsname=dTDiAc] > div[jsname=qQjpJ] img", "a.iusc[m]", "a.media-tile[data-origurl]")),
+    ],
+)
+def test_older_pages_are_built_as_they_were(name: str, marks: tuple[str, str, str]) -> None:
+    """The layouts of before carry the marks by which programs of their time knew them."""
+    with Site(scenario=name, results=10) as site:
+        for engine, mark in zip(ENGINES, marks, strict=True):
+            found = LexborHTMLParser(page(site, engine).text).css(mark)
+            assert len(found) == len(site.truth.offers(TERM, engine)), engine
+
+
+@pytest.mark.parametrize("name", ["drift", "drift-older", "drift-oldest"])
+def test_drift_changes_every_name(name: str) -> None:
+    """No class, id or jsname of the plain page is left, on any engine; addresses and data stay."""
+    before_drift = name.replace("drift-", "").replace("drift", "realistic")
+    with Site(scenario=before_drift, results=10) as plain, Site(scenario=name, results=10) as drifted:
+        for engine in ENGINES:
+            before, after = (LexborHTMLParser(page(site, engine).text) for site in (plain, drifted))
+            assert names(before)
+            assert not names(before) & names(after) - {"cbtn"}, engine
+            assert len(after.css("img")) == len(before.css("img"))
+
+
+def names(tree: LexborHTMLParser) -> set[str]:
+    """Return all class names, ids and jsnames of a page, the ids of single pictures aside."""
+    found = {word for node in tree.css("[class]") for word in (node.attributes["class"] or "").split()}
+    found |= {node.attributes[key] or "" for key in ("id", "jsname") for node in tree.css(f"[{key}]")}
+    return {name for name in found if not name.startswith("dimg_")}
+
+
+def test_google_and_yahoo_refuse_a_headless_browser() -> None:
+    """One that says that it is headless gets Google's puzzle and Yahoo's 500; Bing and a plain browser are served."""
+    with Site(scenario="headless-blocked", results=8) as site:
+        google = page(site, "google", **HEADLESS)
+        assert (google.status_code, "/sorry/" in google.url) == (429, True)
+        assert "unusual traffic" in google.text
+        assert page(site, "yahoo", **HEADLESS).status_code == 500
+        assert page(site, "bing", **HEADLESS).status_code == 200
+        assert [page(site, engine).status_code for engine in ENGINES] == [200, 200, 200]
+
+
+def test_a_blocked_engine_says_so_in_its_own_way() -> None:
+    """Google shows its puzzle with 429, Bing its challenge, Yahoo 999; each says when to come back."""
+    with Site(scenario="blocked", results=8) as site:
+        answers = {engine: page(site, engine) for engine in ENGINES}
+    assert {engine: answer.status_code for engine, answer in answers.items()} == {
+        "google": 429, "bing": 200, "yahoo": 999,
+    }  # fmt: skip
+    assert "/turing/captcha" in answers["bing"].url
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers.values())
+
+
+def test_throttling_slows_then_thins_then_refuses_then_lifts() -> None:
+    """More pages than an engine bears come late, then without addresses, then not; after a while all is well again."""
+    scenario = replace(SCENARIOS["throttled"], throttle=8, lifts=1.5)
+    with Site(scenario=scenario, results=80) as site:
+        batch = f"{site.url}/bing/images/async?q={TERM}&first=36&count=35"
+        full = [get(batch) for _ in range(8)]
+        assert all(answer.elapsed.total_seconds() < 1 and "/photos/" in answer.text for answer in full)
+        slow = get(batch)
+        assert slow.elapsed.total_seconds() >= 1.5
+        thin = get(batch)
+        assert "/th/id/OIP" in thin.text
+        assert not any(word in thin.text for word in ("/photos/", "/cdn/", "/wp-content/"))
+        begun = time.monotonic()
+        while "/turing/" not in (refused := get(batch)).url:
+            assert time.monotonic() - begun < 20
+        assert page(site, "yahoo").status_code == 200
+        onward = refused.url
+        while "/turing/" in (again := get(onward)).url:
+            assert time.monotonic() - begun < 20
+            time.sleep(0.1)
+        assert again.status_code == 200
+        assert "/photos/" in again.text
+        assert site.gate.refusals("bing") == 1
+
+
+def test_consent_pages_end_with_a_cookie() -> None:
+    """Google and Yahoo lead to their consent pages; rejecting there leads back to the results, for good."""
+    with Site(scenario="consent", results=8) as site, requests.Session() as visitor:
+        for engine, host in (("google", "consent.google.com"), ("yahoo", "consent.yahoo.com")):
+            asked = visitor.get(f"{site.url}/{PAGES[engine]}", timeout=30)
+            assert host in asked.url
+            form = LexborHTMLParser(asked.text).css_first("form")
+            fields = {field.attributes["name"]: field.attributes["value"] for field in form.css("input")}
+            if engine == "yahoo":
+                fields["reject"] = "reject"
+            back = visitor.post(str(form.attributes["action"]), fields, timeout=30)
+            assert back.url.endswith(PAGES[engine].partition("?")[2])
+            assert LexborHTMLParser(back.text).css("[data-ved], [data-pos]")
+            assert visitor.get(f"{site.url}/{PAGES[engine]}", timeout=30).history == []
+        assert any("set_eom=true" in line.path for line in site.log)
+        assert any("reject=reject" in line.path for line in site.log)
+
+
+def test_consent_speaks_german() -> None:
+    """In the German scenario no button holds an English word."""
+    with Site(scenario="consent-german", results=8) as site:
+        buttons = LexborHTMLParser(page(site, "google").text).css("button")
+    assert [button.text().strip() for button in buttons] == ["Alle ablehnen", "Alle akzeptieren"]
+
+
+def test_bing_repeats_itself_past_its_end() -> None:
+    """Past the last result the batches start over and always name a next one; another page load has another end."""
+    with Site(scenario="repeats", results=40) as site:
+        seen: list[str] = []
+        address = "/images/async?q=cheese+pizza&first=1&count=35&SFX=30"
+        for _ in range(4):
+            tree = LexborHTMLParser(get(f"{site.url}/bing{address}").text)
+            seen += [str(tile.attributes["m"]) for tile in tree.css("a.iusc[m]")]
+            address = str(tree.css_first("ul").attributes["data-next"])
+        assert len(set(seen)) == 30
+        assert len(seen) > 60
+        ends = {page(site, "bing").text.partition("SFX=")[2][:3] for _ in range(12)}
+        assert len(ends) > 1
+
+
+def test_yahoo_hiccups_once() -> None:
+    """The first answer is an empty 500, the next is the page."""
+    with Site(scenario="hiccup", results=8) as site:
+        first, second = page(site, "yahoo"), page(site, "yahoo")
+    assert (first.status_code, first.text, second.status_code) == (500, "", 200)
+
+
+def test_batches_fail_once_or_never_come() -> None:
+    """A flaky site answers 503 to a batch's first request; a stuck one keeps silent."""
+    for name, wanted in (("flaky", [503, 200]), ("stuck", [0, 0])):
+        with Site(scenario=replace(SCENARIOS[name], hold=0.2), results=80) as site:
+            batch = f"{site.url}/google/search?q={TERM}&udm=2&async=1&start=50"
+            assert [status(batch), status(batch)] == wanted
+
+
+def status(url: str) -> int:
+    """Return the status of an answer, 0 where none comes."""
+    try:
+        return get(url).status_code
+    except requests.ConnectionError:
+        return 0
+
+
+@pytest.fixture(scope="module")
+def hosts() -> Iterator[Site]:
+    """Return the site whose picture hosts answer in every odd way."""
+    with Site(scenario="hosts", results=60) as site:
+        yield site
+
+
+@pytest.mark.parametrize("behaviour", SCENARIOS["hosts"].failures)
+def test_hosts_answer_as_declared(hosts: Site, behaviour: str) -> None:
+    """A polite visitor who follows, waits and says where it comes from gets what the truth says is to be had."""
+    address = one_each(hosts)[behaviour]
+    polite = {"User-Agent": "tray", "Referer": hosts.url}
+    try:
+        answer = get(address.url, **polite)
+        if answer.status_code in (429, 503):
+            assert answer.headers["Retry-After"] == "1"
+            answer = get(address.url, **polite)
+    except (requests.TooManyRedirects, requests.ConnectionError):
+        assert behaviour in ("loop", "private")
+        return
+    picture = hosts.truth.identify(answer.content) if answer.status_code == 200 else None
+    assert (picture == address.picture) == address.valid
+    if behaviour == "referer":
+        assert get(address.url).status_code == 403
+
+
+@pytest.mark.parametrize("behaviour", SCENARIOS["types"].failures)
+def test_types_are_what_they_are(behaviour: str) -> None:
+    """The rarer formats decode to the picture; what is none is unknown to the truth."""
+    with Site(scenario="types", results=40) as site:
+        address = one_each(site)[behaviour]
+        body = get(address.url).content
+        assert (site.truth.by_sha256.get(hashlib.sha256(body).hexdigest()) is not None) == address.valid
+        if address.valid:
+            with Image.open(io.BytesIO(body)) as image:
+                image.load()
+                turned = image.getexif().get(0x0112) == 6
+                assert image.size[:: -1 if turned else 1] == (address.width, address.height)
+                assert turned == (behaviour == "rotated")
+
+
+@pytest.mark.parametrize("behaviour", ["short", "unended", "reset", "truncated", "stall", "timeout", "huge", "endless"])
+def test_bodies_do_not_come_whole(behaviour: str) -> None:
+    """No broken-off, stalled or endless body is a picture of the site, however long one reads."""
+    with Site(scenario=replace(SCENARIOS["bodies"], hold=0.3), results=40) as site:
+        address = one_each(site)[behaviour]
+        body = b""
+        try:
+            with requests.get(address.url, timeout=5, stream=True) as answer:
+                for piece in answer.iter_content(2**16):
+                    body += piece
+                    if len(body) > 2**21:
+                        break
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+            assert behaviour in ("short", "unended", "reset", "stall", "timeout")
+        assert site.truth.identify(body) is None
+        assert (len(body) > 2**21) == (behaviour in ("huge", "endless"))
+
+
+def test_opt_outs_are_said_in_headers_and_robots() -> None:
+    """Each way to opt out is there to be read, and the truth counts none of these pictures as to be had."""
+    with Site(scenario="opt-outs", results=40) as site:
+        found = one_each(site)
+        assert get(found["noai"].url).headers["X-Robots-Tag"] == "noai"
+        assert get(found["noai-agent"].url).headers["X-Robots-Tag"].startswith("tray:")
+        assert get(found["train-ai"].url).headers["Content-Usage"] == "train-ai=n"
+        assert "/private/" in found["robots"].url
+        host = "/".join(found["robots"].url.split("/")[:3])
+        assert "Disallow: /private/" in get(f"{host}/robots.txt").text
+        assert not any(found[name].valid for name in ("noai", "noimageai", "noai-agent", "train-ai", "robots"))
+
+
+def test_odd_addresses_lead_where_the_truth_says() -> None:
+    """What a careful program makes of an oddly written address brings the picture, unless it leads nowhere."""
+    met = Counter()
+    with Site(scenario="odd-addresses", results=50) as site:
+        for address in site.truth.addresses(TERM):
+            url = address.url
+            if address.kind != "full" or not address.valid:
+                continue
+            if url.startswith("http%3A"):
+                url = requests.utils.unquote(url)
+            url = f"http:{url}" if url.startswith("//") else url
+            assert site.truth.by_url(url).picture == address.picture
+            answer = get(url)
+            assert site.truth.identify(answer.content) == address.picture, address
+            met[address.url == url] += 1
+    assert min(met.values()) > 5
+
+
+def test_near_duplicates_share_their_group() -> None:
+    """In that scenario some pictures are others' edits: other bytes, same group."""
+    with Site(scenario="near-duplicates", results=60) as site:
+        pictures = {offer.picture for engine in ENGINES for offer in site.truth.offers(TERM, engine)}
+    edits = [picture for picture in pictures if picture.edit]
+    assert 0.08 < len(edits) / len(pictures) < 0.35
+    assert {picture.edit for picture in edits} == {"mirrored", "cropped", "brighter", "framed"}
+    assert all(picture.group != picture.id for picture in edits)
+    assert len({picture.group for picture in pictures}) < len(pictures)
+
+
+def test_latency_is_waited_for() -> None:
+    """Where hosts are slow, a picture takes as long as the scenario says, more or less."""
+    with Site(scenario=replace(SCENARIOS["clean"], latency=0.3), results=10) as site:
+        waits = [get(address.url).elapsed.total_seconds() for address in site.truth.addresses(TERM)[:5]]
+    assert 0.1 < sorted(waits)[2] < 3
