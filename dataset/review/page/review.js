@@ -36,6 +36,7 @@ async function start() {
   fit(stored("tray-fit") === "whole");
   wire = new Wire(data, { heard, trouble, turned });
   await wire.open();
+  get("undo").disabled = !wire.reloaded;
   buildFilters();
   refresh();
   numberLabels();

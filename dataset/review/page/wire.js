@@ -13,7 +13,8 @@ export class Wire {
     this.count = 0;
     this.outbox = [];
     this.sending = false;
-    this.window = windowName();
+    this.reloaded = performance.getEntriesByType("navigation")[0]?.type === "reload";
+    this.window = windowName(this.reloaded);
     addEventListener("beforeunload", (event) => { if (this.outbox.length) event.preventDefault(); });
     document.addEventListener("visibilitychange", () => { if (!document.hidden) this.poll(); });
   }
@@ -149,8 +150,7 @@ export async function ask(path, body) {
 }
 
 // A window keeps its name, and with it what it can undo, while it is reloaded; a copy of it gets a name of its own.
-function windowName() {
-  const again = performance.getEntriesByType("navigation")[0]?.type === "reload";
+function windowName(again) {
   const name = (again && sessionStorage.getItem("tray-window")) || Math.random().toString(16).slice(2, 10).padEnd(8, "0");
   sessionStorage.setItem("tray-window", name);
   return name;
