@@ -80,6 +80,13 @@ def lying(built: Path) -> dict[str, Counter[tuple[str, str]]]:
     return found
 
 
+def follow_card(out: Path) -> dict[str, Any]:
+    """Run the example of an export's card as it stands there; return its names."""
+    names: dict[str, Any] = {}
+    exec((out / "README.md").read_text().split("```python\n")[1].split("```")[0], names)  # noqa: S102 - our own card
+    return names
+
+
 @pytest.mark.parametrize("kind", sorted(FORMATS))
 def test_the_same_dataset_gives_the_same_bytes(built: Path, tmp_path: Path, kind: str) -> None:
     """Two exports are equal to the last byte, and a second run touches nothing."""
@@ -126,7 +133,7 @@ def test_nothing_of_this_machine_goes_along(built: Path, tmp_path: Path, kind: s
     assert (tmp_path / "out" / "classes.txt").read_text() == "apple\npear\n"
 
 
-def test_zip_as_kaggle_takes_it(built: Path, tmp_path: Path) -> None:
+def test_zip_as_kaggle_takes_it(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The zip is stored, holds splits of class folders, and its metadata keeps to Kaggle's rules."""
     send(built, "zip", tmp_path / "out", licence="cc-by-4.0", owner="jane")
     metadata = json.loads((tmp_path / "out" / "dataset-metadata.json").read_text())
@@ -141,8 +148,13 @@ def test_zip_as_kaggle_takes_it(built: Path, tmp_path: Path) -> None:
         archive.extractall(tmp_path / "unpacked")  # noqa: S202 - our own zip
     assert lying(tmp_path / "unpacked") == lying(built)
 
+    monkeypatch.chdir(tmp_path / "unpacked")
+    train = follow_card(tmp_path / "out")["train"]
+    assert train.class_names == list(NAMES)
+    assert len(train.file_paths) == len(list((built / "train").rglob("*.jpg")))
 
-def test_tfrecord_read_by_tensorflow(built: Path, tmp_path: Path) -> None:
+
+def test_tfrecord_read_by_tensorflow(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """tf.data reads every record of every shard, with pixels, label, name, size and checksum."""
     tf = pytest.importorskip("tensorflow")
     result = send(built, "tfrecord", tmp_path / "out", shard_bytes=20_000)
@@ -165,6 +177,11 @@ def test_tfrecord_read_by_tensorflow(built: Path, tmp_path: Path) -> None:
         split = one["image/filename"].decode().split("/")[0]
         found.setdefault(split, Counter())[one["image/class/text"].decode(), one["image/sha256"].decode()] += 1
     assert found == lying(built)
+
+    monkeypatch.chdir(tmp_path / "out")
+    loaded = list(follow_card(tmp_path / "out")["train"])
+    assert len(loaded) == found["train"].total()
+    assert {(tuple(pixels.shape), label.dtype.name) for pixels, label in loaded} == {((80, 96, 3), "int64")}
 
 
 def test_checksums_are_castagnoli() -> None:
@@ -208,7 +225,7 @@ def test_webdataset_shards(built: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_webdataset_read_by_its_library(built: Path, tmp_path: Path) -> None:
+def test_webdataset_read_by_its_library(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The library decodes every picture with its label and provenance."""
     webdataset = pytest.importorskip("webdataset")
     send(built, "webdataset", tmp_path / "out", shard_bytes=20_000)
@@ -221,6 +238,9 @@ def test_webdataset_read_by_its_library(built: Path, tmp_path: Path) -> None:
         decoded = webdataset.WebDataset(shards, shardshuffle=False).decode("pil").to_tuple("jpg", "cls")
         assert {(picture.size, type(number)) for picture, number in decoded} == {((96, 80), int)}
     assert found == lying(built)
+
+    monkeypatch.chdir(tmp_path / "out")
+    assert sum(1 for _ in follow_card(tmp_path / "out")["train"]) == found["train"].total()
 
 
 def test_hugging_face_folder(built: Path, tmp_path: Path) -> None:
