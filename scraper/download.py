@@ -159,9 +159,12 @@ class Fetcher:
             if time.monotonic() > deadline:
                 return b"", "timeout"
             pieces.append(piece)
-        if not size:
-            return b"", "empty"
-        return b"".join(pieces), ""
+        # A line that was cut at the deadline, or at our own end, looks like the end of the body.
+        if self._stopped.is_set():
+            return b"", "stopped"
+        if time.monotonic() > deadline:
+            return b"", "timeout"
+        return b"".join(pieces), "" if size else "empty"
 
     def _robots_of(self, url: str) -> Robots:
         """Return the robots.txt of an address's host, fetched once."""
@@ -290,9 +293,9 @@ def _reason(error: BaseException) -> str:
     reasons: tuple[tuple[Any, str], ...] = (
         (PrivateAddressError, "private address"),
         (NameResolutionError, "host not found"),
+        (NewConnectionError, "no connection"),
         ((ConnectTimeoutError, ReadTimeoutError, requests.Timeout, TimeoutError), "timeout"),
         ((SSLError, requests.exceptions.SSLError), "certificate"),
-        (NewConnectionError, "no connection"),
         ((requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError), "address not allowed"),
     )
     chain = [error]

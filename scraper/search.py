@@ -163,7 +163,7 @@ def broken(engine: Engine, term: str, window: Window, keep_page: Callable[[str],
     page = keep_page(window.html())
     return EngineBroken(
         f"Expected results for {term!r} from {engine.name}. Received: a page with nothing like one, "
-        f"saved as {page}. See `tray doctor --page {page}`; [engines.{engine.name}] in tray.toml can mend it.",
+        f"saved as {page}. See `tray doctor --page {page}`; [engines.{engine.name}] in tray.toml mends it.",
         page=page,
     )
 

