@@ -14,9 +14,8 @@ import click
 
 # Everything heavier than click is imported inside the command that needs it: `tray --help` answers at once.
 if TYPE_CHECKING:
-    from scraper.doctor import Finding
-
     from dataset.tray import ClassPlan, Scrape, Train, Tray
+    from scraper.doctor import Finding
     from scraper.simulator import Truth
     from train.runs import Run
 
@@ -155,7 +154,7 @@ def train_options(command: Wrapped) -> Wrapped:
 @json_option
 @click.pass_obj
 def scrape(
-    voice: Voice, names: tuple[str, ...], into: Path | None, config: Path, as_json: bool, dry_run: bool, **flags: Any
+    voice: Voice, /, names: tuple[str, ...], into: Path | None, config: Path, as_json: bool, dry_run: bool, **flags: Any
 ) -> None:
     """Fill class folders from image search: TERMs into one folder, or the ITEMs of tray.toml (all by default)."""
     from dataset.errors import ConfigError
@@ -244,7 +243,9 @@ def report(folder: Path, as_json: bool) -> None:
 @train_options
 @json_option
 @click.pass_obj
-def train(voice: Voice, items: tuple[str, ...], data: Path | None, config: Path, as_json: bool, **flags: Any) -> None:
+def train(
+    voice: Voice, /, items: tuple[str, ...], data: Path | None, config: Path, as_json: bool, **flags: Any
+) -> None:
     """Train one binary classifier per item, or one multi-class model."""
     from dataset.errors import ConfigError
     from dataset.tray import Tray, load, override
@@ -284,7 +285,7 @@ def evaluate(run: Path, data: Path | None, out: Path | None, as_json: bool) -> N
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Labels shown per picture.")
 @json_option
 @click.pass_obj
-def predict(voice: Voice, run: Path, images: tuple[Path, ...], top: int, as_json: bool) -> None:
+def predict(voice: Voice, /, run: Path, images: tuple[Path, ...], top: int, as_json: bool) -> None:
     """Give each picture's labels and probabilities; for a binary run, which items are on the tray."""
     from train.predict import predict
     from train.runs import open_run
@@ -308,11 +309,10 @@ def predict(voice: Voice, run: Path, images: tuple[Path, ...], top: int, as_json
 @scrape_options
 @json_option
 @click.pass_context
-def doctor(context: click.Context, page: Path | None, live: bool, config: Path, as_json: bool, **flags: Any) -> None:
+def doctor(context: click.Context, /, page: Path | None, live: bool, config: Path, as_json: bool, **flags: Any) -> None:
     """Look at browser, driver, display, disk and Keras, and say what to mend."""
-    from scraper.doctor import examine
-
     from dataset.tray import Tray, load, override
+    from scraper.doctor import examine
 
     site = flags.pop("site")
     tray = load(config) if config.exists() else Tray()
@@ -329,7 +329,7 @@ def doctor(context: click.Context, page: Path | None, live: bool, config: Path, 
 @scrape_options
 @json_option
 @click.pass_obj
-def run(voice: Voice, config: Path, as_json: bool, **flags: Any) -> None:
+def run(voice: Voice, /, config: Path, as_json: bool, **flags: Any) -> None:
     """Scrape, build, train, evaluate, report; what is done already is skipped."""
     from dataset.tray import load, override
 
@@ -345,7 +345,7 @@ def run(voice: Voice, config: Path, as_json: bool, **flags: Any) -> None:
 @click.option("--scenario", default="realistic", show_default=True, help="How the built-in site behaves.")
 @json_option
 @click.pass_obj
-def demo(voice: Voice, into: Path, fast: bool, scenario: str, as_json: bool) -> None:
+def demo(voice: Voice, /, into: Path, fast: bool, scenario: str, as_json: bool) -> None:
     """Run the whole pipeline offline: the built-in search site, a real Chromium, cleaning, training, reports."""
     show(run_demo(voice, into, fast=fast, scenario=scenario), as_json, print_demo)
 
@@ -365,13 +365,12 @@ def scrape_into(
     voice: Voice, plans: Sequence["ClassPlan"], folder: Path, *, tray: "Tray", settings: "Scrape", site: str | None
 ) -> dict[str, Any]:
     """Scrape; return what came per engine and per class."""
-    from scraper.scrape import Summary, scrape
-
     from dataset.folder import count_distinct
+    from scraper.scrape import Summary, scrape
 
     engines: dict[str, Any] = {}
     wanted, had = sum(plan.limit for plan in plans), sum(count_distinct(folder / plan.name) for plan in plans)
-    steps = scrape(plans, folder, settings, engines=engines_of(tray, settings, site), site=site)
+    steps: Any = scrape(plans, folder, settings, engines=engines_of(tray, settings, site), site=site)
     with voice.bar(total=wanted, initial=had, desc="scrape", unit="picture") as bar, closing(steps):
         for step in steps:
             if isinstance(step, Summary):
@@ -399,7 +398,7 @@ def examine_keras() -> Iterator["Finding"]:
     yield Finding("keras", ok=True, detail=f"{keras.__version__} on TensorFlow {tf.__version__}, {devices}")
 
 
-def follow(voice: Voice, steps: Iterator[Any]) -> Any:
+def follow(voice: Voice, steps: Any) -> Any:
     """Draw the progress that a stage yields; return its last value, the result."""
     from dataset.progress import Progress
 
@@ -425,11 +424,13 @@ def train_tray(voice: Voice, tray: "Tray", items: tuple[str, ...], *, settings: 
     """Train what the settings' mode asks for: the items side by side, or one model for all."""
     from train.fit import train
 
-    chosen = tray.select(items)
     if settings.mode == "multiclass":
-        return follow(voice, train({"": tray.built / "multiclass"}, tray.runs, settings, name="multiclass"))
-    name = items[0] if len(items) == 1 else "binary"
-    return follow(voice, train({item: tray.built / item for item in chosen}, tray.runs, settings, name=name))
+        name, datasets = "multiclass", {"": tray.built / "multiclass"}
+    else:
+        datasets = {item: tray.built / item for item in tray.select(items)}
+        name = items[0] if len(items) == 1 else "binary"
+    run: Run = follow(voice, train(datasets, tray.runs, settings, name=name))
+    return run
 
 
 def run_tray(voice: Voice, tray: "Tray", *, site: str | None, modes: Sequence[str]) -> dict[str, Any]:
@@ -501,20 +502,17 @@ def judge_demo(tray: "Tray", truth: "Truth") -> dict[str, Any]:
     plans = class_plans(tray)
     kept = {one.sha256: one.url for plan in plans for one in records(tray.raw / plan.name) if one.kept}
     score = truth.score([term for plan in plans for term in plan.terms], kept.items())
-    datasets = {}
+    left = across = invalid = 0
     for metadata in sorted(tray.built.glob("*/metadata.jsonl")):
-        lines = map(json.loads, metadata.read_text(encoding="utf-8").splitlines())
-        found = [
-            (truth.identify(line["sha256"]) or truth.identify(kept[line["sha256"]]), line["split"]) for line in lines
-        ]
-        groups = [picture.group for picture, _ in found if picture]
-        sides = {(picture.group, split) for picture, split in found if picture}
-        datasets[metadata.parent.name] = (
-            len(groups) - len(set(groups)),
-            len(sides) - len(set(groups)),
-            found.count(None),
-        )
-    left, across, invalid = (sum(counts) for counts in zip(*datasets.values(), strict=True))
+        sides: dict[str, set[str]] = {}
+        for line in map(json.loads, metadata.read_text(encoding="utf-8").splitlines()):
+            picture = truth.identify(line["sha256"]) or truth.identify(kept[line["sha256"]])
+            if picture is None:
+                invalid += 1
+                continue
+            left += picture.group in sides
+            sides.setdefault(picture.group, set()).add(line["split"])
+        across += sum(len(splits) > 1 for splits in sides.values())
     return {
         "recall": round(score.recall, 4),
         "precision": round(score.precision, 4),
@@ -566,8 +564,8 @@ def image_files(paths: Iterable[Path]) -> Iterator[Path]:
 # ---------------------------------------------------------------- printing
 
 
-def show(result: dict[str, Any], as_json: bool, table: Callable[[dict[str, Any]], None]) -> None:
-    """Print a result as one JSON object, or by its table."""
+def show(result: Any, as_json: bool, table: Callable[[Any], None]) -> None:
+    """Print a result as JSON, or by its table."""
     if as_json:
         click.echo(json.dumps(result, indent=2, ensure_ascii=False))
     else:

@@ -1,0 +1,1 @@
+"""The tests, in rooms of the same names."""

@@ -115,7 +115,16 @@ def test_a_flag_of_the_wrong_kind_is_named(in_folder: Path) -> None:
 def test_no_browser_is_one_sentence(in_folder: Path) -> None:
     """A browser that is not there ends with exit code 3 and what was tried."""
     result = run(
-        "scrape", "pizza", "--into", "pizza", "--browser", "/no/such/chromium", "--site", "http://127.0.0.1:9", "--limit", "1"
+        "scrape",
+        "pizza",
+        "--into",
+        "pizza",
+        "--browser",
+        "/no/such/chromium",
+        "--site",
+        "http://127.0.0.1:9",
+        "--limit",
+        "1",
     )
 
     assert result.exit_code == 3

@@ -1,0 +1,1 @@
+"""The tests of the shared language and the cleaning stage."""

@@ -1,1 +1,1 @@
-"""Tests of training."""
+"""The tests of training."""
