@@ -14,7 +14,6 @@ from dataset.relations import Pairs
 from dataset.scan import Picture, Scanned
 from dataset.tray import Build
 
-REVIEW = "review.jsonl"
 GALLERY = 12
 """Pictures of one web page that share a side; a page with more is taken for a list of unlike things."""
 LOSSLESS = frozenset({"PNG", "BMP", "TIFF"})
@@ -109,21 +108,12 @@ def _joined(lines: Sequence[Record]) -> Provenance:
 
 
 def reviews(folders: Mapping[str, Path]) -> dict[str, tuple[str, str]]:
-    """Return what a person said of files in ``review.jsonl``: verdict and label by path; the last word counts."""
-    said = {}
-    for name, folder in folders.items():
-        try:
-            lines = (folder / REVIEW).read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            continue
-        for line in lines:
-            try:
-                entry: dict[str, Any] = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(entry, dict) and entry.get("verdict") in {"keep", "drop", "relabel"}:
-                said[f"{name}/{entry.get('file', '')}"] = (entry["verdict"], str(entry.get("label") or ""))
-    return said
+    """Return what a person said of files in the review: verdict and label by path."""
+    return {
+        f"{name}/{file}": (one.verdict, one.label)
+        for name, folder in folders.items()
+        for file, one in read_verdicts(folder).items()
+    }
 
 
 def choose(  # noqa: PLR0913 - everything that is known comes together here
@@ -302,7 +292,9 @@ class _Chooser:
         for sha in sorted(self.pictures):
             for page in self.known[sha].pages if sha in self.known else ():
                 pages[page].append(sha)
-        return [(shas[0], other) for shas in pages.values() if len(shas) <= GALLERY for other in shas[1:]]
+        # An import says with a file's address what belongs together, however many: crops of one photo, a track.
+        shown = (shas for page, shas in pages.items() if len(shas) <= GALLERY or page.startswith("file:"))
+        return [(shas[0], other) for shas in shown for other in shas[1:]]
 
 
 def _why(kept: Picture, copy: Picture, how: Comparison | None) -> str:

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from dataset.build import build_folder
 from dataset.errors import TrayError
 from dataset.folder import records
 from dataset.importers.labelled import Box, crop
+from dataset.tray import Build
 from tests.dataset.test_importers import bring, contents, photo, put, reasons
 
 COLOURS = {"cola": (200, 20, 20), "water": (20, 60, 220), "shelf": (240, 240, 240)}
@@ -181,6 +183,31 @@ def test_wrong_open_images_is_one_sentence(tmp_path: Path, header: str, row: str
     put(tmp_path / "oi" / "a.jpg", photo(1))
     with pytest.raises(TrayError, match=words):
         bring("openimages", put(tmp_path / "oi" / "t.csv", f"{header}\n{row}\n"), tmp_path / "out")
+
+
+def test_crops_of_one_photo_share_a_split(tmp_path: Path) -> None:
+    """However many crops a photo gives, a build puts all of them on one side, so that no photo is known from both."""
+    for number in range(6):
+        picture = Image.new("RGB", (720, 360), "white")
+        objects = ""
+        for index in range(16):
+            left, top = 5 + 90 * (index % 8), 5 + 90 * (index // 8)
+            with Image.open(io.BytesIO(photo(100 * number + index))) as one:
+                picture.paste(one, (left, top))
+            objects += voc_object(("cola", "water")[index % 2], (left, top, left + 80, top + 72))
+        head = f"<annotation><filename>{number}.png</filename>"
+        put(tmp_path / "in" / f"{number}.xml", f"{head}{objects}</annotation>")
+        picture.save(tmp_path / "in" / f"{number}.png")
+    bring("voc", tmp_path / "in", tmp_path / "raw", crop=True, margin=0)
+    list(build_folder(tmp_path / "raw", tmp_path / "out", Build()))
+    rows = [json.loads(line) for line in (tmp_path / "out" / "metadata.jsonl").read_text().splitlines()]
+    sides: dict[str, set[str]] = {}
+    for row in rows:
+        sides.setdefault(row["pages"][0], set()).add(row["split"])
+
+    assert len(rows) > 90
+    assert len(sides) == 6
+    assert all(len(split) == 1 for split in sides.values())
 
 
 def test_crops_stay_inside_and_lossless_stays_lossless() -> None:
