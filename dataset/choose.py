@@ -1,6 +1,5 @@
 """Which of the scanned pictures stay: refusals, copies, conflicts and a person's verdicts, each with its reason."""
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from dataset.duplicates import Comparison, Star, components, stars
 from dataset.folder import Record, records
 from dataset.quality import defect, flags
 from dataset.relations import Pairs
+from dataset.review.verdicts import read_verdicts
 from dataset.scan import Picture, Scanned
 from dataset.tray import Build
 
