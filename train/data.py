@@ -5,10 +5,11 @@ import json
 import logging
 import os
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -159,10 +160,10 @@ def decode_all(photos: Iterable[Photo], size: int, *, scratch: Path) -> Pixels:
     rows, errors = {}, {}
 
     def fill(row: int, path: Path) -> str:
-        try:
-            array[row] = decode(path, size)
-        except UNREADABLE as error:
-            return reason(error)
+        found = _decode_or_reason(path, size)
+        if isinstance(found, str):
+            return found
+        array[row] = found
         return ""
 
     with ThreadPoolExecutor(threads()) as pool:
@@ -197,6 +198,31 @@ def reason(error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not a picture"
     return str(error) or type(error).__name__
+
+
+def decode_ahead(files: Iterable[Path], size: int, *, batch_size: int) -> Iterator[list[tuple[Path, Array | str]]]:
+    """Yield batches of files, in order, each with its pixels or with why it can't be read.
+
+    A pool of threads works two batches ahead, however many files there are.
+    """
+    waiting: deque[list[tuple[Path, Future[Array | str]]]] = deque()
+    left = iter(files)
+    with ThreadPoolExecutor(threads()) as pool:
+        while True:
+            batch = [(file, pool.submit(_decode_or_reason, file, size)) for file in islice(left, batch_size)]
+            if batch:
+                waiting.append(batch)
+            if len(waiting) == 2 or (waiting and not batch):
+                yield [(file, future.result()) for file, future in waiting.popleft()]
+            elif not batch:
+                return
+
+
+def _decode_or_reason(file: Path, size: int) -> Array | str:
+    try:
+        return decode(file, size)
+    except UNREADABLE as error:
+        return reason(error)
 
 
 class Feed:

@@ -1,7 +1,6 @@
 """Training: from datasets to a finished run, resumable at the epoch in which it was stopped."""
 
 import csv
-import hashlib
 import io
 import itertools
 import json
@@ -10,7 +9,7 @@ import platform
 import shutil
 import time
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,11 @@ from dataset.errors import ConfigError
 from dataset.folder import locked, make_folder, unwritable, write_whole
 from dataset.progress import Progress
 from dataset.tray import Train
-from train import models, report
-from train.backend import keras
-from train.data import Dataset, Feed, Part, Photo, Pixels, decode_all, read_dataset, require_enough
+from train import backbones, features, heads, models, report
+from train.data import Dataset, Part, Photo, decode_all, read_dataset, require_enough
 from train.evaluate import Judged
-from train.runs import FORMAT, HISTORY, ITEMS, MODEL, RUN, Run, finished, open_run
+from train.learn import Epoch, Learned, Network, Row, learn
+from train.runs import FORMAT, HISTORY, ITEMS, MODEL, RUN, Run, finished, forward, open_run
 
 PLAN = "plan.json"
 """What a run is going to be; the mark by which an interrupted one is found again."""
@@ -33,33 +32,9 @@ WORK = ".training"
 """What an interrupted run needs to go on; removed when it is finished."""
 
 Array = np.ndarray[Any, Any]
-Row = dict[str, Any]
 BATCH = 64
 """Pictures judged at once."""
 log = logging.getLogger("tray")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Epoch(Progress):
-    """One epoch of one classifier, as progress."""
-
-    unit: str = "epoch"
-    item: str
-    loss: float
-    accuracy: float
-    val_loss: float
-    val_accuracy: float
-    seconds: float
-
-    @property
-    def epoch(self) -> int:
-        """Return which epoch of its classifier this was, from 1."""
-        return self.done
-
-    @property
-    def epochs(self) -> int:
-        """Return how many epochs there will be at most."""
-        return self.total
 
 
 def train(datasets: Mapping[str, Path], runs: Path, settings: Train, *, name: str) -> Iterator[Progress | Run]:
@@ -117,223 +92,238 @@ class Plan:
 
 
 def effective(settings: Train) -> Train:
-    """Return the settings with the model's own values where none were given; raises ConfigError for its name."""
-    network = models.named(settings.model)
-    if settings.weights:
+    """Return the settings with the model's own values where none were given.
+
+    Raises ConfigError for an unknown model, and for weights or a size that do not go with it.
+    """
+    backbone = backbones.find(settings.model)
+    model = backbone or models.named(settings.model)
+    if settings.weights and not backbone:
         raise ConfigError(
             f"Expected no weights for {settings.model!r}, which trains from nothing. Received: {settings.weights}. "
             f"Leave them out, or choose a backbone."
         )
-    size = settings.image_size or network.size
-    if size < network.smallest:
+    size = settings.image_size or model.size
+    if size < model.smallest:
         raise ConfigError(
-            f"Expected an image_size of {network.smallest} or more for {settings.model!r}. Received: {size}."
+            f"Expected an image_size of {model.smallest} or more for {settings.model!r}. Received: {size}."
         )
     return replace(settings, image_size=size)
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What training gave, whichever way it went."""
+
+    model: Any
+    """The joined Keras model, from pixels to probabilities."""
+    input_size: int
+    data: dict[str, Dataset]
+    """The datasets without their unreadable photos."""
+    histories: dict[str, list[Row]]
+    best: dict[str, int]
+    found: dict[str, Judged]
+    errors: dict[str, str]
+    """Why photos could not be read, by sha256."""
+
+
 def _train(folder: Path, plan: Plan) -> Iterator[Progress | Run]:
     started = time.monotonic()
-    settings, photos = plan.settings, plan.photos.values()
-    yield Progress("read pictures", 0, len(photos))
-    pixels = decode_all(photos, settings.image_size or 0, scratch=folder / WORK)
-    yield Progress("read pictures", len(photos), len(photos))
-    readable = Plan(settings, {item: dataset.without(pixels.errors) for item, dataset in plan.data.items()})
-    learned: dict[str, Learned] = {}
-    networks: dict[int, Network] = {}
-    for item, dataset in readable.data.items():
-        require_enough(dataset)
-        classes = len(dataset.class_names)
-        network = networks.get(classes) or networks.setdefault(classes, Network(settings, classes))
-        learned[item] = yield from _learn(network, dataset, pixels, item=item, work=folder / WORK)
-    record = _finish(folder, readable, learned, pixels)
-    record |= {
-        "name": folder.parent.name,
-        "versions": _versions(),
-        "seconds": round(time.monotonic() - started, 2),
-        "unreadable": {str(plan.photos[sha256].path): why for sha256, why in pixels.errors.items()},
-    }
+    way = _on_features if backbones.find(plan.settings.model) else _from_nothing
+    outcome = yield from way(folder, plan)
+    record = _write(folder, plan, outcome) | {"seconds": round(time.monotonic() - started, 2)}
     write_whole(folder / RUN, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
     shutil.rmtree(folder / WORK, ignore_errors=True)
     (folder / PLAN).unlink(missing_ok=True)
     yield open_run(folder)
 
 
-@dataclass
-class Learned:
-    """How far one classifier has come."""
-
-    weights: list[Array]
-    """Those of the best epoch so far."""
-    history: list[Row] = field(default_factory=list)
-    best: int = 0
-    """The epoch, from 1, that the weights come from."""
-    wait: int = 0
-    """Epochs since the validation accuracy last rose by more than min_delta."""
-    target: float = -np.inf
-    """The validation accuracy that has to be beaten."""
-
-
-class Network:
-    """One compiled model, started afresh for each classifier of the same shape: it is traced once."""
-
-    def __init__(self, settings: Train, classes: int) -> None:
-        keras.utils.set_random_seed(settings.seed)
-        self.classes = classes
-        self.settings = settings
-        self.model = models.build(
-            settings.model, size=settings.image_size or 0, classes=classes, augment=settings.augment
-        )
-        self.model.compile(
-            keras.optimizers.Adam(settings.learning_rate),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
-        )
-        self.model.optimizer.build(self.model.trainable_variables)
-        self._fresh = self.state
-
-    @property
-    def state(self) -> list[Array]:
-        """Return everything that training changes: weights, the optimizer's moments, the seeds of random layers."""
-        return [np.array(keras.ops.convert_to_numpy(variable)) for variable in self._variables]
-
-    @state.setter
-    def state(self, values: list[Array]) -> None:
-        for variable, value in zip(self._variables, values, strict=True):
-            variable.assign(value)
-
-    @property
-    def _variables(self) -> list[Any]:
-        return [*self.model.variables, *self.model.optimizer.variables]
-
-    def reset(self) -> None:
-        """Forget everything that was learned."""
-        self.state = self._fresh
+def _from_nothing(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]:
+    """Train a network per classifier on the pixels, epoch by epoch."""
+    settings, photos = plan.settings, plan.photos.values()
+    size = settings.image_size or 0
+    yield Progress("read pictures", 0, len(photos))
+    pixels = decode_all(photos, size, scratch=folder / WORK)
+    yield Progress("read pictures", len(photos), len(photos))
+    data = _readable(plan, pixels.errors)
+    learned: dict[str, Learned] = {}
+    networks: dict[int, Network] = {}
+    for item, dataset in data.items():
+        classes = len(dataset.class_names)
+        network = networks.get(classes) or networks.setdefault(classes, Network(settings, classes))
+        learned[item] = yield from learn(network, dataset, pixels, item=item, work=folder / WORK)
+    parts = {}
+    for item, dataset in data.items():
+        parts[item] = models.build(settings.model, size=size, classes=len(dataset.class_names))
+        parts[item].set_weights(learned[item].weights)
+    model = models.joined(parts)
+    said = forward(model, size, tuple(data))
+    asked = {photo.sha256: photo for item in data for photo in _held_back(data[item])[0]}
+    answers: dict[str, dict[str, Array]] = {item: {} for item in data}
+    shas = list(asked)
+    for some in (shas[n : n + BATCH] for n in range(0, len(shas), BATCH)):
+        for item, probabilities in said(pixels.of(asked[sha256] for sha256 in some)).items():
+            answers[item] |= zip(some, probabilities, strict=True)
+    return Outcome(
+        model=model,
+        input_size=size,
+        data=data,
+        histories={item: one.history for item, one in learned.items()},
+        best={item: one.best for item, one in learned.items()},
+        found=_judge(data, answers),
+        errors=pixels.errors,
+    )
 
 
-def _learn(
-    network: Network, dataset: Dataset, pixels: Pixels, *, item: str, work: Path
-) -> Generator[Epoch, None, Learned]:
-    """Train one classifier, or take up where it was left; yield its epochs and return what it learned."""
-    settings = network.settings
-    checkpoint = work / f"{hashlib.sha256(item.encode()).hexdigest()[:16]}.npz"
-    network.reset()
-    learned = _restore(checkpoint, network) or Learned(network.model.get_weights())
-    feeds = {
-        part: Feed(
-            pixels.array,
-            pixels.rows_of(dataset.part(part)),
-            np.array([photo.label for photo in dataset.part(part)], np.int64),
-            batch_size=settings.batch_size,
-            seed=settings.seed if part == "train" else None,
-        )
-        for part in ("train", "val")
+def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]:
+    """Run the frozen backbone once over every photo, and fit a head per classifier on what it gives."""
+    settings = plan.settings
+    with_ = features.extractor(settings)
+    found, errors = yield from features.embed(plan.photos, with_, folder.parent.parent / features.STORE)
+    data = _readable(plan, errors)
+    fitted: dict[str, tuple[heads.Head, list[Row]]] = {}
+    for item, dataset in data.items():
+        fitted[item] = yield from _fit_head(dataset, found, settings, item)
+    answers = {}
+    for item, dataset in data.items():
+        photos = _held_back(dataset)[0]
+        probabilities = fitted[item][0].probabilities(np.stack([found[photo.sha256] for photo in photos]))
+        answers[item] = {photo.sha256: row for photo, row in zip(photos, probabilities, strict=True)}
+    return Outcome(
+        model=models.joined({item: models.machine(head) for item, (head, _) in fitted.items()}, trunk=with_.model),
+        input_size=with_.input_size,
+        data=data,
+        histories={item: rows for item, (_, rows) in fitted.items()},
+        best={item: len(rows) for item, (_, rows) in fitted.items()},
+        found=_judge(data, answers),
+        errors=errors,
+    )
+
+
+def _fit_head(
+    dataset: Dataset, found: Mapping[str, Array], settings: Train, item: str
+) -> Generator[Epoch, None, tuple[heads.Head, list[Row]]]:
+    """Fit heads on growing parts of the training photos, the last on all; yield how each did, return the last."""
+    # Copies would be in and out of a leave-one-out at once.
+    photos = list({photo.sha256: photo for photo in sorted(dataset.part("train"), key=_by_hash)}.values())
+    val = dataset.part("val")
+    inputs = {
+        part: np.stack([found[photo.sha256] for photo in some]) for part, some in (("train", photos), ("val", val))
     }
-    while len(learned.history) < settings.epochs and learned.wait < settings.patience:
+    truth = {part: np.array([photo.label for photo in some]) for part, some in (("train", photos), ("val", val))}
+    turns = _turns(truth["train"])
+    most = int(turns.max()) + 1
+    sizes = [most // share for share in (8, 4, 2) if most // share >= 4] + [most]
+    rows: list[Row] = []
+    for size in sizes:
         started = time.perf_counter()
-        feeds["train"].epoch = len(learned.history)
-        told = network.model.fit(
-            feeds["train"].batches, validation_data=feeds["val"].batches, epochs=1, shuffle=False, verbose=0
-        ).history
-        row = {key: float(told[key][0]) for key in ("loss", "accuracy", "val_loss", "val_accuracy")}
-        _note(learned, row | {"seconds": time.perf_counter() - started}, network, settings)
-        _save(checkpoint, learned, network)
+        some = turns < size
+        head = heads.fit(inputs["train"][some], truth["train"][some], len(dataset.class_names), seed=settings.seed)
+        told = _figures(head.left_out, truth["train"][some], "")
+        told |= _figures(head.probabilities(inputs["val"]), truth["val"], "val_")
+        rows.append(told | {"pictures": int(some.sum()), "seconds": time.perf_counter() - started})
         yield Epoch(
             stage=f"train {item}".strip(),
-            done=len(learned.history),
-            total=settings.epochs,
-            note=f"val_accuracy={row['val_accuracy']:.3f} best={learned.target:.3f}",
+            done=len(rows),
+            total=len(sizes),
+            unit="step",
+            note=f"pictures={int(some.sum())} val_accuracy={told['val_accuracy']:.3f}",
             item=item,
-            **learned.history[-1],
+            **{key: value for key, value in rows[-1].items() if key != "pictures"},
         )
-    return learned
+    return head, rows
 
 
-def _note(learned: Learned, row: Row, network: Network, settings: Train) -> None:
-    """Book an epoch; keep its weights when it is the best: by accuracy and, among equals, by loss on validation."""
-    best = learned.history[learned.best - 1] if learned.history else None
-    learned.history.append(row)
-    if best is None or (row["val_accuracy"], -row["val_loss"]) > (best["val_accuracy"], -best["val_loss"]):
-        learned.best, learned.weights = len(learned.history), network.model.get_weights()
-    learned.wait += 1
-    if row["val_accuracy"] > learned.target + settings.min_delta:
-        learned.target, learned.wait = row["val_accuracy"], 0
+def _figures(probabilities: Array, labels: Array, prefix: str) -> Row:
+    given = np.maximum(probabilities[np.arange(len(labels)), labels], 1e-7)
+    right = probabilities.argmax(axis=1) == labels
+    return {f"{prefix}loss": float(-np.log(given).mean()), f"{prefix}accuracy": float(right.mean())}
 
 
-def _save(checkpoint: Path, learned: Learned, network: Network) -> None:
-    told = {key: getattr(learned, key) for key in ("history", "best", "wait", "target")}
-    arrays: dict[str, Any] = {f"state{n:04}": array for n, array in enumerate(network.state)}
-    arrays |= {f"weights{n:04}": array for n, array in enumerate(learned.weights)}
-    file = io.BytesIO()
-    np.savez(file, told=np.frombuffer(json.dumps(told).encode(), np.uint8), **arrays)
-    write_whole(checkpoint, file.getvalue())
+def _turns(labels: Array) -> Array:
+    """Return for each photo how many of its class come before it."""
+    turns = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        mine = labels == label
+        turns[mine] = np.arange(mine.sum())
+    return turns
 
 
-def _restore(checkpoint: Path, network: Network) -> Learned | None:
-    """Return what an interrupted training had learned, and put the network where it stood."""
-    if not checkpoint.is_file():
-        return None
-    with np.load(checkpoint) as file:
-        told = json.loads(file["told"].tobytes())
-        network.state = [file[key] for key in sorted(file) if key.startswith("state")]
-        weights = [file[key] for key in sorted(file) if key.startswith("weights")]
-    return Learned(weights, **told)
+def _by_hash(photo: Photo) -> str:
+    return photo.sha256
 
 
-def _finish(folder: Path, plan: Plan, learned: Mapping[str, Learned], pixels: Pixels) -> dict[str, Any]:
-    """Join the classifiers into one model, judge it on what was held back, and return what run.json is to say."""
-    parts = {}
-    for item, dataset in plan.data.items():
-        size = plan.settings.image_size or 0
-        parts[item] = models.build(plan.settings.model, size=size, classes=len(dataset.class_names))
-        parts[item].set_weights(learned[item].weights)
-    models.joined(parts, {}).save(folder / WORK / MODEL)
+def _readable(plan: Plan, errors: Mapping[str, str]) -> dict[str, Dataset]:
+    """Return the datasets without the photos that can't be read; raises NotEnoughImages when too few are left."""
+    data = {item: dataset.without(errors) for item, dataset in plan.data.items()}
+    for dataset in data.values():
+        require_enough(dataset)
+    return data
+
+
+def _held_back(dataset: Dataset) -> tuple[list[Photo], Part]:
+    """Return the photos to judge by: the test part, or val where there is none."""
+    part: Part = "test" if dataset.part("test") else "val"
+    return dataset.part(part), part
+
+
+def _judge(data: Mapping[str, Dataset], answers: Mapping[str, Mapping[str, Array]]) -> dict[str, Judged]:
+    """Judge what each classifier said about its held-back photos, by sha256."""
+    found = {}
+    for item, dataset in data.items():
+        photos, part = _held_back(dataset)
+        labels = np.array([photo.label for photo in photos], np.int64)
+        said = np.stack([answers[item][photo.sha256] for photo in photos])
+        found[item] = Judged(dataset.class_names, tuple(photos), labels, said, part)
+    return found
+
+
+def _write(folder: Path, plan: Plan, outcome: Outcome) -> dict[str, Any]:
+    """Write everything but run.json, and return what that is to say."""
+    outcome.model.save(make_folder(folder / WORK) / MODEL)
     (folder / WORK / MODEL).replace(folder / MODEL)
-    histories = {item: one.history for item, one in learned.items()}
-    _write_history(folder / HISTORY, histories)
-    for item, rows in histories.items() if len(histories) > 1 else ():
+    _write_history(folder / HISTORY, outcome.histories)
+    for item, rows in outcome.histories.items() if len(outcome.histories) > 1 else ():
         _write_history(make_folder(folder / ITEMS / item) / HISTORY, {item: rows})
+    paths = {sha256: photo.path for sha256, photo in plan.photos.items()}
+    unreadable = {paths[sha256]: why for sha256, why in outcome.errors.items()}
     record = plan.record
-    for item, one in record["items"].items():
-        one |= {"epochs": len(learned[item].history), "best_epoch": learned[item].best}
-        if len(one["class_names"]) == 2:
-            one["threshold"] = 0.5
     page = report.Page(
         title=folder.parent.name,
         config=record["config"],
-        datasets=plan.data,
-        histories=histories,
-        best={item: one.best for item, one in learned.items()},
-        unreadable={pixels.paths[sha256]: why for sha256, why in pixels.errors.items()},
+        datasets=outcome.data,
+        histories=outcome.histories,
+        best=outcome.best,
+        unreadable=unreadable,
     )
-    metrics = report.write_all(folder, _judge(Run(folder, record), plan.data, pixels), page)
-    return record | {"metrics": {key: metrics[key] for key in ("judged_on", "n", "accuracy", "macro_f1", "f1")}}
-
-
-def _judge(run: Run, data: Mapping[str, Dataset], pixels: Pixels) -> dict[str, Judged]:
-    """Judge the saved model on the test part of each dataset, or on val where there is none."""
-    parts: dict[str, Part] = {item: "test" if dataset.part("test") else "val" for item, dataset in data.items()}
-    rows = {item: pixels.rows_of(dataset.part(parts[item])) for item, dataset in data.items()}
-    asked = np.unique(np.concatenate(list(rows.values())))
-    answers = [run.probabilities(pixels.array[asked[n : n + BATCH]]) for n in range(0, len(asked), BATCH)]
-    found = {}
-    for item, dataset in data.items():
-        photos = dataset.part(parts[item])
-        found[item] = Judged(
-            run.labels[item],
-            tuple(photos),
-            np.array([photo.label for photo in photos], np.int64),
-            np.concatenate([answer[item] for answer in answers])[np.searchsorted(asked, rows[item])],
-            parts[item],
-            run.thresholds.get(item, 0.5),
-        )
-    return found
+    metrics = report.write_all(folder, outcome.found, page)
+    for item, one in record["items"].items():
+        one |= {"epochs": len(outcome.histories[item]), "best_epoch": outcome.best[item]}
+        if len(one["class_names"]) == 2:
+            one["threshold"] = outcome.found[item].threshold
+    return record | {
+        "name": folder.parent.name,
+        "input_size": outcome.input_size,
+        "metrics": {key: metrics[key] for key in ("judged_on", "n", "accuracy", "macro_f1", "f1")},
+        "unreadable": {str(path): why for path, why in unreadable.items()},
+        "versions": _versions(),
+    }
 
 
 def _write_history(path: Path, histories: Mapping[str, list[Row]]) -> None:
     file = io.StringIO()
     several = len(histories) > 1
-    columns = [*(["item"] if several else []), "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"]
+    grown = any("pictures" in row for rows in histories.values() for row in rows)
+    columns = [
+        *(["item"] if several else []),
+        "epoch",
+        *(["pictures"] if grown else []),
+        "loss",
+        "accuracy",
+        "val_loss",
+        "val_accuracy",
+        "seconds",
+    ]
     table = csv.DictWriter(file, columns, lineterminator="\n", extrasaction="ignore")
     table.writeheader()
     for item, rows in histories.items():

@@ -5,8 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from dataset.errors import ConfigError
+from train.backbones import BACKBONES
 from train.backend import keras
+from train.heads import Head
 
 layers = keras.layers
 
@@ -61,12 +65,16 @@ NETWORKS: Mapping[str, Network] = {
 
 
 def named(name: str) -> Network:
-    """Return a network by its name; raises ConfigError for one that is not known."""
+    """Return a network by its name; raises ConfigError for one that is neither a network nor a backbone."""
     if name in NETWORKS:
         return NETWORKS[name]
-    close = difflib.get_close_matches(name, NETWORKS, n=1)
+    known = [*NETWORKS, *BACKBONES]
+    close = difflib.get_close_matches(name, known, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    raise ConfigError(f"Expected a model out of {', '.join(NETWORKS)}. Received: {name!r}.{hint}")
+    raise ConfigError(
+        f"Expected a model out of {', '.join(known)}, or a MobileNet with its width and size such as "
+        f"mobilenet_0.50_224. Received: {name!r}.{hint}"
+    )
 
 
 def build(name: str, *, size: int, classes: int, augment: bool = False) -> Any:
@@ -88,17 +96,32 @@ def augmentation() -> list[Any]:
     return [layers.RandomFlip(name="flip"), layers.RandomRotation(0.2, name="turn")]
 
 
-def joined(parts: Mapping[str, Any], temperatures: Mapping[str, float]) -> Any:
+def machine(head: Head) -> Any:
+    """Return a head as a Keras model, from (n, d) unit features to (n, classes) logits.
+
+    On the unit sphere a Gaussian kernel is the exponential of a dot product, so a dense layer computes it.
+    """
+    features = keras.Input((head.landmarks.shape[1],), name="features")
+    kernel = layers.Dense(len(head.landmarks), activation="exponential", name="kernel")
+    logits = layers.Dense(head.weights.shape[1], name="logits")
+    model = keras.Model(features, logits(kernel(features)), name="head")
+    width = 2 * head.gamma
+    kernel.set_weights([width * head.landmarks.T, np.full(len(head.landmarks), -width, np.float32)])
+    logits.set_weights([head.weights, head.bias])
+    return model
+
+
+def joined(parts: Mapping[str, Any], *, trunk: Any = None) -> Any:
     """Return one model over the same pixels whose outputs, named by item, are probabilities of (n, classes).
 
-    ``parts`` are models that give logits, divided by their ``temperatures`` here. One part named "" gives a model with
-    one plain output.
+    ``parts`` are models that give logits: from pixels, or from what the shared ``trunk`` makes of them. A single part
+    gives a model with one plain output.
     """
-    first = next(iter(parts.values()))
+    first = trunk or next(iter(parts.values()))
     pixels = keras.Input(first.input.shape[1:], name="pixels")
+    shared = trunk(pixels, training=False) if trunk else pixels
     outputs = {}
     for number, (item, part) in enumerate(parts.items()):
         part.name = f"classifier_{number}"
-        flow = layers.Rescaling(1 / temperatures.get(item, 1.0), name=f"temperature_{number}")(part(pixels))
-        outputs[item] = layers.Softmax(name=f"probabilities_{number}")(flow)
-    return keras.Model(pixels, outputs[""] if list(outputs) == [""] else outputs, name="tray")
+        outputs[item] = layers.Softmax(name=f"probabilities_{number}")(part(shared))
+    return keras.Model(pixels, outputs if len(outputs) > 1 else next(iter(outputs.values())), name="tray")

@@ -1,8 +1,6 @@
 """What a run says about photos."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from train.data import UNREADABLE, decode, reason, threads
+from train.data import decode_ahead
 from train.runs import Run
 
 BATCH = 32
@@ -43,39 +41,17 @@ def predict(run: Run, files: Iterable[Path], *, top: int = 5) -> Iterator[Predic
 
 
 def classify(run: Run, files: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Array] | str]]:
-    """Yield each file with the probabilities of each classifier's classes, or with why it can't be read.
-
-    Files are decoded ahead by a pool of threads, two batches at most, however many there are.
-    """
-    size = run.image_size
-    waiting: deque[list[tuple[Path, Future[Array]]]] = deque()
-    with ThreadPoolExecutor(threads()) as pool:
-        left = iter(files)
-        while True:
-            batch = [(file, pool.submit(decode, file, size)) for file in islice(left, BATCH)]
-            if batch:
-                waiting.append(batch)
-            if len(waiting) == 2 or (waiting and not batch):
-                yield from _forward(run, waiting.popleft())
-            elif not batch:
-                return
-
-
-def _forward(run: Run, batch: list[tuple[Path, Future[Array]]]) -> Iterator[tuple[Path, dict[str, Array] | str]]:
-    decoded: dict[int, Array] = {}
-    errors: dict[int, str] = {}
-    for place, (_, future) in enumerate(batch):
-        try:
-            decoded[place] = future.result()
-        except UNREADABLE as error:
-            errors[place] = reason(error)
-    answers = run.probabilities(np.stack(list(decoded.values()))) if decoded else {}
-    for place, (file, _) in enumerate(batch):
-        if place in errors:
-            yield file, errors[place]
-        else:
-            row = list(decoded).index(place)
-            yield file, {item: answer[row] for item, answer in answers.items()}
+    """Yield each file with the probabilities of each classifier's classes, or with why it can't be read."""
+    for batch in decode_ahead(files, run.image_size, batch_size=BATCH):
+        readable = [pixels for _, pixels in batch if not isinstance(pixels, str)]
+        answers = run.probabilities(np.stack(readable)) if readable else {}
+        row = 0
+        for file, pixels in batch:
+            if isinstance(pixels, str):
+                yield file, pixels
+            else:
+                yield file, {item: answer[row] for item, answer in answers.items()}
+                row += 1
 
 
 def describe(run: Run, file: Path, answer: dict[str, Array], *, top: int = 5) -> Prediction:

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ class Run:
     @property
     def image_size(self) -> int:
         """Return the side in pixels of the model's square input."""
-        return int(self.record["config"]["image_size"])
+        return int(self.record["input_size"])
 
     @property
     def report(self) -> Path:
@@ -96,19 +96,30 @@ class Run:
             ) from error
 
     def probabilities(self, pixels: Array) -> dict[str, Array]:
-        """Return each classifier's probabilities, (n, classes), for (n, size, size, 3) pixels of 0..255."""
-        found = self._forward(pixels)
-        outputs = found if isinstance(found, Mapping) else {self.items[0]: found}
-        return {item: np.asarray(output) for item, output in outputs.items()}
+        """Return each classifier's probabilities, (n, classes), for (n, size, size, 3) uint8 pixels."""
+        return self._forward(pixels)
 
     @cached_property
-    def _forward(self) -> Any:
-        from train.backend import tf
+    def _forward(self) -> Callable[[Array], dict[str, Array]]:
+        return forward(self.model, self.image_size, self.items)
 
-        # keras predict() costs 70 ms a call before it computes anything.
-        model, size = self.model, self.image_size
-        spec = tf.TensorSpec((None, size, size, 3), tf.uint8)
-        return tf.function(lambda pixels: model(pixels, training=False), input_signature=[spec], autograph=False)
+
+def forward(model: Any, size: int, items: Sequence[str]) -> Callable[[Array], dict[str, Array]]:
+    """Return a function from (n, size, size, 3) uint8 pixels to the probabilities of each item's classes.
+
+    keras predict() would cost 70 ms a call before it computes anything.
+    """
+    from train.backend import tf
+
+    spec = tf.TensorSpec((None, size, size, 3), tf.uint8)
+    run = tf.function(lambda pixels: model(pixels, training=False), input_signature=[spec], autograph=False)
+
+    def ask(pixels: Array) -> dict[str, Array]:
+        said = run(pixels)
+        outputs = said if isinstance(said, Mapping) else {items[0]: said}
+        return {item: np.asarray(output) for item, output in outputs.items()}
+
+    return ask
 
 
 def open_run(path: Path) -> Run:
