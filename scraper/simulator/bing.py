@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import quote, urlencode
 
 from scraper.simulator.catalogue import Offer
+from scraper.simulator.filters import carried
 from scraper.simulator.google import inline
 from scraper.simulator.reply import Reply, Visit
 from scraper.simulator.words import has_results
@@ -28,7 +29,7 @@ def answer(visit: Visit, world: World) -> Reply:
         batch = offers[first : first + min(visit.number("count", BATCH), 150)]
         if not batch:
             return Reply.page("")
-        following = onward(world, term, offers, visit.number("first", 1) - 1 + len(batch))
+        following = onward(world, visit, offers, visit.number("first", 1) - 1 + len(batch))
         return Reply.page(world.render("bing_tiles.html", tiles=tiles(world, batch), following=following))
     if not offers:
         return Reply.page(world.render("bing_empty.html", term=term))
@@ -40,7 +41,7 @@ def answer(visit: Visit, world: World) -> Reply:
             prefix=f"{world.origin}/bing",
             term=term,
             tiles=tiles(world, batch),
-            following=onward(world, term, offers, len(batch)),
+            following=onward(world, visit, offers, len(batch)),
             # A small site shows its button too, before the last batch.
             autos=min(world.scenario.auto_loads, max(0, batches - 2)),
         )
@@ -49,18 +50,26 @@ def answer(visit: Visit, world: World) -> Reply:
 
 def shown(visit: Visit, world: World, term: str) -> Sequence[Offer]:
     """Return the results that this page load comes to see: where Bing varies, another part of them each time."""
-    offers = world.offers(term, "bing") if has_results(term) else ()
+    offers = world.offers(term, "bing", visit.query) if has_results(term) else ()
     most = round(len(offers) * (1 - world.scenario.varies * random.random()))
     return offers[: visit.number("SFX", most)]
 
 
-def onward(world: World, term: str, offers: Sequence[Offer], last: int) -> str:
+def onward(world: World, visit: Visit, offers: Sequence[Offer], last: int) -> str:
     """Return the address of the batch after the `last` results as the page names it; empty at the end."""
     if last >= len(offers) and world.scenario.past_end != "repeats":
         return ""
     state = f"x*193_y*1525_h*185_c*1_i*{last + 1}_r*9"
-    query = {"q": term, "first": last + 1, "count": BATCH, "cw": 1177, "ch": 757, "relp": BATCH, "datsrc": "I"}
-    rest = {"layout": "RowBased", "apc": 0, "mmasync": 1, "dgState": state, "SFX": len(offers)}
+    query = {
+        "q": visit.query.get("q", ""),
+        "first": last + 1,
+        "count": BATCH,
+        "cw": 1177,
+        "ch": 757,
+        "relp": BATCH,
+        "datsrc": "I",
+    }
+    rest = {"layout": "RowBased", "apc": 0, "mmasync": 1, "dgState": state, "SFX": len(offers), **carried(visit.query)}
     return "/images/async?" + urlencode(query | rest, safe="*")
 
 

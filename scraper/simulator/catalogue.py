@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
+from scraper.simulator.filters import COLOURS, NONE, Filters, Labels, suits
 from scraper.simulator.pictures import KINDS
 from scraper.simulator.scenario import BRINGS, DEAD, WORKING, Scenario
 from scraper.simulator.words import SITES, has_results, kind_of, normal, slug, title
@@ -23,6 +24,7 @@ FORMS = {
     "palette": "png", "sixteen": "png", "apng": "png",
 }  # fmt: skip
 SHARED = 0.25  # the part of a term's pictures that other terms of its kind may show too
+DEPTH = 6  # pictures of a term that filters can bring up, as a multiple of what one engine offers
 POOL = 1.5  # pictures of a term over all engines, as a multiple of what one engine offers
 MOST = 100_000  # no owner has a picture of this number or above
 PATH = re.compile(
@@ -227,23 +229,45 @@ class Catalogue:
         own = [self.picture(term, index) for index in range(count - shared)]
         return (*own, *(self.picture(f"~{kind_of(term)}", index) for index in sorted(chosen)))
 
-    def offers(self, term: str, engine: str) -> tuple[Offer, ...]:
+    def offers(self, term: str, engine: str, filters: Filters = NONE) -> tuple[Offer, ...]:
         """Return what an engine shows for a term, in its order: about two thirds of the term's pictures.
 
-        Bing and Yahoo agree on most of theirs, as they share an index.
+        Bing and Yahoo agree on most of theirs, as they share an index. A search with filters looks deeper than one
+        without, and so finds others too.
         """
+        asked = (normal(term), engine, filters)
         with self._lock:
-            kept = self._offers.get((normal(term), engine))
+            kept = self._offers.get(asked)
         if kept is None:
-            kept = tuple(self.ranked(normal(term), engine))
+            pictures = (
+                self.sampled(normal(term), engine) if filters == NONE else self.sifted(normal(term), engine, filters)
+            )
+            kept = tuple(self.ranked(normal(term), engine, pictures))
             with self._lock:
                 while len(self._offers) >= 96:
                     self._offers.pop(next(iter(self._offers)))
-                self._offers[normal(term), engine] = kept
+                self._offers[asked] = kept
         return kept
 
+    def sifted(self, term: str, engine: str, filters: Filters) -> list[Picture]:
+        """Return the pictures that an engine shows for a term with filters, in its order."""
+        if not has_results(term):
+            return []
+        known = [self.picture(term, index) for index in range(math.ceil(self.results * DEPTH))]
+        found = []
+        for picture in known:
+            address, mark = self.chosen(picture, engine), self.dice("sift", engine, picture.id).random()
+            if mark < 1 / POOL and suits(filters, address.width, address.height, self.labels(picture)):
+                found.append((mark, picture))
+        return [picture for _, picture in sorted(found, key=lambda pair: pair[0])[: self.results]]
+
+    def labels(self, picture: Picture) -> Labels:
+        """Return what a picture is said to be: its main colour, whether it is free to use, its age."""
+        dice = self.dice("labels", picture.id)
+        return Labels(dice.choice(COLOURS), dice.random() < 0.2, round(dice.lognormvariate(5.5, 1.8)))
+
     @cached_property
-    def _offers(self) -> dict[tuple[str, str], tuple[Offer, ...]]:
+    def _offers(self) -> dict[tuple[str, str, Filters], tuple[Offer, ...]]:
         return {}
 
     @cached_property
@@ -261,9 +285,9 @@ class Catalogue:
             return shuffled(dice.sample(of_bing, min(len(of_bing), count - new)) + dice.sample(others, new), dice)
         return dice.sample(pool, count)
 
-    def ranked(self, term: str, engine: str) -> list[Offer]:
+    def ranked(self, term: str, engine: str, pictures: Sequence[Picture]) -> list[Offer]:
         """Return the engine's results: its pictures, and a few of them once more under another address."""
-        pictures, dice = self.sampled(term, engine), self.dice("repeats", term, engine)
+        dice = self.dice("repeats", term, engine)
         chosen = [(picture, self.chosen(picture, engine)) for picture in pictures]
         for picture in dice.sample(pictures, round(len(pictures) * self.scenario.repeats)):
             used = self.chosen(picture, engine).url

@@ -13,7 +13,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from scraper.simulator.catalogue import FORMS, Address, Picture
 from scraper.simulator.pictures import draw
 
-ROOM = 96 * 2**20
+ROOM = 64 * 2**20
 
 
 class Darkroom:

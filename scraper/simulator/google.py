@@ -7,6 +7,7 @@ from dataclasses import replace
 from urllib.parse import quote, urlencode
 
 from scraper.simulator.catalogue import Offer
+from scraper.simulator.filters import carried
 from scraper.simulator.reply import Reply, Visit
 from scraper.simulator.words import has_results, normal
 from scraper.simulator.world import World
@@ -24,7 +25,7 @@ def answer(visit: Visit, world: World) -> Reply:
     term = query.get("q", "")
     if not has_results(term) or (query.get("udm") != "2" and query.get("tbm") != "isch"):
         return Reply.page(world.render("google_empty.html", term=term, prefix=prefix(world)))
-    offers = world.offers(term, "google")
+    offers = world.offers(term, "google", query)
     start = visit.number("start", 0)
     batch = offers[start : following(world, term, len(offers), start)]
     if "async" in query:
@@ -40,7 +41,7 @@ def answer(visit: Visit, world: World) -> Reply:
             tiles=tiles(batch),
             news=news(world, term, offers, batch),
             late=list(late(world, batch[:INLINE])),
-            query=urlencode({"q": term, "udm": "2", "hl": "en", "async": "_fmt:json"}),
+            query=urlencode({"q": term, "udm": "2", "hl": "en", "async": "_fmt:json", **carried(query)}),
         )
     )
 

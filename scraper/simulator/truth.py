@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes
 
 from scraper.simulator.catalogue import Address, Catalogue, Offer, Picture
 from scraper.simulator.darkroom import Darkroom
+from scraper.simulator.filters import NONE, Filters, Labels
 from scraper.simulator.scenario import ENGINES
 
 
@@ -54,9 +55,13 @@ class Truth:
         """Every body of a picture that was handed out so far, by its SHA-256 (hex)."""
         return self._darkroom.seen
 
-    def offers(self, term: str, engine: str) -> tuple[Offer, ...]:
+    def offers(self, term: str, engine: str, filters: Filters = NONE) -> tuple[Offer, ...]:
         """Return all results of an engine for a term, in its order."""
-        return self._catalogue.offers(term, engine)
+        return self._catalogue.offers(term, engine, filters)
+
+    def labels(self, name: str) -> Labels:
+        """Return what the picture of an id is said to be: colour, licence, age."""
+        return self._catalogue.labels(self.picture(name))
 
     def addresses(self, term: str) -> tuple[Address, ...]:
         """Return every address that the engines give for a term, each once."""

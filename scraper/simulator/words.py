@@ -9,6 +9,9 @@ from scraper.simulator.pictures import KINDS
 NOTHING = "qzxvwjk"
 """The made-up word that no engine has a result for."""
 
+MISSPELT = {"piza": "pizza", "pizzza": "pizza", "quich": "quiche", "burgr": "burger", "spagetti": "spaghetti"}
+"""Words for which the engines ask whether another one was meant."""
+
 # Phrases come before the words that they hold; the names of the kinds themselves come after all of these.
 WORDS: dict[str, str] = {
     "tray": "empty_tray",
@@ -65,6 +68,7 @@ def singular(word: str) -> str:
 
 def kind_of(term: str) -> str:
     """Return the kind of picture that a term brings: by its words, the last ones first, else by its hash."""
+    term = meant(term) or term
     named = WORDS | {kind.replace("_", " "): kind for kind in KINDS}
     words = [singular(word) for word in re.findall(r"\w+", normal(term))]
     for end in range(len(words), 0, -1):
@@ -72,6 +76,12 @@ def kind_of(term: str) -> str:
             if kind := named.get(" ".join(words[first:end])):
                 return kind
     return random.Random(f"kind of {normal(term)}").choice(KINDS)
+
+
+def meant(term: str) -> str:
+    """Return the term as its writer may have meant it; empty where nothing is misspelt."""
+    words = normal(term).split()
+    return " ".join(MISSPELT.get(word, word) for word in words) if MISSPELT.keys() & set(words) else ""
 
 
 def has_results(term: str) -> bool:

@@ -1,7 +1,7 @@
 """What every engine's page is made from: what there is, where its bytes come from, and how the page is filled in."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -10,7 +10,9 @@ import jinja2
 
 from scraper.simulator.catalogue import Catalogue, Offer
 from scraper.simulator.darkroom import Darkroom
+from scraper.simulator.filters import asked
 from scraper.simulator.scenario import Scenario
+from scraper.simulator.words import meant
 
 BLANK = "data:image/gif;base64,R0lGODlhAQABAIAAAP///////yH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 """The picture of one see-through pixel that stands where a thumbnail has not come yet."""
@@ -30,9 +32,9 @@ class World:
         """The setting that is played."""
         return self.catalogue.scenario
 
-    def offers(self, term: str, engine: str) -> Sequence[Offer]:
-        """Return an engine's results for a term, as good as it gives them now."""
-        offers = self.catalogue.offers(term, engine)
+    def offers(self, term: str, engine: str, query: Mapping[str, str]) -> Sequence[Offer]:
+        """Return an engine's results for a term and the filters of a query, as good as it gives them now."""
+        offers = self.catalogue.offers(term, engine, asked(engine, query))
         return [replace(one, full=one.thumbnail, cached=None) for one in offers] if self.thin else offers
 
     def renamed(self, name: str) -> str:
@@ -43,7 +45,7 @@ class World:
 
     def render(self, template: str, **values: object) -> str:
         """Return a page of the folder `pages`, filled in."""
-        given = {"blank": BLANK, "c": self.renamed, "scenario": self.scenario, "origin": self.origin}
+        given = {"blank": BLANK, "c": self.renamed, "scenario": self.scenario, "origin": self.origin, "meant": meant}
         return templates().get_template(template).render(given | values)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import quote, urlencode
 
 from scraper.simulator.catalogue import Offer
+from scraper.simulator.filters import carried
 from scraper.simulator.google import inline
 from scraper.simulator.reply import Reply, Visit
 from scraper.simulator.words import has_results
@@ -16,7 +17,7 @@ PAGE = 60
 def answer(visit: Visit, world: World) -> Reply:
     """Return what Yahoo says to a visit."""
     term = visit.query.get("p", "")
-    offers = world.offers(term, "yahoo") if has_results(term) else ()
+    offers = world.offers(term, "yahoo", visit.query) if has_results(term) else ()
     if visit.path != "/yahoo/search/images":
         return Reply.page(world.render("yahoo_empty.html", term=""), 404)
     first = max(1, visit.number("b", 1)) - 1
@@ -29,7 +30,7 @@ def answer(visit: Visit, world: World) -> Reply:
             "yahoo.html",
             prefix=f"{world.origin}/yahoo",
             term=term,
-            query=urlencode({"p": term, "ei": "UTF-8", "fr": "sfp"}),
+            query=urlencode({"p": term, "ei": "UTF-8", "fr": "sfp", **carried(visit.query)}),
             tiles=tiles(world, batch, term),
             following=after + 1 if after < len(offers) else 0,
         )

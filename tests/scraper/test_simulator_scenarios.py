@@ -14,6 +14,7 @@ from PIL import Image
 from selectolax.lexbor import LexborHTMLParser
 
 from scraper.simulator import ENGINES, SCENARIOS, Address, Site
+from scraper.simulator.filters import Filters, asked, suits
 
 TERM = "cheese pizza"
 PAGES = {
@@ -305,3 +306,55 @@ def test_latency_is_waited_for() -> None:
     with Site(scenario=replace(SCENARIOS["clean"], latency=0.3), results=10) as site:
         waits = [get(address.url).elapsed.total_seconds() for address in site.truth.addresses(TERM)[:5]]
     assert 0.1 < sorted(waits)[2] < 3
+
+
+FILTERS = [
+    ("google", {"tbs": "isz:l"}, Filters(size="large")),
+    ("google", {"tbs": "ic:specific,isc:red,itp:photo"}, Filters(colour="red", type="photo")),
+    ("google", {"tbs": "isz:ex,iszw:640,iszh:480,il:cl,qdr:y"}, Filters(exact=(640, 480), licence=True, days=366)),
+    ("google", {"imgar": "t"}, Filters(aspect="tall")),
+    ("bing", {"qft": "+filterui:imagesize-medium+filterui:aspect-wide"}, Filters(size="medium", aspect="wide")),
+    ("bing", {"qft": "filterui:color2-FGcls_GREEN+filterui:license-L2_L3"}, Filters(colour="green", licence=True)),
+    ("bing", {"qft": "+filterui:imagesize-custom_800_600"}, Filters(exact=(800, 600))),
+    ("bing", {"qft": "+filterui:age-lt10080"}, Filters(days=7)),
+    ("yahoo", {"imgsz": "small", "imga": "square"}, Filters(size="small", aspect="square")),
+    ("yahoo", {"imgc": "blue", "imgl": "pd", "imgt": "month"}, Filters(colour="blue", licence=True, days=31)),
+    ("yahoo", {"imgty": "clipart"}, Filters(type="clipart")),
+]
+
+
+@pytest.mark.parametrize(("engine", "query", "filters"), FILTERS)
+def test_filters_are_understood(engine: str, query: dict[str, str], filters: Filters) -> None:
+    """Each engine's own parameters mean what they mean there."""
+    assert asked(engine, query) == filters
+
+
+@pytest.mark.parametrize(
+    ("engine", "query"),
+    [
+        ("google", {"tbs": "isz:l,ic:specific,isc:red"}),
+        ("bing", {"qft": "+filterui:imagesize-large"}),
+        ("yahoo", {"imga": "tall"}),
+    ],
+)
+def test_filtered_results_obey(engine: str, query: dict[str, str]) -> None:
+    """What a page shows under a filter is of that kind, and holds pictures that the plain search did not show."""
+    with Site(scenario="clean", results=60) as site:
+        filters = asked(engine, query)
+        offers = site.truth.offers(TERM, engine, filters)
+        tree = LexborHTMLParser(requests.get(f"{site.url}/{PAGES[engine]}", query, timeout=30).text)
+        shown = len(tree.css("[data-ved], a.iusc[m], [data-pos]"))
+        plain = {offer.picture.id for offer in site.truth.offers(TERM, engine)}
+        for offer in offers:
+            assert suits(filters, offer.full.width, offer.full.height, site.truth.labels(offer.picture.id))
+    assert 0 < shown <= len(offers)
+    assert {offer.picture.id for offer in offers} - plain
+
+
+def test_a_misspelt_word_is_asked_about() -> None:
+    """Each engine offers the word that was meant, and shows its results."""
+    with Site(results=8) as site:
+        for path in ("google/search?udm=2&q=piza", "bing/images/search?q=piza", "yahoo/search/images?p=piza"):
+            text = get(f"{site.url}/{path}").text
+            assert ">pizza<" in text.replace("<b>", "")
+        assert {site.truth.picture(name).kind for name in site.truth.pictures("piza")} >= {"pizza"}
