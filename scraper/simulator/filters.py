@@ -4,8 +4,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-COLOURS = tuple(
-    ["red", "orange", "yellow", "green", "teal", "blue", "purple", "pink", "white", "gray", "black", "brown"]
+COLOURS = (
+    "red",
+    "orange",
+    "yellow",
+    "green",
+    "teal",
+    "blue",
+    "purple",
+    "pink",
+    "white",
+    "gray",
+    "black",
+    "brown",
 )
 DAYS = {"day": 1, "week": 7, "month": 31, "year": 366}
 SMALL, LARGE = 480, 800
