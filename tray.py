@@ -325,6 +325,84 @@ def doctor(context: click.Context, /, page: Path | None, live: bool, config: Pat
 
 
 @main.command()
+@click.argument("folder", type=FOLDER, metavar="DIR")
+@click.option("--port", type=int, default=0, help="Port of the page; by default a free one.")
+@click.option("--run", "run_path", type=click.Path(path_type=Path), help="A run whose doubts are shown first.")
+@click.option("--raw", type=FOLDER, help="Class folders that a built DIR came from, if they lie elsewhere.")
+@click.option("--no-open", is_flag=True, help="Do not open the page in a browser.")
+def review(folder: Path, port: int, run_path: Path | None, raw: Path | None, no_open: bool) -> None:
+    """Keep, drop or relabel pictures by keyboard, on a local page; the next build obeys."""
+    from dataset.review.server import Review
+    from dataset.review.suspicions import from_predictions
+
+    with Review(folder, port=port, suspicions=from_predictions(run_path) if run_path else (), raw=raw) as page:
+        click.echo(page.url)
+        if not no_open:
+            click.launch(page.url)
+        page.wait()
+
+
+@main.command("import")
+@click.argument("kind", metavar="FORMAT")
+@click.argument("source", type=click.Path(path_type=Path, exists=True))
+@click.option("--out", type=FOLDER, required=True, help="Where the class folders go.")
+@click.option("--relabel", type=click.Path(path_type=Path, dir_okay=False), help="Two columns: label, what it becomes.")
+@click.option("--split", help="Take one of the source's own splits alone.")
+@click.option("--images", type=FOLDER, help="Where the pictures lie, when not beside the labels.")
+@click.option("--names", type=click.Path(path_type=Path, dir_okay=False), help="Table of class names.")
+@click.option("--file", help="CSV: column of the file names.")
+@click.option("--label", help="CSV and parquet: column of the labels.")
+@click.option("--split-column", help="CSV: column of the splits.")
+@click.option("--delimiter", help="CSV: what separates the columns.")
+@click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="CSV: take these rows alone.")
+@click.option("--pattern", help="File names: regular expression with a group named label.")
+@click.option("--level", type=int, help="Nested folders: the level that names the class; -1 is the innermost, 0 all.")
+@click.option("--crop", is_flag=True, default=None, help="One picture per box instead of the whole picture.")
+@click.option("--margin", type=float, help="Part of a box's sides to add around it.")
+@click.option("--coarse", is_flag=True, default=None, help="CIFAR-100: the twenty coarse classes.")
+@json_option
+@click.pass_obj
+def import_(
+    voice: Voice, /, kind: str, source: Path, out: Path, relabel: Path | None, split: str | None,
+    where: tuple[str, ...], as_json: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Bring a public dataset into class folders; FORMAT is folders, zip, csv, voc, coco, huggingface, ..."""
+    from dataset.errors import ConfigError
+    from dataset.importers import import_dataset
+    from dataset.importers.labels import read_table
+
+    if any("=" not in one for one in where):
+        raise ConfigError(f"Expected --where COLUMN=VALUE. Received: {', '.join(where)}.")
+    given = {name: value for name, value in options.items() if value is not None}
+    if where:
+        given["where"] = dict(one.split("=", 1) for one in where)
+    table = read_table(relabel) if relabel else None
+    show(
+        plain(follow(voice, import_dataset(kind, source, out, relabel=table, split=split, **given))),
+        as_json,
+        print_pairs,
+    )
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="RUN|DIR")
+@click.option("--format", "kind", required=True, help="RUN: keras, savedmodel, tflite, onnx. DIR: zip, tfrecord, ...")
+@click.option("--out", type=FOLDER, help="Where it goes; by default beside RUN or DIR.")
+@click.option("--licence", help="DIR: licence of the pictures, for the card.")
+@click.option("--owner", help="DIR: Kaggle user name.")
+@json_option
+@click.pass_obj
+def export(
+    voice: Voice, /, folder: Path, kind: str, out: Path | None, as_json: bool, licence: str | None, owner: str | None
+) -> None:
+    """Hand a dataset or a model on, in the form that others take."""
+    from dataset.export import Terms, export_dataset
+
+    terms = Terms(licence=licence or "unknown", owner=owner or "")
+    show(plain(follow(voice, export_dataset(folder, kind, out, terms=terms))), as_json, print_pairs)
+
+
+@main.command()
 @config_option
 @scrape_options
 @json_option
@@ -435,9 +513,8 @@ def train_tray(voice: Voice, tray: "Tray", items: tuple[str, ...], *, settings: 
 
 def run_tray(voice: Voice, tray: "Tray", *, site: str | None, modes: Sequence[str]) -> dict[str, Any]:
     """Scrape, build, train in each mode, and report; return what each stage gave and the seconds it took."""
-    from dataset.report import write_report
-
     from dataset.build import build
+    from dataset.report import write_report
     from dataset.tray import class_plans, override
 
     clock = Clock()
