@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from dataset.choose import REVIEW, Choice, Contradict, Kept, Rejected, choose, groups, provenance, reviews
+from dataset.choose import Choice, Contradict, Kept, Rejected, choose, groups, provenance, reviews
 from dataset.errors import NotEnoughImages, TrayError
 from dataset.folder import MANIFEST, class_folders, locked, make_folder, pictures, unwritable, write_whole
 from dataset.images import normalise
 from dataset.progress import Progress
 from dataset.relations import relate
+from dataset.review.verdicts import REVIEW
 from dataset.scan import VERSION, WORKERS, Memory, remembering, scan
 from dataset.splits import SPLITS, Group, deal, place, read_ledger, wanted, write_ledger
 from dataset.tray import Build, Tray
@@ -229,7 +230,7 @@ def _decide(work: Work, files: Sequence[tuple[str, Path]], memory: Memory) -> Ge
     rows = [
         (name, path.relative_to(work.root).as_posix(), one) for (name, path), one in zip(files, scanned, strict=True)
     ]
-    usable = sorted({one.picture.info.sha256 for one in scanned if one.picture.measures})
+    usable = {one.picture.info.sha256: one.path for one in scanned if one.picture.measures}
     pairs = yield from relate(usable, memory)
     choice = choose(
         rows,
@@ -241,7 +242,7 @@ def _decide(work: Work, files: Sequence[tuple[str, Path]], memory: Memory) -> Ge
         settings=work.settings,
     )
     ledger = read_ledger(work.pool / LEDGER, work.settings.split, seed=work.settings.seed)
-    choice, sides, keys = _deal(choice, usable, ledger, work.settings)
+    choice, sides, keys = _deal(choice, sorted(usable), ledger, work.settings)
     datasets = {plan.name: _select(plan, choice.kept, sides, keys, work.settings) for plan in work.plans}
     for plan in work.plans:
         _check_enough(plan, datasets[plan.name], work.settings, choice.rejected)

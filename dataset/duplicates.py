@@ -1,61 +1,55 @@
-"""When two pictures are the same picture, when they only belong together, and which of the same ones stays."""
+"""When two pictures are the same picture, when they only belong together, and which of the same ones stays.
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+A pair is looked at up to three times: the hashes say whether and how the pictures may lie over each other; a
+registration of 64x64 grey levels confirms it; and where the picture is flat (a product on white: its silhouette says
+little) or the agreement is not perfect, a second one looks at 128x128 and at the colours.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from dataset.errors import TrayError
-from dataset.images import hash_bits, look, low_frequencies
+from dataset.images import look
+from dataset.overlay import Overlay, Values, band, overlay, residue, warp
+from dataset.prints import NEAR, SIDE, TURNS, Match, Print, crop_box, make_print, matches, plain_bars, square, turned
 from dataset.quality import flatness
 
 Verdict = Literal["same", "related", "different"]
-Levels = NDArray[np.uint8]
+Box = tuple[float, float, float, float]
+Closer = Callable[[], tuple[Image.Image, Image.Image]]
 
-NEAR = 76
-"""Bits of 256 up to which two hashes are worth a second look: no unlike photographs came closer, all copies did."""
-SURE = 12
-TURNS = ("as it is", "mirrored", "flipped", "turned 180", "transposed", "turned 90", "turned 270", "transversed")
-SIDE = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Print:
-    """What a picture is compared by: hashes to find candidates, small pictures to confirm them."""
-
-    grey: Levels
-    """64x64 grey levels of the whole picture, stretched to the square."""
-    trimmed: Levels | None
-    """The same without the plain bars at the edges; None where there are none."""
-    colours: Levels
-    """16x16 RGB."""
-    hashes: Levels
-    """32 bytes for each of 8 turns of ``grey``, then of ``trimmed``: shape (8, 32) or (16, 32)."""
-
-    @property
-    def phash(self) -> str:
-        """The plain 256-bit hash in 64 hexadecimal digits."""
-        return bytes(self.hashes[0]).hex()
+CLOSE = 128
+SURE = 0.985
+"""Correlation from which a photograph needs no closer look."""
+CHROMA = 30.0
+FLAT = 0.35
+"""Flatness from which a picture's silhouette alone is not believed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How two pictures compare: the distance of their hashes, what the second look saw, and the verdict."""
+    """How two pictures compare: the distance of their hashes, what the closer looks saw, and the verdict."""
 
     verdict: Verdict
     stage: str
-    """Which look decided: ``hash``, ``pixels`` or ``colour``."""
+    """Which look decided: ``hash``, ``64 pixels``, ``128 pixels`` or ``colour``."""
     distance: int
-    """Bits of 256, the least over turns and trimmed bars."""
+    """Bits of 256, the least over turns, trimmed bars and crops."""
     turn: str = ""
+    crop: bool = False
+    """Whether one shows a part of the other."""
     correlation: float = 0.0
-    """Of the fine structure, -1 to 1."""
+    """Of the fine structure at 64 pixels, -1 to 1."""
+    closer: float = 0.0
+    """The same at 128 pixels; 0 when that was not needed."""
     chroma: float = 0.0
-    """Largest local difference of colour, in levels."""
+    """Local difference of colour, in levels of 256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,144 +62,134 @@ class Explanation:
     comparison: Comparison
 
 
-def make_print(small: Image.Image) -> tuple[Print, float]:
-    """Return the print of an RGB picture at reduced size, and the share of it that plain bars take."""
-    grey_image = small.convert("L")
-    grey = _square(grey_image)
-    box = plain_bars(np.asarray(grey_image))
-    trimmed = _square(grey_image.crop(box)) if box else None
-    hashes = turned_hashes(grey) if trimmed is None else np.vstack([turned_hashes(grey), turned_hashes(trimmed)])
-    colours = np.asarray(small.resize((16, 16), Image.Resampling.BOX), np.uint8)
-    share = 1 - (box[2] - box[0]) * (box[3] - box[1]) / (small.width * small.height) if box else 0.0
-    return Print(grey, trimmed, colours, hashes), share
+def compare(a: Print, b: Print, closer: Closer) -> Comparison:
+    """Say whether two pictures are the same, related or different: a function of the two alone.
 
-
-def turned_hashes(grey: Levels) -> Levels:
-    """Return the hashes of a picture's 8 turns, shape (8, 32), from one cosine transform.
-
-    A mirrored picture's coefficients are those of the original with the odd ones negated; a transposed one's are
-    transposed.
+    ``closer`` brings both as RGB of at least 128 pixels a side where they have them; it is called only when needed.
     """
-    block = low_frequencies(grey.astype(np.float64))
-    odd = np.where(np.arange(16) % 2, -1.0, 1.0)
-    mirror, flip = block * odd, block * odd[:, None]
-    both = mirror * odd[:, None]
-    turns = [block, mirror, flip, both, block.T, flip.T, mirror.T, both.T]
-    return np.packbits(np.stack([hash_bits(turn).ravel() for turn in turns]), axis=1)
-
-
-def turned(grey: Levels, turn: int) -> Levels:
-    """Return a picture in one of its 8 turns, in the order of ``TURNS``."""
-    plain = (grey, grey[:, ::-1], grey[::-1], grey[::-1, ::-1])
-    if turn < 4:
-        return plain[turn]
-    return plain[(0, 2, 1, 3)[turn - 4]].swapaxes(0, 1)
-
-
-def plain_bars(grey: Levels) -> tuple[int, int, int, int] | None:
-    """Return the box inside the plain bars at the edges (caption, border, letterbox), or None without bars."""
-    height, width = grey.shape
-    top, bottom = _bar(grey), _bar(grey[::-1])
-    left, right = _bar(grey.T), _bar(grey.T[::-1])
-    box = (left, top, width - right, height - bottom)
-    if max(top, bottom) * 50 < height and max(left, right) * 50 < width:
-        return None
-    if box[2] - box[0] < 0.3 * width or box[3] - box[1] < 0.3 * height:
-        return None
-    return box
-
-
-def _bar(grey: Levels) -> int:
-    """Return how many rows from the top are mostly of the first row's one colour."""
-    first = np.median(grey[0])
-    share = (np.abs(grey.astype(np.int16) - first) <= 16).mean(axis=1)
-    if share[0] < 0.95:
-        return 0
-    plain = share >= 0.55
-    return int(plain.size if plain.all() else plain.argmin())
-
-
-def _square(grey: Image.Image) -> Levels:
-    return np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.LANCZOS), np.uint8)
-
-
-def candidates(hashes: list[Levels], fresh: int) -> Iterator[tuple[int, int]]:
-    """Yield the pairs (a < b), a among the first ``fresh``, whose hashes lie within ``NEAR`` bits in some turn."""
-    owners = np.repeat(np.arange(len(hashes)), [len(one) // 8 for one in hashes])
-    plain = _words(np.vstack([one[::8] for one in hashes]))
-    for index in range(fresh):
-        near: set[int] = set()
-        start = int(np.searchsorted(owners, index + 1))
-        for query in _words(hashes[index]):
-            rest = plain[start:]
-            # One word of four sorts out nearly all: true copies lie far below 28 bits in it.
-            rows = np.flatnonzero(np.bitwise_count(rest[:, 0] ^ query[0]) <= 28)
-            distances = np.bitwise_count(rest[rows] ^ query).sum(axis=1, dtype=np.int32)
-            near.update(owners[start + rows[distances <= NEAR]].tolist())
-        for other in sorted(near):
-            yield index, other
-
-
-def _words(hashes: Levels) -> NDArray[np.uint64]:
-    return np.ascontiguousarray(hashes).view(np.uint64)
-
-
-def compare(a: Print, b: Print) -> Comparison:
-    """Say whether two pictures are the same, related or different; symmetric, and a function of the two alone."""
-    distances = np.bitwise_count(a.hashes[:, None] ^ b.hashes[None, ::8]).sum(axis=2, dtype=np.int32)
-    nearest = int(distances.min())
+    found = matches(a, b)
+    nearest = found[0].distance
     if nearest > NEAR:
         return Comparison("different", "hash", nearest)
-    best = Comparison("different", "pixels", nearest)
-    for row, column in sorted(np.argwhere(distances <= max(nearest + 8, SURE)).tolist(), key=lambda at: distances[*at]):
-        view_a = turned(a.grey if row < 8 or a.trimmed is None else a.trimmed, row % 8)
-        view_b = b.grey if column == 0 or b.trimmed is None else b.trimmed
-        correlation = _alike(view_a, view_b)
-        if correlation > best.correlation:
-            best = Comparison("different", "pixels", nearest, TURNS[row % 8], round(correlation, 3))
-    if best.correlation < 0.95:
-        verdict: Verdict = "related" if best.correlation >= 0.8 and nearest <= 60 else "different"
-        return Comparison(verdict, "pixels", nearest, best.turn, best.correlation)
-    chroma = _chroma(turned(a.colours, TURNS.index(best.turn)), b.colours)
-    flat = max(flatness(a.grey.astype(np.float64)), flatness(b.grey.astype(np.float64)))
-    if flat > 0.35 and chroma > 30:
-        return Comparison("related", "colour", nearest, best.turn, best.correlation, chroma)
-    return Comparison("same", "pixels", nearest, best.turn, best.correlation, chroma)
+    match, over = _best(a, b, found)
+    flat = max(flatness(one.grey.astype(np.float64)) for one in (a, b)) > FLAT
+    seen = Comparison(
+        "different", "64 pixels", nearest, TURNS[match.turn], match.crop is not None, round(over.correlation, 3)
+    )
+    if over.correlation < 0.7:
+        return seen
+    plain = match.crop is None and not any(match.trimmed) and np.abs(over.placing).max() < 0.5
+    if over.correlation > SURE and plain and not flat:
+        first, second = (
+            Image.fromarray(np.ascontiguousarray(one)) for one in (turned(a.colours, match.turn), b.colours)
+        )
+        apart = tint_difference(first, second, np.zeros(6), strict=False)
+        if apart <= CHROMA:
+            return replace(seen, verdict="same", chroma=apart)
+    return _closer(seen, match, over, closer, flat=flat)
 
 
-def _alike(a: Levels, b: Levels) -> float:
-    """Return the correlation of two pictures' fine structure, the best over small shifts."""
-    first = _fine(a)
-    second = _fine(b)
-    inner = first[3:-3, 3:-3]
-    best = -1.0
-    for down in range(-3, 4):
-        for right in range(-3, 4):
-            moved = second[3 + down : SIDE - 3 + down, 3 + right : SIDE - 3 + right]
-            best = max(best, _correlation(inner, moved))
+def _best(a: Print, b: Print, found: list[Match]) -> tuple[Match, Overlay]:
+    """Return the likeliest way in which the pictures lie over each other, and the overlay."""
+    best: tuple[Match, Overlay] | None = None
+    for match in found:
+        first, second = (
+            one.trimmed if trimmed and one.trimmed is not None else one.grey
+            for one, trimmed in zip((a, b), match.trimmed, strict=True)
+        )
+        over = overlay(band(turned(first, match.turn)), band(second), _placing(match))
+        if best is None or over.correlation > best[1].correlation:
+            best = match, over
+        if over.correlation > SURE:
+            break
+    assert best is not None
     return best
 
 
-def _fine(levels: Levels) -> NDArray[np.float64]:
-    """Return what is left of a picture when its 9x9 local mean is taken away."""
-    values = levels.astype(np.float64)
-    padded = np.pad(values, 4, mode="edge")
-    sums = np.pad(padded.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    means = (sums[9:, 9:] - sums[:-9, 9:] - sums[9:, :-9] + sums[:-9, :-9]) / 81
-    return np.asarray(values - means)
+def _placing(match: Match) -> Values:
+    """Return where the second picture begins to be looked for on the first, in pixels of 64."""
+    if match.crop is None:
+        return np.zeros(6)
+    larger, crop = match.crop
+    left, top, right, bottom = crop_box(crop)
+    wide, high = right - left, bottom - top
+    x, y = ((left + right) / 2 - 0.5) * SIDE, ((top + bottom) / 2 - 0.5) * SIDE
+    if larger == 0:
+        return np.array([1 / wide - 1, 0, -x / wide, 0, 1 / high - 1, -y / high])
+    return np.array([wide - 1, 0, x, 0, high - 1, y])
 
 
-def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    a, b = a - a.mean(), b - b.mean()
-    scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    return float((a * b).sum()) / scale if scale > 1e-9 else 1.0 if not a.any() and not b.any() else 0.0
+def _closer(seen: Comparison, match: Match, over: Overlay, closer: Closer, *, flat: bool) -> Comparison:
+    """Look again at 128 pixels and at the colours."""
+    first, second = (_bare(image, trimmed) for image, trimmed in zip(closer(), match.trimmed, strict=True))
+    first = Image.fromarray(np.ascontiguousarray(turned(np.asarray(first), match.turn)))
+    # Only what both show, and both at the size of the smaller one: what only one can show is no difference.
+    boxes = _shared(first, second, over)
+    sizes = [(box[2] - box[0], box[3] - box[1]) for box in boxes]
+    size = max(8, round(min(one[0] for one in sizes))), max(8, round(min(one[1] for one in sizes)))
+    first, second = (
+        image.resize(size, Image.Resampling.LANCZOS, box=box) for image, box in zip((first, second), boxes, strict=True)
+    )
+    close = overlay(band(square(first.convert("L"), CLOSE), 9), band(square(second.convert("L"), CLOSE), 9), steps=8)
+    left = residue(close)
+    tint = tint_difference(first, second, close.placing, strict=flat)
+    seen = replace(seen, stage="128 pixels", closer=round(close.correlation, 3), chroma=tint)
+    if flat:
+        agree = close.correlation >= 0.97 or (left.median <= 0.03 and left.upper <= 0.05)
+        same, related = agree and left.strange == 0, close.correlation >= 0.85
+    else:
+        same = close.correlation >= 0.85 and left.good >= 0.55 and left.strange <= 0.04
+        related = over.correlation >= 0.75
+    if same and tint > CHROMA:
+        return replace(seen, verdict="related", stage="colour")
+    return replace(seen, verdict="same" if same else "related" if related else "different")
 
 
-def _chroma(a: Levels, b: Levels) -> float:
-    """Return the 99th percentile of the local difference of chroma, free of an overall tint."""
-    weights = np.array([[-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]]).T
-    difference = a.astype(np.float64) @ weights - b.astype(np.float64) @ weights
-    return round(float(np.percentile(np.abs(difference).max(axis=-1), 99)), 1)
+def _bare(image: Image.Image, trimmed: bool) -> Image.Image:
+    box = plain_bars(np.asarray(image.convert("L"))) if trimmed else None
+    return image.crop(box) if box else image
+
+
+def _shared(first: Image.Image, second: Image.Image, over: Overlay) -> tuple[Box, Box]:
+    """Return the boxes in both pictures that show the same, as the first overlay has it, rotation aside."""
+    (left, right, left2, right2), (top, bottom, top2, bottom2) = (
+        _shared_span(over.placing[at], over.placing[at + 2 - at // 4], first.size[axis], second.size[axis])
+        for axis, at in enumerate((0, 4))
+    )
+    return (left, top, right, bottom), (left2, top2, right2, bottom2)
+
+
+def _shared_span(stretch: float, shift: float, length: int, other: int) -> tuple[float, float, float, float]:
+    """Return along one axis where the part that both show begins and ends in the first and in the second picture."""
+    scale, shift = max(0.2, 1 + stretch), shift / SIDE
+    # A point at x from the first one's centre lies at scale * x + shift from the second one's; both span 1.
+    low, high = max(-0.5, (-0.5 - shift) / scale), min(0.5, (0.5 - shift) / scale)
+    if high - low < 0.3:
+        low, high = -0.5, 0.5
+    there = [min(1.0, max(0.0, scale * edge + shift + 0.5)) * other for edge in (low, high)]
+    return (low + 0.5) * length, (high + 0.5) * length, there[0], there[1]
+
+
+def tint_difference(first: Image.Image, second: Image.Image, placing: Values, *, strict: bool) -> float:
+    """Return how far the colours of two overlaid RGB pictures lie apart, in levels, an overall tint aside.
+
+    ``strict`` takes the second largest of a hundred places, so that one coloured part counts; else the tenth, so that
+    a logo does not. A grey picture has no colours to compare: 0.
+    """
+    a, b = (_chroma(image) for image in (first, second))
+    if min(a.std(), b.std()) < 2.5:
+        return 0.0
+    scale = 16 / CLOSE
+    moved, inside = zip(*(warp(band_, placing * (1, 1, scale, 1, 1, scale)) for band_ in b), strict=True)
+    apart = np.abs(a - np.stack(moved))[:, inside[0]]
+    apart = np.abs(apart - np.median(apart, axis=1, keepdims=True)).max(axis=0)
+    return round(float(np.percentile(apart, 99 if strict else 90)), 1)
+
+
+def _chroma(image: Image.Image) -> Values:
+    rgb = np.asarray(image.resize((16, 16), Image.Resampling.BOX), np.float64)
+    red, green, blue = np.moveaxis(rgb, -1, 0)
+    return np.stack([-0.169 * red - 0.331 * green + 0.5 * blue, 0.5 * red - 0.419 * green - 0.081 * blue])
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,9 +235,13 @@ def explain(a: Path, b: Path) -> Explanation:
     Raises TrayError when one of them is no picture.
     """
     first, second = _read(a), _read(b)
-    same_bytes = first == second
-    prints = [make_print(_small(data, path))[0] for data, path in ((first, a), (second, b))]
-    return Explanation(a, b, same_bytes, compare(*prints))
+    looks = {a: _small(first, a), b: _small(second, b)}
+    # The order of content, as in a build, so that both say the same.
+    one, other = sorted((a, b), key=lambda path: hashlib.sha256(first if path == a else second).hexdigest())
+    comparison = compare(
+        make_print(looks[one])[0], make_print(looks[other])[0], closer=lambda: (looks[one], looks[other])
+    )
+    return Explanation(a, b, first == second, comparison)
 
 
 def _read(path: Path) -> bytes:

@@ -13,9 +13,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from dataset.duplicates import Print, make_print
 from dataset.errors import TrayError
 from dataset.images import ImageInfo, look
+from dataset.prints import Print, make_print
 from dataset.progress import Progress
 from dataset.quality import Measures, measure
 

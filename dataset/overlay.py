@@ -1,0 +1,179 @@
+"""How well one picture lies over another: a small affine registration, and what then differs where."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+
+STEPS = 12
+COVER = 0.4
+"""Share of the first picture that the second one must cover for an overlay to count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """One picture laid over another, both as band-passed squares."""
+
+    correlation: float
+    """Of the fine structure where both are, -1 to 1."""
+    placing: Values
+    """Six numbers: where a point of the first lies in the second is (1 + p0) x + p1 y + p2, p3 x + (1 + p4) y + p5,
+    in pixels from the centre."""
+    first: Values
+    second: Values
+    """The second picture moved onto the first."""
+    inside: NDArray[np.bool_]
+    """Where both are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Residue:
+    """What is left when the second picture is taken from the first, by blocks with some structure."""
+
+    good: float
+    """Share of the structure that lies in blocks which agree."""
+    median: float
+    """Disagreement of the middle block: 0 is equal, 1 is unlike."""
+    upper: float
+    """Disagreement below which three quarters of the blocks lie."""
+    strange: float
+    """Share of the blocks away from the edges that are strangers to each other."""
+
+
+def band(levels: NDArray[np.uint8], wide: int = 13) -> Values:
+    """Return the structure of a picture between 3 and ``wide`` pixels, which encodings and light leave alone."""
+    fine = _mean(levels.astype(np.float64), 3)
+    return fine - _mean(fine, wide)
+
+
+def overlay(first: Values, second: Values, placing: Values | None = None, *, steps: int = STEPS) -> Overlay:
+    """Lay the second square over the first, by Gauss-Newton steps on six numbers of place and two of contrast.
+
+    It ends in the nearest good place, so ``placing`` should begin within a few pixels of it.
+    """
+    side = first.shape[0]
+    half = side / 2
+    # Some four thousand places are enough to find the way; the last look is at all.
+    stride = max(1, side // 64)
+    ys, xs = (grid[::stride, ::stride] for grid in _grid(side))
+    target = first[::stride, ::stride]
+    slopes = np.gradient(second)
+    at = np.zeros(6) if placing is None else np.array(placing, np.float64)
+    best, best_at = -2.0, at
+    limit = np.array([0.1, 0.1, 0.05 * side, 0.1, 0.1, 0.05 * side])
+    for step in range(steps):
+        (moved, down, right), inside = _warp((second, slopes[0], slopes[1]), at, (ys, xs))
+        correlation = _correlation(target, moved, inside)
+        if correlation > best:
+            best, best_at = correlation, at
+        elif step > 2 and correlation < best - 0.02:
+            break
+        columns = (right * xs / half, right * ys / half, right, down * xs / half, down * ys / half, down, moved)
+        change = _solve(np.stack([column[inside] for column in (*columns, np.ones_like(moved))]), target[inside])
+        if change is None or abs(change[6]) < 0.05:
+            break
+        move = change[:6] / change[6]
+        move[[0, 1, 3, 4]] /= half
+        move = np.clip(move, -limit, limit)
+        at = at + move
+        if np.abs(move[[2, 5]]).max() < 0.01 and np.abs(move[[0, 1, 3, 4]]).max() < 1e-3:
+            break
+    (moved,), inside = _warp((second,), best_at, _grid(side))
+    return Overlay(_correlation(first, moved, inside), best_at, first, moved, inside)
+
+
+def warp(picture: Values, placing: Values) -> tuple[Values, NDArray[np.bool_]]:
+    """Return a square picture read at moved places, and where those places lie inside it."""
+    (moved,), inside = _warp((picture,), placing, _grid(picture.shape[0]))
+    return moved, inside
+
+
+def residue(over: Overlay) -> Residue:
+    """Say what differs where: in 8x8 blocks, weighed by the structure in them."""
+    side = over.first.shape[0]
+    size = side // 8
+    inside = _blocks(over.inside.astype(np.float64), size).mean(axis=1) > 0.9
+    if not inside.any():
+        return Residue(0.0, 1.0, 1.0, 1.0)
+    mask = over.inside
+    gain = float((over.first[mask] * over.second[mask]).sum() / ((over.second[mask] ** 2).sum() + 1e-9))
+    a, b = _blocks(over.first, size)[inside], _blocks(over.second * gain, size)[inside]
+    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
+    energy = (a * a).sum(axis=1) + (b * b).sum(axis=1)
+    unlike = ((a - b) ** 2).sum(axis=1) / (energy + 0.05 * energy.mean() + 1e-9)
+    weight = np.minimum(energy, energy.mean()) + 1e-9
+    structured = energy > 0.05 * energy.mean()
+    rows, columns = np.divmod(np.arange(64), 8)
+    central = ((rows > 0) & (rows < 7) & (columns > 0) & (columns < 7))[inside] & structured
+    return Residue(
+        good=float((weight * (unlike < 0.15)).sum() / weight.sum()),
+        median=float(np.median(unlike[structured])) if structured.any() else 0.0,
+        upper=float(np.percentile(unlike[structured], 75)) if structured.any() else 0.0,
+        strange=float((unlike[central] > 0.5).mean()) if central.any() else 0.0,
+    )
+
+
+def _solve(slopes: Values, target: Values) -> Values | None:
+    # einsum and sum, not @: products this small are slower on several threads, and pictures are compared on all cores.
+    normal = np.einsum("in,jn->ij", slopes, slopes)
+    normal[np.diag_indices(8)] *= 1 + 1e-4
+    try:
+        return np.asarray(np.linalg.solve(normal, np.einsum("in,n->i", slopes, target)))
+    except np.linalg.LinAlgError:
+        return None
+
+
+@lru_cache
+def _grid(side: int) -> tuple[Values, Values]:
+    steps = np.arange(side) - (side - 1) / 2
+    return np.repeat(steps[:, None], side, axis=1), np.repeat(steps[None], side, axis=0)
+
+
+def _warp(
+    pictures: Sequence[Values], at: Values, grid: tuple[Values, Values]
+) -> tuple[list[Values], NDArray[np.bool_]]:
+    """Return pictures read at the moved places of a grid, bilinear, and where those places lie inside."""
+    side = pictures[0].shape[0]
+    ys, xs = grid
+    centre = (side - 1) / 2
+    x = (1 + at[0]) * xs + at[1] * ys + at[2] + centre
+    y = at[3] * xs + (1 + at[4]) * ys + at[5] + centre
+    inside = (x >= 0) & (x <= side - 1) & (y >= 0) & (y <= side - 1)
+    x, y = x.clip(0, side - 1.001), y.clip(0, side - 1.001)
+    left, top = x.astype(np.intp), y.astype(np.intp)
+    right, down = x - left, y - top
+    index = top * side + left
+    moved = []
+    for picture in pictures:
+        flat = picture.ravel()
+        upper = flat[index] * (1 - right) + flat[index + 1] * right
+        lower = flat[index + side] * (1 - right) + flat[index + side + 1] * right
+        moved.append(upper * (1 - down) + lower * down)
+    return moved, inside
+
+
+def _correlation(a: Values, b: Values, inside: NDArray[np.bool_]) -> float:
+    if inside.sum() < COVER * inside.size:
+        return -1.0
+    first, second = a[inside], b[inside]
+    first, second = first - first.mean(), second - second.mean()
+    one, other = float((first * first).sum()), float((second * second).sum())
+    if min(one, other) < 1e-6:
+        # Two pictures without any structure agree; one without does not agree with one with.
+        return 1.0 if max(one, other) < 1e-6 else 0.0
+    return float((first * second).sum()) / float(np.sqrt(one * other))
+
+
+def _mean(values: Values, size: int) -> Values:
+    padded = np.pad(values, size // 2, mode="edge")
+    sums = np.pad(padded.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    return np.asarray((sums[size:, size:] - sums[:-size, size:] - sums[size:, :-size] + sums[:-size, :-size]) / size**2)
+
+
+def _blocks(values: Values, size: int) -> Values:
+    count = values.shape[0] // size
+    return values.reshape(count, size, count, size).swapaxes(1, 2).reshape(count * count, size * size)
