@@ -9,6 +9,7 @@ from typing import Any
 
 from scraper.engines import Engine
 
+COMPLETE_SECONDS = 1.0
 MARKERS = ("blocked", "wall", "consent", "none", "end", "more")
 
 
@@ -26,6 +27,10 @@ class Look:
     end: str = ""
     more: str = ""
     busy: str = ""
+    tiles: bool = False
+    """Whether there is a result on it."""
+    complete: bool = False
+    """Whether it has loaded all that it asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ class Window:
 
     def look(self, engine: Engine) -> Look:
         """Say what kind of page is open."""
-        markers = {name: list(getattr(engine, name)) for name in MARKERS}
+        markers = {name: list(getattr(engine, name)) for name in (*MARKERS, "tile")}
         return Look(**self.driver.execute_script(script("look.js"), markers))
 
     def step(  # noqa: PLR0913 - the parts of one movement
@@ -156,12 +161,12 @@ class Window:
     def settled(self, engine: Engine, *, seconds: float) -> Look:
         """Look again and again until the page shows something known, for so many seconds at most."""
         end = time.monotonic() + seconds
+        complete = False
         while True:
             look = self.look(engine)
-            if look.blocked or look.wall or look.none or time.monotonic() > end:
+            if look.blocked or look.wall or look.none or look.tiles or time.monotonic() > end:
                 return look
-            if self.driver.execute_script(
-                "return document.querySelector(arguments[0]) !== null", ", ".join(engine.tile)
-            ):
-                return look
+            if look.complete and not complete:
+                # Everything is there that the page itself asked for; its scripts may take a moment more.
+                complete, end = True, min(end, time.monotonic() + COMPLETE_SECONDS)
             time.sleep(0.05)

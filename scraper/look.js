@@ -26,5 +26,7 @@ return {
   none: first(o.none),
   end: first(o.end),
   more: first(o.more),
+  tiles: o.tile.some((selector) => document.querySelector(selector)),
+  complete: document.readyState === "complete",
   busy: first(["[role='progressbar']", "[aria-busy='true']", "[class*='spinner' i]", "[class*='loading' i]:not(img):not(body):not(html)"]),
 };

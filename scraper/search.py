@@ -153,7 +153,7 @@ def check(look: Look, engine: Engine) -> None:
         )
     if look.wall:
         raise EngineBlocked(
-            f"Expected results from {engine.name}. Received: its consent page, which no button ends, at {look.address}. "
+            f"Expected results from {engine.name}. Received: a consent page that no button ends, at {look.address}. "
             f"Try --display screen and answer it by hand, or leave {engine.name} out with --engines."
         )
 

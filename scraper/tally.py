@@ -95,9 +95,11 @@ class Tally:
         if self.error:
             kind = {EngineBlocked: "blocked", EngineBroken: CHANGED}.get(type(self.error), "failed")
             return f"{kind}: {self.error}"
+        if full:
+            return LIMIT
         reasons = Counter(_plain(reason) for reason in self.reasons.values())
         if not reasons:
-            return LIMIT if full else "nothing left to search"
+            return "nothing left to search"
         if len(reasons) == 1:
             return next(iter(reasons))
         return ", ".join(
