@@ -95,9 +95,7 @@ def _plain(request: Request) -> Iterator[Sent]:
     body = request.get_data(parse_form_data=False)
     if request.mimetype == "application/x-www-form-urlencoded" and body.startswith(b"url="):
         yield from (_address(text) for text in parse_qs(body.decode("utf-8", "replace"))["url"])
-    elif ADDRESS.match(body):
-        yield from (_address(text) for text in body.decode("utf-8", "replace").split())
-    elif request.mimetype == "text/plain":
+    elif ADDRESS.match(body) or request.mimetype == "text/plain":
         yield from (_address(text) for text in body.decode("utf-8", "replace").split())
     elif body:
         yield Sent("picture", body)

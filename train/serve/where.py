@@ -112,8 +112,8 @@ def listening(model: Any) -> tuple[Any, list[str]]:
 
 
 def _is_map(tensor: Any) -> bool:
-    shape = getattr(tensor, "shape", ())
-    return len(shape) == 4 and None not in shape[1:] and shape[1] > 1 and shape[2] > 1
+    shape: tuple[int | None, ...] = getattr(tensor, "shape", ())
+    return len(shape) == 4 and all(side is not None and side > 1 for side in shape[1:3])
 
 
 def _scaled(values: Array) -> Array:

@@ -1,0 +1,436 @@
+"""A run as one file for another runtime, with what it takes to use it, checked against the run itself."""
+
+import json
+import logging
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+
+from dataset.errors import ConfigError, TrayError
+from dataset.folder import make_folder, unwritable, write_whole
+from train.data import PARTS, UNREADABLE, Dataset, decode, read_dataset
+from train.export_example import example, readme
+from train.runs import MODEL, Run
+
+Format = Literal["keras", "savedmodel", "tflite", "onnx"]
+Precision = Literal["float", "float16", "int8"]
+FILES: Final[Mapping[Format, str]] = {
+    "keras": MODEL,
+    "savedmodel": "savedmodel",
+    "tflite": "model.tflite",
+    "onnx": "model.onnx",
+}
+CARD: Final = "labels.json"
+README: Final = "README.md"
+EXAMPLE: Final = "example.py"
+CALIBRATED_ON: Final = 200
+"""Pictures that int8 takes its ranges from."""
+CHECKED_ON: Final = 32
+"""Pictures on which the file has to say what the run says."""
+ONNX_PACKAGES: Final = ("tf2onnx", "onnx", "onnxruntime")
+
+Array = np.ndarray[Any, Any]
+Answer = dict[str, Array]
+log = logging.getLogger("tray")
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far a file's probabilities may be from the run's."""
+
+    largest: float
+    """Of any class on any picture."""
+    mean: float
+    """Over all classes and pictures."""
+
+
+TOLERANCES: Final[Mapping[str, Tolerance]] = {
+    "keras": Tolerance(1e-4, 1e-5),
+    "savedmodel": Tolerance(1e-4, 1e-5),
+    "onnx": Tolerance(1e-3, 1e-4),
+    "tflite": Tolerance(1e-3, 1e-4),
+    "tflite float16": Tolerance(0.02, 0.005),
+    "tflite int8": Tolerance(0.35, 0.03),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written, and how it was found to do."""
+
+    folder: Path
+    file: Path
+    bytes: int
+    pictures: int
+    """On which it was compared with the run."""
+    real: bool
+    """Whether they were photos of the run's datasets, and not drawn."""
+    largest_difference: float
+    mean_difference: float
+    same_label: float
+    """Share of the answers in which the most probable class is the run's."""
+
+
+def export(
+    run: Run,
+    out: Path,
+    *,
+    format: Format,  # noqa: A002 - as the command line calls it
+    precision: Precision = "float",
+    pictures: Sequence[Path] = (),
+) -> Exported:
+    """Write a run into the folder ``out``: the model, labels.json, and a README with an example.
+
+    ``precision`` is TensorFlow Lite's alone. ``pictures`` stand in for those that the run was trained on, where these
+    are gone. Raises ConfigError for a combination that does not exist, TrayError when packages are missing, when there
+    is nothing to calibrate int8 by, and when the file does not say what the run says.
+    """
+    _check_wanted(format, precision, out)
+    sample = list(_sample(run, pictures, CHECKED_ON + (CALIBRATED_ON if precision == "int8" else 0)))
+    if precision == "int8" and not sample:
+        raise TrayError(
+            f"Expected pictures to calibrate int8 by: those that {run.path} was trained on, or others like them. "
+            f"Received: none. Name a folder of pictures, or choose float16."
+        )
+    pixels = np.stack(sample) if sample else _drawn(run.image_size)
+    # What int8 takes its ranges from says nothing about how it does on other pictures.
+    step = max(1, len(pixels) // CHECKED_ON)
+    asked, others = pixels[::step], np.delete(pixels, slice(None, None, step), axis=0)
+    part = out.with_name(f".{out.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        file = make_folder(part) / FILES[format]
+        with _quiet():
+            _WRITERS[format](run, file, precision, others if len(others) else pixels)
+            found = _compare(run, _READERS[format](file, run), asked, real=bool(sample))
+        kind = format if precision == "float" else f"{format} {precision}"
+        tolerance = TOLERANCES[kind]
+        if not (found["largest_difference"] <= tolerance.largest and found["mean_difference"] <= tolerance.mean):
+            raise TrayError(
+                f"Expected {kind} to say what the run says, within {tolerance.largest}, {tolerance.mean} on average. "
+                f"Received: probabilities up to {found['largest_difference']:.4f} off, "
+                f"{found['mean_difference']:.4f} on average. Nothing was written; choose a higher precision."
+            )
+        card = _card(run, format, precision) | {"checked": {**found, "tolerance": asdict(tolerance)}}
+        write_whole(part / CARD, (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
+        write_whole(part / README, readme(card).encode())
+        write_whole(part / EXAMPLE, example(card).encode())
+        if out.exists():
+            shutil.rmtree(out)
+        part.replace(out)
+    except OSError as error:
+        raise unwritable(out, error) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return Exported(out, out / file.name, _size(out / file.name), **found)
+
+
+def _check_wanted(kind: Format, precision: Precision, out: Path) -> None:
+    if kind not in FILES:
+        raise ConfigError(f"Expected a format out of {', '.join(FILES)}. Received: {kind!r}.")
+    if precision not in get_args(Precision):
+        raise ConfigError(f"Expected a precision out of {', '.join(get_args(Precision))}. Received: {precision!r}.")
+    if precision != "float" and kind != "tflite":
+        raise ConfigError(f"Expected precision {precision} with tflite, which alone has it. Received: {kind}.")
+    if out.exists() and not (out / CARD).is_file() and not (out.is_dir() and not any(out.iterdir())):
+        raise ConfigError(
+            f"Expected a new folder, an empty one, or an earlier export. Received: {out}, which holds something else. "
+            f"Name another one."
+        )
+    missing = [name for name in ONNX_PACKAGES if find_spec(name) is None] if kind == "onnx" else []
+    if missing:
+        raise TrayError(
+            f"Expected {', '.join(ONNX_PACKAGES)} to be installed, which ONNX needs and nothing else here. "
+            f"Received: no {', '.join(missing)}. Install them: pip install {' '.join(missing)}."
+        )
+
+
+# What the file is to be like.
+
+
+def output_names(run: Run) -> dict[str, str]:
+    """Return the name of each classifier's output; a nameless one's is ``probabilities``."""
+    return {item: item or "probabilities" for item in run.items}
+
+
+def _card(run: Run, kind: Format, precision: Precision) -> dict[str, Any]:
+    """Return what labels.json says: everything that using the file takes."""
+    batch = 1 if kind == "tflite" else None
+    return {
+        "format": kind,
+        "precision": precision,
+        "file": FILES[kind],
+        "input": {
+            "name": "pixels",
+            "shape": [batch, run.image_size, run.image_size, 3],
+            "dtype": "float32",
+            "range": [0, 255],
+            "colour": "RGB",
+            "resize": "stretched to the square, bilinear",
+        },
+        "outputs": [
+            {
+                "name": name,
+                "item": item,
+                "labels": list(run.labels[item]),
+                "threshold": run.thresholds.get(item),
+            }
+            for item, name in output_names(run).items()
+        ],
+        "run": {"name": run.record["name"], "id": run.path.name, "network": run.config["model"]},
+        "metrics": run.record.get("metrics", {}),
+        "versions": run.record.get("versions", {}),
+    }
+
+
+# Pictures to calibrate and to compare by.
+
+
+def _sample(run: Run, pictures: Sequence[Path], most: int) -> Iterator[Array]:
+    """Yield the pixels of photos, spread over what is there; those of the run's datasets unless others are named."""
+    files = list(pictures) or list(_trained_on(run))
+    left = most
+    for path in _spread(files, 2 * most):
+        if not left:
+            return
+        try:
+            yield decode(path, run.image_size)
+        except UNREADABLE:
+            continue
+        left -= 1
+
+
+def _trained_on(run: Run) -> Iterator[Path]:
+    """Yield the photos of the run's datasets where they are still there, the classes in turn."""
+    for item, one in run.record["items"].items():
+        try:
+            dataset = read_dataset(Path(one["data"]), positive=item)
+        except (TrayError, OSError):
+            log.warning("The pictures of %s are no longer in %s.", item or run.record["name"], one["data"])
+            continue
+        yield from _in_turn(dataset)
+
+
+def _in_turn(dataset: Dataset) -> Iterator[Path]:
+    order = {name: n for n, name in enumerate(PARTS)}
+    seen = dict.fromkeys(range(len(dataset.class_names)), 0)
+    keyed = []
+    for photo in sorted(dataset.photos, key=lambda photo: (order[photo.part], photo.sha256)):
+        keyed.append((seen[photo.label], photo.label, photo.path))
+        seen[photo.label] += 1
+    yield from (path for _, _, path in sorted(keyed, key=lambda one: one[:2]))
+
+
+def _spread(files: Sequence[Path], most: int) -> Iterable[Path]:
+    if len(files) <= most:
+        return files
+    return [files[n] for n in np.linspace(0, len(files) - 1, most).astype(int)]
+
+
+def _drawn(size: int) -> Array:
+    """Return pictures of soft patches in all colours, always the same: better than none to compare two models by."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (CHECKED_ON, 6, 6, 3)).astype(np.float32)
+    rows = np.linspace(0, 5, size).astype(int)
+    return np.clip(coarse[:, rows][:, :, rows] + rng.normal(0, 12, (CHECKED_ON, size, size, 3)), 0, 255).astype(
+        np.uint8
+    )
+
+
+def _compare(run: Run, answers: Callable[[Array], Answer], pixels: Array, *, real: bool) -> dict[str, Any]:
+    """Return how far the file's answers are from the run's."""
+    said, expected = answers(pixels), run.probabilities(pixels)
+    differences = np.concatenate([np.abs(said[item] - expected[item]).ravel() for item in run.items])
+    same = np.concatenate([said[item].argmax(axis=1) == expected[item].argmax(axis=1) for item in run.items])
+    return {
+        "pictures": len(pixels),
+        "real": real,
+        "largest_difference": float(differences.max()),
+        "mean_difference": float(differences.mean()),
+        "same_label": float(same.mean()),
+    }
+
+
+# Writing each format, and reading it back by its own runtime.
+
+
+def _write_keras(run: Run, file: Path, _precision: Precision, _pixels: Array) -> None:
+    shutil.copyfile(run.path / MODEL, file)
+
+
+def _read_keras(file: Path, run: Run) -> Callable[[Array], Answer]:
+    from train.backend import keras
+
+    model = keras.models.load_model(file, compile=False)
+
+    def ask(pixels: Array) -> Answer:
+        said = model(pixels.astype(np.float32), training=False)
+        outputs = said if isinstance(said, Mapping) else {run.items[0]: said}
+        return {item: np.asarray(output) for item, output in outputs.items()}
+
+    return ask
+
+
+def _write_savedmodel(run: Run, file: Path, _precision: Precision, _pixels: Array) -> None:
+    from train.backend import tf
+
+    module = tf.Module()
+    module.model = run.model
+    module.serve = _function(run, batch=None)
+    tf.saved_model.save(module, str(file), signatures={"serving_default": module.serve})
+
+
+def _function(run: Run, *, batch: int | None) -> Any:
+    """Return a TensorFlow function from ``pixels`` to outputs by name, for any batch or a fixed one."""
+    from train.backend import tf
+
+    model, names = run.model, output_names(run)
+    spec = tf.TensorSpec((batch, run.image_size, run.image_size, 3), tf.float32, name="pixels")
+
+    def serve(pixels: Any) -> dict[str, Any]:
+        said = model(pixels, training=False)
+        outputs = said if isinstance(said, Mapping) else {run.items[0]: said}
+        return {names[item]: output for item, output in outputs.items()}
+
+    return tf.function(serve, input_signature=[spec], autograph=False)
+
+
+def _read_savedmodel(file: Path, run: Run) -> Callable[[Array], Answer]:
+    from train.backend import tf
+
+    loaded = tf.saved_model.load(str(file))
+    serve, names = loaded.signatures["serving_default"], output_names(run)
+
+    def ask(pixels: Array, _kept: Any = loaded) -> Answer:
+        said = serve(pixels=tf.constant(pixels, tf.float32))
+        return {item: said[name].numpy() for item, name in names.items()}
+
+    return ask
+
+
+def _write_tflite(run: Run, file: Path, precision: Precision, pixels: Array) -> None:
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    from train.backend import tf
+
+    # Weights as constants: the converter leaves variables in, and no phone's runtime calibrates by those.
+    function = _function(run, batch=1).get_concrete_function()
+    frozen, ordered = convert_variables_to_constants_v2(function), sorted(function.structured_outputs)
+    module, saved = tf.Module(), file.with_name("saved")
+    spec = function.structured_input_signature[0][0]
+    module.serve = tf.function(lambda pixels: dict(zip(ordered, frozen(pixels), strict=True)), input_signature=[spec])
+    tf.saved_model.save(module, str(saved), signatures={"serving_default": module.serve})
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
+    if precision != "float":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if precision == "int8":
+        converter.representative_dataset = lambda: ([one[None].astype(np.float32)] for one in pixels)
+        # What has no int8 form stays float: a file that works everywhere beats one that is int8 to the last step.
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
+    file.write_bytes(converter.convert())
+    shutil.rmtree(saved)
+
+
+def _read_tflite(file: Path, run: Run) -> Callable[[Array], Answer]:
+    from train.backend import tf
+
+    interpreter = tf.lite.Interpreter(str(file))
+    serve, names = interpreter.get_signature_runner("serving_default"), output_names(run)
+
+    def ask(pixels: Array) -> Answer:
+        # The runner's arrays are its own memory, which the next call overwrites.
+        said = [
+            {name: np.array(value) for name, value in serve(pixels=one[None].astype(np.float32)).items()}
+            for one in pixels
+        ]
+        return {item: np.concatenate([one[name] for one in said]) for item, name in names.items()}
+
+    return ask
+
+
+def _write_onnx(run: Run, file: Path, _precision: Precision, _pixels: Array) -> None:
+    import onnx
+
+    run.model.export(file, format="onnx", verbose=False)
+    graph = onnx.load(file)
+    # Keras flattens outputs by name, and tf2onnx calls them what TensorFlow called the operation.
+    found = [one.name for one in graph.graph.output]
+    names = output_names(run)
+    wanted = dict(zip(found, (names[item] for item in sorted(run.items)), strict=True))
+    wanted[graph.graph.input[0].name] = "pixels"
+    for node in graph.graph.node:
+        for ends in (node.input, node.output):
+            for n, name in enumerate(ends):
+                ends[n] = wanted.get(name, name)
+    for value in (*graph.graph.input, *graph.graph.output):
+        value.name = wanted[value.name]
+    onnx.checker.check_model(graph)
+    onnx.save(graph, file)
+
+
+def _read_onnx(file: Path, run: Run) -> Callable[[Array], Answer]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    names = output_names(run)
+
+    def ask(pixels: Array) -> Answer:
+        said = session.run(list(names.values()), {"pixels": pixels.astype(np.float32)})
+        return dict(zip(names, said, strict=True))
+
+    return ask
+
+
+_WRITERS: Final[Mapping[Format, Callable[[Run, Path, Precision, Array], None]]] = {
+    "keras": _write_keras,
+    "savedmodel": _write_savedmodel,
+    "tflite": _write_tflite,
+    "onnx": _write_onnx,
+}
+_READERS: Final[Mapping[Format, Callable[[Path, Run], Callable[[Array], Answer]]]] = {
+    "keras": _read_keras,
+    "savedmodel": _read_savedmodel,
+    "tflite": _read_tflite,
+    "onnx": _read_onnx,
+}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what converters say about themselves, some of it where results belong; what matters is compared."""
+    loggers = [logging.getLogger(name) for name in ("absl", "tensorflow", "tf2onnx")]
+    levels = [one.level for one in loggers]
+    for one in loggers:
+        one.setLevel(logging.ERROR)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for stream in (1, 2):
+            os.dup2(nowhere, stream)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for stream, old in zip((1, 2), kept, strict=True):
+            os.dup2(old, stream)
+        for stream in (*kept, nowhere):
+            os.close(stream)
+        for one, level in zip(loggers, levels, strict=True):
+            one.setLevel(level)
+
+
+def _size(path: Path) -> int:
+    return sum(one.stat().st_size for one in ([path] if path.is_file() else path.rglob("*")) if one.is_file())
