@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -142,15 +143,20 @@ def _application(name: str, backbone: Backbone, size: int, weights: str | None) 
                 f"Expected a file of weights for {name!r}. Received: {weights}, and there is no such file."
             )
         try:
-            return make(weights=weights, **options)
-        except (ValueError, OSError, KeyError, TypeError) as error:
+            with warnings.catch_warnings():
+                # Keras only warns of layers that it found no weights for; they would be left to chance.
+                warnings.filterwarnings("error", message="Skipping")
+                warnings.filterwarnings("ignore", message=".*input_shape")
+                return make(weights=weights, **options)
+        except (ValueError, OSError, KeyError, TypeError, UserWarning) as error:
             raise ConfigError(
                 f"Expected weights of {backbone.application}{_width(backbone)} without its top. Received: {weights}, "
                 f"which does not fit: {_first_line(error)}. Name the backbone that the file belongs to."
             ) from error
     try:
         # Keras says on stdout that it downloads, where results belong.
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*input_shape")
             return make(weights="imagenet", **options)
     except ValueError as error:
         raise ConfigError(

@@ -8,7 +8,7 @@ import numpy as np
 LANDMARKS = 1024
 """Training photos at most that the kernel is spanned by; with more photos, a stratified sample of them."""
 GAMMAS = (1.0, 2.0, 4.0, 8.0)
-RIDGES = tuple(np.geomspace(1e-3, 10, 13))
+RIDGES = np.geomspace(1e-3, 10, 13)
 
 Array = np.ndarray[Any, Any]
 
@@ -52,10 +52,10 @@ def fit(features: Array, labels: Array, classes: int, *, seed: int = 0) -> Head:
     for gamma in GAMMAS:
         span, basis, strength = _decompose(np.exp(2 * gamma * (dots - 1)), chosen)
         projected = basis.T @ (targets - mean)
-        for ridge in RIDGES:
+        leverages = basis**2 @ (1 / (strength[:, None] + RIDGES))
+        for ridge, leverage in zip(RIDGES, leverages.T, strict=True):
             shrunk = projected / (strength + ridge)[:, None]
-            leverage = (basis**2 / (strength + ridge)).sum(axis=1, keepdims=True)
-            residual = (targets - mean - basis @ shrunk) / np.maximum(1 - leverage, 1e-9)
+            residual = (targets - mean - basis @ shrunk) / np.maximum(1 - leverage, 1e-9)[:, None]
             error = float((residual**2).mean())
             if best is None or error < best[0]:
                 best = error, gamma, float(ridge), span @ shrunk, targets - residual

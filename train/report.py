@@ -85,6 +85,7 @@ def _page(item: str, one: Judged, page: Page, *, several: bool = False) -> str:
         class_names=one.class_names,
         threshold=one.threshold if len(one.class_names) == 2 else None,
         curves=_curves(history, page.best.get(item, 0)) if history else "",
+        grown=bool(history) and "pictures" in history[0],
         history=history,
         best=page.best.get(item, 0),
         counts=_counts(dataset) if dataset else None,
@@ -208,21 +209,25 @@ def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
 
 
 def _curves(history: Sequence[Mapping[str, float]], best: int) -> str:
-    """Return accuracy and loss over the epochs as an inline picture that reads on light and on dark."""
+    """Return accuracy and loss, over epochs or pictures, as an inline picture that reads on light and on dark."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(8.4, 2.9), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    epochs = range(1, len(history) + 1)
+    grown = "pictures" in history[0]
+    steps = [row["pictures"] if grown else number for number, row in enumerate(history, start=1)]
     for axes, name in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
-        for key, colour, label in ((name, BLUE, "training"), (f"val_{name}", ORANGE, "validation")):
-            axes.plot(epochs, [row[key] for row in history], color=colour, label=label, marker=".", linewidth=1.6)
-        if best:
+        for key, colour, label in (
+            (name, BLUE, "left out in turn" if grown else "training"),
+            (f"val_{name}", ORANGE, "validation"),
+        ):
+            axes.plot(steps, [row[key] for row in history], color=colour, label=label, marker=".", linewidth=1.6)
+        if best and not grown:
             axes.axvline(best, color=GREY, linestyle=":", linewidth=1)
         axes.set_title(name, color=GREY, fontsize=10)
-        axes.set_xlabel("epoch", color=GREY, fontsize=9)
+        axes.set_xlabel("training pictures" if grown else "epoch", color=GREY, fontsize=9)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.tick_params(colors=GREY, labelsize=8)
         axes.patch.set_alpha(0)

@@ -1,0 +1,78 @@
+"""The kernel machine on features: its closed forms against what they stand for."""
+
+import numpy as np
+import pytest
+
+from train import heads, models
+
+
+def clouds(n: int, classes: int, *, seed: int = 0, spread: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+    """Return unit vectors around a direction per class, and their labels."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % classes
+    centres = np.random.default_rng(99).normal(size=(classes, 12))
+    found = centres[labels] + spread * rng.normal(size=(n, 12)) * np.linalg.norm(centres[0]) / 3
+    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32), labels
+
+
+def test_a_head_tells_classes_apart() -> None:
+    """Clouds that hardly overlap are told apart on vectors it never saw."""
+    head = heads.fit(*clouds(90, 3), 3)
+    unseen, labels = clouds(60, 3, seed=1)
+
+    assert (head.probabilities(unseen).argmax(axis=1) == labels).mean() > 0.95
+
+
+def test_left_out_answers_are_those_of_refitting_without_the_photo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The closed form gives what a machine fitted on all but one says about that one."""
+    features, labels = clouds(24, 2, spread=1.2)
+    monkeypatch.setattr(heads, "GAMMAS", (2.0,))
+    monkeypatch.setattr(heads, "RIDGES", np.array([0.3]))
+    monkeypatch.setattr(heads, "_calibrate", lambda scores, _labels: (1.0, np.zeros(scores.shape[1])))
+    targets = np.where(labels[:, None] == np.arange(2), 1.0, -1.0)
+    mean = targets.mean(axis=0)
+    kernel = np.exp(4 * (features.astype(np.float64) @ features.T - 1))
+    expected = []
+    for n in range(24):
+        rest = np.arange(24) != n
+        weights = np.linalg.solve(kernel[np.ix_(rest, rest)] + 0.3 * np.eye(23), targets[rest] - mean)
+        expected.append(kernel[n, rest] @ weights + mean)
+
+    assert heads.fit(features, labels, 2).left_out == pytest.approx(heads.softmax(np.array(expected)), abs=1e-5)
+
+
+def test_the_keras_layers_say_what_the_head_says() -> None:
+    """Two dense layers give the head's logits."""
+    features, labels = clouds(50, 4)
+    head = heads.fit(features, labels, 4)
+
+    assert np.asarray(models.machine(head)(features)) == pytest.approx(head.logits(features), abs=1e-3)
+
+
+def test_more_photos_than_landmarks_are_spanned_by_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With few landmarks a head is small, keeps every class, and still tells the classes apart."""
+    monkeypatch.setattr(heads, "LANDMARKS", 16)
+    features, labels = clouds(200, 3)
+    rare = np.concatenate([np.flatnonzero(labels != 2), np.flatnonzero(labels == 2)[:3]])
+    head = heads.fit(features[rare], labels[rare], 3)
+    unseen, truth = clouds(60, 3, seed=1)
+
+    assert head.landmarks.shape == (16, 12)
+    assert (head.probabilities(unseen).argmax(axis=1) == truth).mean() > 0.9
+
+
+def test_probabilities_are_calibrated() -> None:
+    """Where classes overlap, the mean probability of the chosen class is the share that is right."""
+    head = heads.fit(*clouds(300, 2, spread=2.5), 2)
+    unseen, labels = clouds(1000, 2, seed=1, spread=2.5)
+    said = head.probabilities(unseen)
+
+    assert (said.argmax(axis=1) == labels).mean() == pytest.approx(said.max(axis=1).mean(), abs=0.04)
+    assert said.sum(axis=1) == pytest.approx(np.ones(1000))
+
+
+def test_the_same_photos_give_the_same_head() -> None:
+    """Fitting draws nothing by chance."""
+    features, labels = clouds(40, 2)
+
+    assert np.array_equal(heads.fit(features, labels, 2).weights, heads.fit(features, labels, 2).weights)
