@@ -94,6 +94,26 @@ def find(name: str) -> Backbone | None:
     return replace(backbone, size=int(parts["size"])) if parts["size"] else backbone
 
 
+def find_all(name: str) -> list[Backbone]:
+    """Return the backbones of a model's name, several joined by ``+``; none when one of them is not known."""
+    found = [find(one) for one in name.split("+")]
+    return [one for one in found if one] if all(found) else []
+
+
+def files(name: str, weights: str | None) -> list[tuple[str, str | None]]:
+    """Return each backbone of a model's name with its file of weights; several files are parted by commas.
+
+    Raises ConfigError when there are files, but not one for each.
+    """
+    names = name.split("+")
+    given: list[str | None] = list(weights.split(",")) if weights else [None] * len(names)
+    if len(given) != len(names):
+        raise ConfigError(
+            f"Expected a file of weights for each of {', '.join(names)}, parted by commas. Received: {weights}."
+        )
+    return list(zip(names, given, strict=True))
+
+
 def build(name: str, *, size: int, weights: str | None) -> Any:
     """Return a frozen Keras model from (n, size, size, 3) pixels of 0..255 to the last map, (n, h, w, channels).
 

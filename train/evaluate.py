@@ -109,6 +109,14 @@ def decide(probabilities: Array, threshold: float = 0.5) -> Array:
     return np.asarray(probabilities.argmax(axis=1), np.int64)
 
 
+def calibration_error(probabilities: Array, truth: Array, *, bins: int = 10) -> float:
+    """Return the expected calibration error: how far confidence and accuracy lie apart, in bins of equal width."""
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = [abs(confidence[place == one].sum() - right[place == one].sum()) for one in range(bins)]
+    return float(sum(gaps) / max(1, len(truth)))
+
+
 def wilson(right: int, n: int) -> tuple[float, float]:
     """Return the 95 % interval of a share (Wilson, 1927): it stays within 0..1 and holds for small ``n``."""
     if not n:

@@ -4,7 +4,7 @@ import io
 import logging
 import time
 import uuid
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -39,28 +39,41 @@ class Extractor:
     model: Any
     input_size: int
     key: str
-    """Names everything that the features depend on: backbone, size, views, and the weights by their hash."""
+    """Names everything that the features depend on: size, views, and the backbone by the hash of its weights."""
 
 
 def extractor(settings: Train) -> Extractor:
     """Return the extractor that the settings ask for; with ``augment``, the mean over four views of each photo.
 
-    The views are the whole and the middle, each also mirrored.
+    The views are the whole and the middle, each also mirrored. Of several backbones, joined by ``+``, the features
+    lie side by side.
     """
     size = settings.image_size or 0
-    backbone = backbones.build(settings.model, size=size, weights=settings.weights)
     input_size = round(size * ZOOM) if settings.augment else size
     pixels = keras.Input((input_size, input_size, 3), name="pixels")
-    pooling = layers.GlobalAveragePooling2D(name="pooled")
     views = list(_views(pixels, size, input_size)) if settings.augment else [pixels]
+    built = [
+        backbones.build(name, size=size, weights=weights)
+        for name, weights in backbones.files(settings.model, settings.weights)
+    ]
+    for number, backbone in enumerate(built):
+        backbone.name = f"backbone_{number}"
+    sides = [_unit_features(backbone, views) for backbone in built]
+    unit = sides[0]
+    if len(sides) > 1:
+        # Each side has length 1, and so has the whole.
+        unit = layers.Rescaling(len(sides) ** -0.5, name="shared_length")(layers.Concatenate(name="sides")(sides))
+    hashes = "+".join(backbones.fingerprint(backbone) for backbone in built)
+    return Extractor(keras.Model(pixels, unit, name="features"), input_size, f"{size}-{len(views)}-{hashes}")
+
+
+def _unit_features(backbone: Any, views: Sequence[Any]) -> Any:
+    pooling = layers.GlobalAveragePooling2D()
     pooled = [pooling(backbone(view, training=False)) for view in views]
-    mean = layers.Average(name="mean_view")(pooled) if len(pooled) > 1 else pooled[0]
+    mean = layers.Average()(pooled) if len(pooled) > 1 else pooled[0]
     # Square roots tame the few strong channels; on the unit sphere the Gaussian kernel is a dot product's exponential.
     root = keras.ops.sign(mean) * keras.ops.sqrt(keras.ops.abs(mean))
-    unit = layers.UnitNormalization(name="unit")(root)
-    model = keras.Model(pixels, unit, name="features")
-    key = f"{settings.model}-{size}-{len(views)}-{backbones.fingerprint(backbone)}"
-    return Extractor(model, input_size, key)
+    return layers.UnitNormalization()(root)
 
 
 def _views(pixels: Any, size: int, input_size: int) -> Generator[Any, None, None]:

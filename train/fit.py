@@ -8,7 +8,7 @@ import logging
 import platform
 import shutil
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -96,18 +96,18 @@ def effective(settings: Train) -> Train:
 
     Raises ConfigError for an unknown model, and for weights or a size that do not go with it.
     """
-    backbone = backbones.find(settings.model)
-    model = backbone or models.named(settings.model)
-    if settings.weights and not backbone:
-        raise ConfigError(
-            f"Expected no weights for {settings.model!r}, which trains from nothing. Received: {settings.weights}. "
-            f"Leave them out, or choose a backbone."
-        )
-    size = settings.image_size or model.size
-    if size < model.smallest:
-        raise ConfigError(
-            f"Expected an image_size of {model.smallest} or more for {settings.model!r}. Received: {size}."
-        )
+    chosen: Sequence[backbones.Backbone | models.Network] = backbones.find_all(settings.model)
+    if not chosen:
+        chosen = [models.named(settings.model)]
+        if settings.weights:
+            raise ConfigError(
+                f"Expected no weights for {settings.model!r}, which trains from nothing. Received: "
+                f"{settings.weights}. Leave them out, or choose a backbone."
+            )
+    size = settings.image_size or max(one.size for one in chosen)
+    smallest = max(one.smallest for one in chosen)
+    if size < smallest:
+        raise ConfigError(f"Expected an image_size of {smallest} or more for {settings.model!r}. Received: {size}.")
     return replace(settings, image_size=size)
 
 
@@ -129,7 +129,7 @@ class Outcome:
 
 def _train(folder: Path, plan: Plan) -> Iterator[Progress | Run]:
     started = time.monotonic()
-    way = _on_features if backbones.find(plan.settings.model) else _from_nothing
+    way = _on_features if backbones.find_all(plan.settings.model) else _from_nothing
     outcome = yield from way(folder, plan)
     record = _write(folder, plan, outcome) | {"seconds": round(time.monotonic() - started, 2)}
     write_whole(folder / RUN, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())

@@ -8,7 +8,7 @@ import numpy as np
 LANDMARKS = 1024
 """Training photos at most that the kernel is spanned by; with more photos, a stratified sample of them."""
 GAMMAS = (1.0, 2.0, 4.0, 8.0)
-RIDGES = np.geomspace(1e-3, 10, 13)
+RIDGES = np.geomspace(1e-4, 10, 16)
 
 Array = np.ndarray[Any, Any]
 

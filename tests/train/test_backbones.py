@@ -134,6 +134,21 @@ def test_views_are_averaged_in_the_model(built_data: dict[str, Path], settings: 
     assert next(predict(run, [tmp_path / "a.png"])).label in {"plum", "not_plum"}
 
 
+def test_several_backbones_stand_side_by_side(
+    built_data: dict[str, Path], backbone_run: Run, weights: str, settings: Train, tmp_path: Path
+) -> None:
+    """Joined by a plus, backbones give one unit vector, the same twice what it was once; each needs its file."""
+    both = replace(settings, model="mobilenet_0.25_32+mobilenet_0.25", weights=f"{weights},{weights}", image_size=32)
+    found = features.extractor(effective(both)).model(np.full((1, 32, 32, 3), 99, np.uint8))
+
+    assert found.shape == (1, 512)
+    assert np.linalg.norm(found) == pytest.approx(1, abs=1e-5)
+    run = finish(train({"plum": built_data["plum"]}, tmp_path, both, name="x"))
+    assert run.metrics["items"]["plum"] == backbone_run.metrics["items"]["plum"]
+    with pytest.raises(ConfigError, match="parted by commas"):
+        features.extractor(effective(replace(both, weights=weights)))
+
+
 def test_weights_that_do_not_fit_are_refused(plain_data: Path, weights: str, tmp_path: Path) -> None:
     """Weights of another width, a file that holds none, and a missing one are ConfigError that names the file."""
     (tmp_path / "text.h5").write_text("no weights")
