@@ -15,7 +15,18 @@ from typing import Any, Final
 
 from dataset.choose import Choice, Contradict, Kept, Rejected, choose, groups, provenance, reviews
 from dataset.errors import NotEnoughImages, TrayError
-from dataset.folder import MANIFEST, class_folders, locked, make_folder, pictures, unwritable, write_whole
+from dataset.folder import (
+    DATASET,
+    MANIFEST,
+    POOL,
+    SOURCE,
+    class_folders,
+    locked,
+    make_folder,
+    pictures,
+    unwritable,
+    write_whole,
+)
 from dataset.images import normalise
 from dataset.progress import Progress
 from dataset.relations import relate
@@ -25,7 +36,6 @@ from dataset.splits import SPLITS, Group, deal, place, read_ledger, wanted, writ
 from dataset.tray import Build, Tray
 
 log: Final = logging.getLogger("tray")
-DATASET = "dataset.json"
 METADATA = "metadata.jsonl"
 REJECTED = "rejected.jsonl"
 LEDGER = "splits.jsonl"
@@ -87,6 +97,14 @@ class Work:
     pool: Path
     settings: Build
     contradict: Contradict
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What a build would keep and leave out, and the group of each content; nothing was written."""
+
+    choice: Choice
+    groups: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +174,22 @@ def build_folder(source: Path, out: Path, settings: Build, *, dry_run: bool = Fa
         )
     _check_out(out)
     plan = Plan(out.name, out, {name: ((name,),) for name in folders})
-    work = Work(source, folders, (plan,), out / ".pool", settings, lambda names: len(names) > 1)
+    work = Work(source, folders, (plan,), out / POOL, settings, lambda names: len(names) > 1)
     yield from _run(work, dry_run=dry_run)
+
+
+def analyse(
+    root: Path, folders: dict[str, Path], settings: Build, *, cache: Path | None = None
+) -> Iterator[Progress | Analysis]:
+    """Scan and compare class folders below ``root`` without writing anything; ``cache`` is an earlier build's memory.
+
+    Yields Progress and, last, an Analysis.
+    """
+    work = Work(root, folders, (), root, settings, lambda names: len(names) > 1)
+    files = [(name, path) for name, folder in folders.items() for path in pictures(folder)]
+    with remembering(None, limits=(settings.max_pixels, settings.max_bytes), copy=cache) as memory:
+        choice, contents = yield from _choose(work, files, memory)
+        yield Analysis(choice, groups(choice.kept, choice.links, contents))
 
 
 def _has_pictures(folder: Path) -> bool:
@@ -185,7 +217,7 @@ def _check_out(out: Path) -> None:
     if not out.is_dir():
         raise TrayError(f"Expected a folder for the dataset. Received: {out}, which is a file. Name another.")
     inside = {path.name for path in out.iterdir() if not path.name.startswith(".")}
-    if inside and not (out / ".pool").is_dir():
+    if inside and not (out / POOL).is_dir():
         raise TrayError(
             f"Expected an empty folder or an earlier dataset for the result. Received: {out}, which holds "
             f"{', '.join(sorted(inside)[:3])}. Name another folder."
@@ -215,6 +247,7 @@ def _run(work: Work, *, dry_run: bool) -> Iterator[Progress | Built]:
             if not spoilt:
                 break
             _remember_damage(memory, spoilt)
+        write_whole(work.pool / SOURCE, f"{os.path.relpath(work.root, work.pool)}\n".encode())
         write_ledger(work.pool / LEDGER, sides, work.settings.split, seed=work.settings.seed)
         for plan in work.plans:
             yield from _write(plan, work, datasets[plan.name], choice)
@@ -224,8 +257,10 @@ def _run(work: Work, *, dry_run: bool) -> Iterator[Progress | Built]:
         yield built
 
 
-def _decide(work: Work, files: Sequence[tuple[str, Path]], memory: Memory) -> Generator[Progress, None, Decision]:
-    """Choose and deal; yields Progress and returns the datasets, the choice and the ledger to come."""
+def _choose(
+    work: Work, files: Sequence[tuple[str, Path]], memory: Memory
+) -> Generator[Progress, None, tuple[Choice, list[str]]]:
+    """Scan, compare and choose; yields Progress and returns the choice and the usable contents."""
     scanned = yield from scan(work.root, [path for _, path in files], memory)
     rows = [
         (name, path.relative_to(work.root).as_posix(), one) for (name, path), one in zip(files, scanned, strict=True)
@@ -241,8 +276,14 @@ def _decide(work: Work, files: Sequence[tuple[str, Path]], memory: Memory) -> Ge
         said=reviews(work.folders),
         settings=work.settings,
     )
+    return choice, sorted(usable)
+
+
+def _decide(work: Work, files: Sequence[tuple[str, Path]], memory: Memory) -> Generator[Progress, None, Decision]:
+    """Choose and deal; yields Progress and returns the datasets, the choice and the ledger to come."""
+    choice, contents = yield from _choose(work, files, memory)
     ledger = read_ledger(work.pool / LEDGER, work.settings.split, seed=work.settings.seed)
-    choice, sides, keys = _deal(choice, sorted(usable), ledger, work.settings)
+    choice, sides, keys = _deal(choice, contents, ledger, work.settings)
     datasets = {plan.name: _select(plan, choice.kept, sides, keys, work.settings) for plan in work.plans}
     for plan in work.plans:
         _check_enough(plan, datasets[plan.name], work.settings, choice.rejected)
@@ -265,8 +306,8 @@ def _deal(
         shas = sorted({sha for one in kept for sha in one.members})
         earliest = min(kept, key=lambda one: (one.fetched or "~", place(one.sha256, seed=settings.seed)))
         names[key] = earliest.sha256[:16]
-        classes = tuple(sorted({name for one in kept for name in one.classes}))
-        dealt_groups.append(Group(earliest.sha256[:16], classes, tuple(shas)))
+        sizes = Counter(name for one in kept for name in one.classes)
+        dealt_groups.append(Group(earliest.sha256[:16], sizes, tuple(shas)))
     dealt = deal(dealt_groups, settings.split, seed=settings.seed, before=ledger)
     own = {one.sha256: names[keys[one.sha256]] for one in choice.kept}
     return choice, {sha: dealt[key] for sha, key in own.items()}, own

@@ -6,15 +6,16 @@ The rule, in this order:
 2. A group that was dealt before stays where it is, whatever joins it later; the ledger remembers it.
 3. Else the group's salted hash deals it: below ``test`` it tests, below ``test + val`` it validates, else it trains.
    This depends on nothing but the group and the seed.
-4. A class that rule 3 leaves with too few groups in a split (none, or less than half of its share) takes the
-   undealt groups whose hashes lie nearest. The ledger then keeps them there.
+4. Where chance gives a class far too few or too many pictures in a split (less than 7 tenths of its share, more
+   than 14, or none), the undealt groups whose hashes lie nearest change sides. The ledger then keeps them there.
 """
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Final
 
@@ -26,10 +27,11 @@ SPLITS: Final = ("train", "val", "test")
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Pictures that share one side: the key that deals them, their classes, and the SHA-256 of every member."""
+    """Pictures that share one side: the key that deals them, how many, and the SHA-256 of every member."""
 
     key: str
-    classes: tuple[str, ...]
+    sizes: Mapping[str, int]
+    """Kept pictures by class."""
     members: tuple[str, ...]
 
 
@@ -57,13 +59,10 @@ def deal(groups: list[Group], split: Split, *, seed: int, before: Mapping[str, s
         else:
             dealt[group.key] = _by_hash(places[group.key], split)
             free.append(group)
-    by_class: dict[str, list[Group]] = defaultdict(list)
-    for group in groups:
-        for name in group.classes:
-            by_class[name].append(group)
     undealt = {group.key for group in free}
-    for name in sorted(by_class):
-        _fill(sorted(by_class[name], key=lambda one: (places[one.key], one.key)), dealt, undealt, split)
+    for name in sorted({name for group in groups for name in group.sizes}):
+        mine = sorted((one for one in groups if name in one.sizes), key=lambda one: (places[one.key], one.key))
+        _even_out(name, mine, dealt, undealt, split)
     return dealt
 
 
@@ -71,28 +70,39 @@ def _by_hash(at: float, split: Split) -> str:
     return "test" if at < split.test else "val" if at < split.test + split.val else "train"
 
 
-def _fill(groups: list[Group], dealt: dict[str, str], undealt: set[str], split: Split) -> None:
-    """Give a class's poorest splits the groups they lack, taking them from the fullest split."""
-    names = wanted(split)
-    if len(groups) < len(names):
-        return
-    shares = {"val": split.val, "test": split.test, "train": 1 - split.val - split.test}
-    least = {name: max(1, int(shares[name] * len(groups) / 2)) for name in names}
-    counts = dict.fromkeys(names, 0)
+def _even_out(name: str, groups: list[Group], dealt: dict[str, str], undealt: set[str], split: Split) -> None:
+    """Move undealt groups of one class, in the order of their hashes, until no split has far too few or too many."""
+    total = sum(group.sizes[name] for group in groups)
+    counts, numbers = Counter[str](), Counter[str]()
     for group in groups:
-        counts[dealt[group.key]] = counts.get(dealt[group.key], 0) + 1
-    for name in reversed(names):
-        while counts[name] < least[name]:
-            giver = max((one for one in names if counts[one] > least[one]), key=lambda one: counts[one], default=None)
-            movable = [one for one in groups if dealt[one.key] == giver]
-            # A group that was dealt before moves only where the split would else be empty.
-            chosen = next((one for one in movable if one.key in undealt), None)
-            chosen = chosen or (movable[0] if movable and counts[name] == 0 else None)
-            if giver is None or chosen is None:
+        counts[dealt[group.key]] += group.sizes[name]
+        numbers[dealt[group.key]] += 1
+
+    def move(group: Group, side: str) -> None:
+        for count, size in ((counts, group.sizes[name]), (numbers, 1)):
+            count[dealt[group.key]] -= size
+            count[side] += size
+        dealt[group.key] = side
+
+    for side in wanted(split)[:0:-1]:
+        share = getattr(split, side) * total
+        least, most = max(1, int(0.7 * share)), max(1, ceil(1.4 * share))
+        for group in groups[::-1]:
+            if counts[side] <= most:
                 break
-            dealt[chosen.key] = name
-            counts[giver] -= 1
-            counts[name] += 1
+            if dealt[group.key] == side and group.key in undealt and counts[side] - group.sizes[name] >= least:
+                move(group, "train")
+        while counts[side] < least:
+            giver = max((one for one in wanted(split) if one != side), key=lambda one: counts[one])
+            # What was dealt before moves only into a split that would else be empty, because it lost what it held.
+            free = [one for one in groups if dealt[one.key] == giver and (one.key in undealt or not numbers[side])]
+            free.sort(key=lambda one: one.key not in undealt)
+            if numbers[giver] < 2 or not free:
+                break
+            room = most - counts[side]
+            move(
+                next((one for one in free if one.sizes[name] <= room), min(free, key=lambda one: one.sizes[name])), side
+            )
 
 
 def read_ledger(path: Path, split: Split, *, seed: int) -> dict[str, str]:
