@@ -1,284 +1,327 @@
-"""A class folder, a folder of them, or a built dataset as one HTML page that needs nothing else."""
+"""A folder of pictures as one self-contained HTML page: what it holds, what was rejected, what to fix first."""
 
 import base64
-import json
+import os
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
-from itertools import combinations
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
+from urllib.parse import quote, urlsplit
 
 import jinja2
 
-from dataset.build import CACHE, METADATA, REJECTED, Analysis, analyse
-from dataset.errors import TrayError
-from dataset.folder import DATASET, POOL, class_folders, pictures, records, source_of, write_whole
-from dataset.images import read, to_jpeg
-from dataset.progress import Progress
+from dataset.findings import FEW, findings, share
+from dataset.folder import write_whole
+from dataset.review.catalogue import SPLITS
 from dataset.scan import WORKERS
-from dataset.splits import SPLITS
-from dataset.tray import Build
+from dataset.survey import DUPLICATES, Copies, Refused, Shown, Side, Survey, evenly, look_at, survey
 
-PAGE: Final = "report.html"
-THUMBNAIL: Final = 112
-"""Longer side of the page's pictures in pixels."""
-SHEET: Final = 48
-"""Pictures per class on the page; larger classes show an even choice."""
-SAMPLES: Final = 18
-"""Pictures per reason and per flag, groups and conflicts on the page."""
-FEW, LOPSIDED, MANY_FLAGGED, POOR_TERM = 50, 3.0, 0.15, 0.3
+REPORT: Final = "report.html"
+# A thumbnail takes about 5 kB of the page: with these it stays well below 15 MB, whatever the folder holds.
+SHEETS: Final = 1000
+"""Thumbnails in all contact sheets together."""
+SHEET: Final = 60
+"""Thumbnails in one contact sheet at most."""
+GROUPS: Final = 100
+"""Groups of near-duplicates shown."""
+GROUP: Final = 8
+"""Pictures of one group shown."""
+CONFLICTS: Final = 60
+"""Conflicts shown."""
+REASONS: Final = 30
+"""Reasons of rejection with a list of their own."""
+REASON: Final = 24
+"""Rejected pictures shown for one reason."""
+FLAGGED: Final = 24
+"""Pictures shown for one flag."""
+ROWS: Final = 300
+"""Rows of a table."""
+SIDES: Final = (
+    ("below 128", 128),
+    ("128 to 255", 256),
+    ("256 to 511", 512),
+    ("512 to 1023", 1024),
+    ("1024 and more", 0),
+)
+"""Classes of the shorter side in pixels, each up to its limit."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """One picture on the page, with the words under it."""
+class Bar:
+    """One row of a table of counts."""
 
-    path: Path
-    words: str = ""
-    title: str = ""
-    thumbnail: str = ""
+    name: str
+    cells: tuple[int | str, ...]
+    part: float = 0.0
+    """Length of its bar, 0 to 1."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One picture on the page; ``source`` is an inline address, empty when there is no picture to show."""
+
+    source: str
+    link: str
+    name: str
+    caption: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Sheet:
-    """Everything that the page says."""
+    """Pictures with a heading, and how many there are in all."""
 
-    title: str
-    kind: str
-    classes: dict[str, dict[str, int]]
-    """Pictures by class and column (``train``, ``val``, ``test``, or ``kept``)."""
-    rejected: dict[str, int]
-    sheets: dict[str, list[Shown]]
-    reasons: dict[str, list[list[Shown]]] = field(default_factory=dict)
-    """For each reason rows of pictures: the one that went, and beside it the one that stayed."""
-    copies: list[list[Shown]] = field(default_factory=list)
-    related: list[list[Shown]] = field(default_factory=list)
-    conflicts: list[list[Shown]] = field(default_factory=list)
-    flags: dict[str, list[Shown]] = field(default_factory=dict)
-    flag_counts: dict[str, int] = field(default_factory=dict)
-    origins: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    """Tables by ``class and term``, ``engine``, ``kind``: tried, kept, and the commonest reasons."""
-    advice: list[str] = field(default_factory=list)
-    """What is most worth mending, the worst first."""
+    name: str
+    tiles: tuple[Tile, ...]
+    total: int
+    rows: tuple[Refused, ...] = ()
+    note: str = ""
 
 
 def write_report(folder: Path) -> Path:
-    """Write ``report.html`` into a class folder, a folder of class folders or a built dataset; return its path.
+    """Write ``report.html`` into a class folder, a folder of class folders or a built dataset, and return its path.
 
-    Raises TrayError when it is none of these or can't be written.
+    The page needs nothing but itself. Raises TrayError when the folder holds nothing to tell of or can't be written.
     """
-    if not folder.is_dir():
-        raise TrayError(f"Expected a class folder, a folder of them or a built dataset. Received: {folder}.")
-    sheet = _of_dataset(folder) if (folder / DATASET).exists() else _of_folders(folder)
-    sheet.advice = _advice(sheet)
-    path = folder / PAGE
-    write_whole(path, _render(sheet).encode())
+    found = survey(folder)
+    path = folder / REPORT
+    write_whole(path, page(found).encode("utf-8", "replace"))
     return path
 
 
-def _of_dataset(folder: Path) -> Sheet:
-    described = json.loads((folder / DATASET).read_text(encoding="utf-8"))
-    rows = _lines(folder / METADATA)
-    gone = _lines(folder / REJECTED)
-    root = source_of(folder)
-    counts = {
-        name: {split: described["counts"].get(split, {}).get(name, 0) for split in SPLITS}
-        for name in described["class_names"]
-    }
-    by_class: dict[str, list[Shown]] = defaultdict(list)
-    by_flag: dict[str, list[Shown]] = defaultdict(list)
-    by_group: dict[str, list[Shown]] = defaultdict(list)
-    place = {}
-    for row in rows:
-        size = f"{row['width']}x{row['height']}"
-        shown = Shown(folder / row["file_name"], row["split"], f"{row['source']}\n{size}\n{', '.join(row['terms'])}")
-        by_class[row["label"]].append(shown)
-        by_group[row["group"]].append(shown)
-        place[row["source"]] = shown
-        for flag in row["flags"]:
-            by_flag[flag].append(Shown(shown.path, row["label"], shown.title))
-    sheet = Sheet(
-        described["name"], "dataset", counts, described["rejected"],
-        {name: _evenly(by_class[name], SHEET) for name in described["class_names"]},
-    )  # fmt: skip
-    sheet.flags = {flag: _evenly(shown, SAMPLES) for flag, shown in sorted(by_flag.items())}
-    sheet.flag_counts = {flag: len(shown) for flag, shown in sorted(by_flag.items())}
-    sheet.related = [_evenly(group, SAMPLES) for group in by_group.values() if len(group) > 1][:SAMPLES]
-    _show_rejected(sheet, gone, root, place)
-    if root:
-        names = sorted({row["source"].split("/")[0] for row in (*rows, *gone)})
-        sheet.origins = _origins({name: root / name for name in names})
-    return sheet
-
-
-def _of_folders(folder: Path) -> Sheet:
-    """Describe raw class folders: what a build with the usual settings would do with them."""
-    inside = next(pictures(folder), None)
-    folders = {folder.resolve().name: folder} if inside else class_folders(folder)
-    root = folder.resolve().parent if inside else folder
-    found = _analysed(root, {name: root / name for name in folders})
-    kept = found.choice.kept
-    gone = [asdict(one) for one in found.choice.rejected]
-    counts = {name: {"kept": sum(name in one.classes for one in kept)} for name in folders}
-    rejected = Counter(one["reason"] for one in gone)
-    by_class: dict[str, list[Shown]] = defaultdict(list)
-    by_flag: dict[str, list[Shown]] = defaultdict(list)
-    place = {}
-    for one in kept:
-        title = f"{one.source}\n{one.width}x{one.height}\n{', '.join(one.terms)}"
-        shown = Shown(root / one.source, ", ".join(one.terms[:1]), title)
-        place[one.source] = shown
-        for name in one.classes:
-            by_class[name].append(shown)
-        for flag in one.flags:
-            by_flag[flag].append(Shown(shown.path, one.source.split("/")[0], title))
-    sheet = Sheet(
-        folder.resolve().name, "class folder" if inside else "class folders", counts, dict(sorted(rejected.items())),
-        {name: _evenly(by_class[name], SHEET) for name in folders},
-    )  # fmt: skip
-    sheet.flags = {flag: _evenly(shown, SAMPLES) for flag, shown in sorted(by_flag.items())}
-    sheet.flag_counts = {flag: len(shown) for flag, shown in sorted(by_flag.items())}
-    keys: dict[str, list[Shown]] = defaultdict(list)
-    for one in kept:
-        keys[found.groups[one.sha256]].append(place[one.source])
-    sheet.related = [_evenly(group, SAMPLES) for group in keys.values() if len(group) > 1][:SAMPLES]
-    _show_rejected(sheet, gone, root, place)
-    sheet.origins = _origins({name: root / name for name in folders})
-    return sheet
-
-
-def _analysed(root: Path, folders: Mapping[str, Path]) -> Analysis:
-    cache = next((path for path in (root / POOL / CACHE, root.parent / "pool" / CACHE) if path.exists()), None)
-    result = None
-    for step in analyse(root, dict(folders), Build(), cache=cache):
-        if not isinstance(step, Progress):
-            result = step
-    assert result is not None
-    return result
-
-
-def _show_rejected(
-    sheet: Sheet, gone: Sequence[Mapping[str, Any]], root: Path | None, place: Mapping[str, Shown]
-) -> None:
-    """Fill in what went and why, with the pictures as far as they are still there."""
-    by_kept: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for one in gone:
-        if one["reason"] in {"near duplicate", "duplicate bytes"}:
-            by_kept[one["kept"]].append(one)
-        elif one["reason"] == "conflict" and root:
-            row = [_gone(one, root), Shown(root / one["kept"], one["kept"].split("/")[0], one["kept"])]
-            if not any({shown.path for shown in row} == {shown.path for shown in other} for other in sheet.conflicts):
-                sheet.conflicts.append(row)
-        elif root and len(sheet.reasons.setdefault(one["reason"], [])) < SAMPLES:
-            sheet.reasons[one["reason"]].append([_gone(one, root)])
-    sheet.conflicts = sheet.conflicts[:SAMPLES]
-    near = sorted(by_kept.items(), key=lambda row: -max(float(one["score"]) for one in row[1]))
-    for source, copies in near[: 2 * SAMPLES]:
-        kept = place.get(source)
-        path = kept.path if kept else root / source if root else None
-        if path is None or root is None:
-            continue
-        sheet.copies.append([Shown(path, "kept", source), *(_gone(one, root) for one in copies[:6])])
-
-
-def _gone(one: Mapping[str, Any], root: Path) -> Shown:
-    words = "same bytes" if one["reason"] == "duplicate bytes" else one["detail"].split(" kept over ")[-1]
-    return Shown(root / one["source"], words or one["label"], f"{one['source']}\n{one['detail']}")
-
-
-def _origins(folders: Mapping[str, Path]) -> dict[str, list[dict[str, Any]]]:
-    """Return, as the manifests tell it, how much came by each term, engine and kind of address."""
-    tables: dict[str, dict[tuple[str, ...], Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
-    for name, folder in folders.items():
-        for record in records(folder):
-            outcome = "kept" if record.kept and not record.copy_of else "copy" if record.kept else record.error
-            for title, key in (
-                ("term", (name, record.term)), ("engine", (record.engine,)), ("kind", (record.kind if record.kept else "",))
-            ):  # fmt: skip
-                if key[-1]:
-                    tables[title][key][outcome or "rejected"] += 1
-    return {
-        title: [
-            {
-                "name": " · ".join(key),
-                "tried": counts.total(),
-                "kept": counts["kept"],
-                "copies": counts["copy"],
-                "rejected": ", ".join(
-                    f"{count} {reason}" for reason, count in counts.most_common() if reason not in {"kept", "copy"}
-                ),
-            }
-            for key, counts in sorted(table.items())
-        ]
-        for title, table in tables.items()
-    }
-
-
-def _advice(sheet: Sheet) -> list[str]:
-    """Return what is most worth mending, in sentences, the worst first."""
-    found: list[tuple[float, str]] = []
-    totals = {name: sum(counts.values()) for name, counts in sheet.classes.items()}
-    for name, total in totals.items():
-        if total < FEW:
-            word = "picture" if total == 1 else "pictures"
-            found.append((90 - total / 10, f"Class {name} has only {total} {word}: scrape more terms for it."))
-    for one, other in combinations(sorted(totals, key=lambda name: totals[name]), 2):
-        if totals[other] > LOPSIDED * max(1, totals[one]) and one == min(totals, key=lambda name: totals[name]):
-            times = totals[other] / max(1, totals[one])
-            found.append((50 + times, f"Class {other} has {times:.0f} times the pictures of {one}."))
-    if sheet.conflicts:
-        count = sheet.rejected.get("conflict", len(sheet.conflicts))
-        found.append((80, f"{count} files show one picture under two classes: say in a review which class is right."))
-    for row in sheet.origins.get("term", []):
-        if row["tried"] >= 20 and row["kept"] < POOR_TERM * row["tried"]:
-            found.append((40, f"Of what {row['name']} brought, {row['kept']} of {row['tried']} are new pictures."))
-    everything = max(1, sum(totals.values()))
-    for flag, count in sheet.flag_counts.items():
-        if count > MANY_FLAGGED * everything:
-            found.append((30 + 20 * count / everything, f"{count} of {everything} pictures are flagged: {flag}."))
-    copies = sheet.rejected.get("near duplicate", 0) + sheet.rejected.get("duplicate bytes", 0)
-    if copies > 0.3 * (everything + copies):
-        found.append((20, f"{copies} files are copies of others: the terms bring much the same pictures."))
-    held = sheet.rejected.get("held out", 0)
-    if held:
-        found.append((25, f"{held} new pictures tie groups of two splits and are held out of both."))
-    return [sentence for _, sentence in sorted(found, key=lambda one: (-one[0], one[1]))][:8]
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except FileNotFoundError:
-        return []
-
-
-def _evenly(shown: Sequence[Shown], count: int) -> list[Shown]:
-    """Return at most ``count`` of a row, spread over all of it."""
-    if len(shown) <= count:
-        return list(shown)
-    return [shown[at * len(shown) // count] for at in range(count)]
-
-
-def _render(sheet: Sheet) -> str:
-    rows: list[list[Shown]] = [
-        *sheet.sheets.values(), *sheet.flags.values(), *sheet.copies, *sheet.related, *sheet.conflicts,
-        *(row for rows in sheet.reasons.values() for row in rows),
-    ]  # fmt: skip
-    paths = sorted({shown.path for row in rows for shown in row})
-    with ThreadPoolExecutor(WORKERS) as threads:
-        thumbnails = dict(zip(paths, threads.map(_thumbnail, paths), strict=True))
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("dataset", "pages"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+def page(found: Survey) -> str:
+    """Return the report as HTML."""
+    plan = _Plan(found)
+    plan.make_thumbnails()
+    return _template().render(
+        found=found,
+        title=found.root.name or str(found.root),
+        findings=findings(found),
+        few=FEW,
+        counts=_counts(found),
+        engines=_engines(found),
+        terms=_terms(found),
+        rows=ROWS,
+        kinds=_bars(Counter(one.kind for one in found.pictures if one.kind)),
+        formats=_bars(Counter(one.format or "unknown" for one in found.pictures)),
+        sizes=_sizes(found.pictures),
+        megabytes=sum(one.bytes for one in found.pictures) / 1e6,
+        sheets=plan.sheets(),
+        flagged=plan.flagged(),
+        groups=plan.groups(),
+        conflicts=plan.conflicts(),
+        rejected=plan.rejected(),
+        settings=_settings(found.described),
     )
-    return environment.get_template("report.html.jinja").render(sheet=sheet, thumbnails=thumbnails, splits=SPLITS)
 
 
-def _thumbnail(path: Path) -> str:
-    """Return a small picture as a data URI; empty when the file can't be read."""
+def _template() -> jinja2.Template:
+    pages = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "pages"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    pages.filters["web"] = web
+    pages.filters["number"] = lambda value: f"{value:,}" if isinstance(value, int) else value
+    return pages.get_template("report.html.jinja")
+
+
+def web(address: str) -> str:
+    """Return an address that is safe to link, or nothing: only whole http and https ones are."""
     try:
-        image = read(path.read_bytes(), max_side=THUMBNAIL)
-    except Exception:  # noqa: BLE001 - decoders raise what they like, and a broken picture is what the page is about
+        parts = urlsplit(address)
+    except ValueError:
         return ""
-    return "data:image/jpeg;base64," + base64.b64encode(to_jpeg(image, quality=70)).decode()
+    whole = parts.scheme in {"http", "https"} and parts.netloc and address.isprintable() and " " not in address
+    return address if whole else ""
+
+
+class _Plan:
+    """Which pictures the page shows: each is chosen first, so that all are decoded together and only once."""
+
+    def __init__(self, found: Survey) -> None:
+        self.found = found
+        self.inline: dict[Path, str] = {}
+        each = max(1, min(SHEET, SHEETS // max(1, len(found.labels))))
+        by_label: dict[str, list[Shown]] = defaultdict(list)
+        for one in sorted(found.pictures, key=lambda one: one.name):
+            by_label[one.label].append(one)
+        self.by_label = by_label
+        self.sheet_rows = {label: evenly(by_label[label], each) for label in found.labels[:SHEETS]}
+        by_flag: dict[str, list[Shown]] = defaultdict(list)
+        for one in found.pictures:
+            for flag in one.flags:
+                by_flag[flag].append(one)
+        self.by_flag = by_flag
+        self.flag_rows = {flag: evenly(rows, FLAGGED) for flag, rows in sorted(by_flag.items())}
+        self.group_rows = sorted(found.copies, key=lambda one: (-len(one.copies), one.kept.name))[:GROUPS]
+        self.conflict_rows = found.conflicts[:CONFLICTS]
+        by_reason: dict[str, list[Refused]] = defaultdict(list)
+        for each in found.refused:
+            by_reason[each.reason].append(each)
+        self.reasons = sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0]))
+        self.reason_rows = {reason: evenly(rows, REASON) for reason, rows in self.reasons[:REASONS]}
+
+    def paths(self) -> set[Path]:
+        """Return every file that is shown."""
+        shown = [one.path for rows in (*self.sheet_rows.values(), *self.flag_rows.values()) for one in rows]
+        sides = [side for pair in self.conflict_rows for side in pair]
+        for group in self.group_rows:
+            sides += [group.kept, *group.copies[: GROUP - 1]]
+        refused = [one for rows in self.reason_rows.values() for one in rows if _is_pictured(one)]
+        return {path for path in (*shown, *(side.path for side in sides), *(one.path for one in refused)) if path}
+
+    def make_thumbnails(self) -> None:
+        """Decode what the survey has not decoded already."""
+        wanted = self.paths()
+        missing = sorted(wanted - self.found.thumbnails.keys())
+        with ThreadPoolExecutor(WORKERS) as threads:
+            made = dict(zip(missing, threads.map(lambda path: look_at(path).thumbnail, missing), strict=True))
+        for path in wanted:
+            data = self.found.thumbnails.get(path) or made.get(path)
+            self.inline[path] = _inline(data) if data else ""
+
+    def _tile(self, path: Path | None, name: str, caption: str = "", note: str = "") -> Tile:
+        link = quote(os.path.relpath(path, self.found.root).encode("utf-8", "surrogateescape")) if path else ""
+        return Tile(self.inline.get(path, "") if path else "", link, name, caption, note)
+
+    def sheets(self) -> list[Sheet]:
+        """Return the contact sheet of each class."""
+        return [
+            Sheet(label, tuple(self._tile(one.path, one.name, one.split) for one in rows), len(self.by_label[label]))
+            for label, rows in self.sheet_rows.items()
+        ]
+
+    def flagged(self) -> list[Sheet]:
+        """Return the flagged pictures by flag, the commonest flag first."""
+        found = [
+            Sheet(flag, tuple(self._tile(one.path, one.name, one.label) for one in rows), len(self.by_flag[flag]))
+            for flag, rows in self.flag_rows.items()
+        ]
+        return sorted(found, key=lambda sheet: (-sheet.total, sheet.name))
+
+    def groups(self) -> list[Sheet]:
+        """Return the groups of near-duplicates, the largest first; the first tile of each is the one that is kept."""
+        return [self._group(group) for group in self.group_rows]
+
+    def _group(self, group: Copies) -> Sheet:
+        sides = (group.kept, *group.copies[: GROUP - 1])
+        return Sheet(group.kept.label, tuple(self._side(side) for side in sides), 1 + len(group.copies))
+
+    def conflicts(self) -> list[Sheet]:
+        """Return the pictures that lie in two classes."""
+        return [Sheet("", tuple(self._side(side, side.label) for side in pair), 2) for pair in self.conflict_rows]
+
+    def _side(self, side: Side, caption: str = "") -> Tile:
+        return self._tile(side.path, side.name, caption or side.name, side.note)
+
+    def rejected(self) -> list[Sheet]:
+        """Return what was rejected by reason, the commonest first: pictures where there are any, else lines."""
+        sheets = []
+        for reason, everything in self.reasons:
+            rows = self.reason_rows.get(reason, [])
+            pictured = [one for one in rows if _is_pictured(one) and one.path]
+            tiles = tuple(self._tile(one.path, one.name, one.label, one.detail or one.kept) for one in pictured)
+            lines = tuple(one for one in rows if not one.name)
+            plain = tuple(one for one in rows if one.name and one not in pictured)
+            note = "Shown above, side by side with what was kept." if reason in DUPLICATES and plain else ""
+            note = "Shown above, side by side." if reason == "conflict" else note
+            if note:
+                tiles, plain = (), ()
+            sheets.append(Sheet(reason, tiles, len(everything), (*lines, *plain), note))
+        return sheets
+
+
+def _is_pictured(one: Refused) -> bool:
+    """Return whether a rejected picture is shown as such: duplicates and conflicts have their own places."""
+    return bool(one.name) and one.reason not in DUPLICATES and one.reason != "conflict"
+
+
+def _inline(data: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
+
+
+# Tables
+
+
+def _counts(found: Survey) -> Mapping[str, Any]:
+    """Return the table of counts per class: its columns, its rows and their sum."""
+    splits = [split for split in SPLITS if any(one.split == split for one in found.pictures)]
+    pictures = Counter(one.label for one in found.pictures)
+    by_split = Counter((one.label, one.split) for one in found.pictures)
+    copies = Counter(group.kept.label for group in found.copies for _ in group.copies)
+    refused = Counter(one.label for one in found.refused)
+    built = found.form == "dataset"
+    columns = [*splits, "pictures", *([] if built else ["of them copies"]), "rejected"]
+    labels = list(found.labels)
+    labels += sorted(refused.keys() - set(labels))
+    largest = max(pictures.values(), default=0)
+    rows = []
+    for label in labels:
+        own = [] if built else [copies[label]]
+        cells = (*(by_split[label, split] for split in splits), pictures[label], *own, refused[label])
+        rows.append(Bar(label, cells, pictures[label] / largest if largest else 0))
+    sums = tuple(sum(int(row.cells[n]) for row in rows) for n in range(len(columns)))
+    return {"columns": columns, "rows": rows, "sums": sums, "splits": splits}
+
+
+def _engines(found: Survey) -> list[Bar]:
+    kept = Counter(engine for one in found.pictures for engine in one.engines)
+    refused: dict[str, Counter[str]] = defaultdict(Counter)
+    for one in found.refused:
+        if one.engine:
+            refused[one.engine][one.reason] += 1
+    rows = []
+    for engine in sorted(kept.keys() | refused.keys()):
+        lost = refused[engine].total()
+        why = ", ".join(f"{count:,} {reason}" for reason, count in _commonest(refused[engine], 3))
+        rows.append(Bar(engine.capitalize(), (kept[engine], lost, share(lost, lost + kept[engine]), why)))
+    return rows
+
+
+def _terms(found: Survey) -> list[Bar]:
+    kept = Counter((one.label, term) for one in found.pictures for term in one.terms)
+    refused = Counter((one.label, one.term) for one in found.refused if one.term)
+    largest = max(kept.values(), default=0)
+    return [
+        Bar(label, (term, kept[label, term], refused[label, term]), kept[label, term] / largest if largest else 0)
+        for label, term in sorted(kept.keys() | refused.keys())
+    ]
+
+
+def _commonest(counts: Counter[str], most: int) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
+
+
+def _bars(counts: Counter[str]) -> list[Bar]:
+    total = counts.total()
+    return [Bar(name, (count, share(count, total)), count / total) for name, count in _commonest(counts, ROWS)]
+
+
+def _sizes(pictures: Iterable[Shown]) -> Mapping[str, Any]:
+    """Return how long the shorter sides are, in pixels."""
+    sides = [min(one.width, one.height) for one in pictures if one.width]
+    counts: Counter[str] = Counter()
+    for side in sides:
+        counts[next(name for name, limit in SIDES if not limit or side < limit)] += 1
+    rows = [
+        Bar(name, (counts[name], share(counts[name], len(sides))), counts[name] / len(sides) if sides else 0)
+        for name, _ in SIDES
+    ]
+    return {"rows": rows if sides else [], "least": min(sides, default=0), "middle": round(median(sides or [0])),
+            "most": max(sides, default=0)}  # fmt: skip
+
+
+def _settings(described: Mapping[str, Any]) -> Sequence[tuple[str, Any]]:
+    config = described.get("config")
+    rows = dict(config) if isinstance(config, dict) else {}
+    if described.get("positive"):
+        rows = {"positive class": described["positive"], **rows}
+    if described.get("fingerprint"):
+        rows["fingerprint"] = described["fingerprint"]
+    return list(rows.items())

@@ -77,7 +77,7 @@ def open_catalogue(folder: Path, *, raw: Path | None = None) -> Catalogue:
     if not root.is_dir():
         raise TrayError(f"Expected a folder with pictures. Received: {folder}, which is not a folder.")
     if (root / METADATA).is_file():
-        return _built(root, raw.resolve() if raw else _raw_of(root))
+        return _built(root, raw.resolve() if raw else raw_of(root))
     inside = {path.name: path for path in _subfolders(root)}
     if inside and not inside.keys() - set(SPLITS):
         parts = {name: path for split in inside.values() for name, path in _classes(split).items()}
@@ -144,7 +144,7 @@ def _pictures(root: Path, folder: Path, label: str, *, split: str = "") -> Itera
         log.warning("%d links in %s lead out of %s and are not shown", outside, folder, root)
 
 
-def _raw_of(root: Path) -> Path | None:
+def raw_of(root: Path) -> Path | None:
     """Return the folder of class folders that a dataset was built from, if it is still there."""
     try:
         named = json.loads((root / DATASET).read_text(encoding="utf-8")).get("source")
