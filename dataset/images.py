@@ -173,7 +173,7 @@ def _look(
 ) -> tuple[ImageInfo, Image.Image | None]:
     max_pixels, min_side = limits
     try:
-        with Image.open(io.BytesIO(data), formats=_openable(formats)) as image:
+        with Image.open(io.BytesIO(data), formats=_openable(FORMATS)) as image:
             info = _describe(info, image)
             error = f"format not allowed: {info.format}" if info.format not in formats else ""
             error = error or ("too many pixels" if image.width * image.height > max_pixels else "")

@@ -1,0 +1,232 @@
+"""What dataset.images says of bytes, good and bad."""
+
+import io
+import struct
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
+import imagehash
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from dataset.errors import TrayError
+from dataset.images import FORMATS, inspect, normalise
+from tests.dataset.conftest import drawn, encoded
+
+
+def bits(one: str, other: str) -> int:
+    """Count the bits in which two hexadecimal hashes differ."""
+    return (int(one, 16) ^ int(other, 16)).bit_count()
+
+
+@pytest.mark.parametrize(
+    ("form", "extension"),
+    [
+        ("JPEG", ".jpg"),
+        ("PNG", ".png"),
+        ("WEBP", ".webp"),
+        ("AVIF", ".avif"),
+        ("GIF", ".gif"),
+        ("BMP", ".bmp"),
+        ("TIFF", ".tif"),
+    ],
+)
+def test_each_format_is_told_by_its_bytes(form: str, extension: str) -> None:
+    """The extension follows the bytes, whatever a name or a header said."""
+    info = inspect(encoded(drawn(1), form))
+
+    assert (info.format, info.extension, info.width, info.height, info.error) == (form, extension, 240, 180, "")
+
+
+def test_a_camera_s_two_picture_file_is_a_jpeg() -> None:
+    """MPO, a JPEG with a second picture behind it, is kept as the JPEG that its first picture is."""
+    out = io.BytesIO()
+    drawn(1).save(out, "MPO", save_all=True, append_images=[drawn(2)])
+    info = inspect(out.getvalue())
+
+    assert (info.format, info.extension, info.error) == ("MPO", ".jpg", "")
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"", "empty"),
+        (b"\n<!DOCTYPE html><html><body>404</body></html>", "html"),
+        (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "format not allowed: SVG"),
+        (b"%PDF-1.7 ...", "format not allowed: PDF"),
+        (b"\x00\x00\x00\x20ftypheic" + b"\x00" * 40, "format not allowed: HEIC"),
+        (b"just some words, and no picture at all", "not an image"),
+        (b"\xff\xd8\xff\xe0" + b"\x00" * 64, "truncated"),
+    ],
+)
+def test_what_is_no_picture_is_named(data: bytes, error: str) -> None:
+    """Every refusal has its name, and nothing raises."""
+    assert inspect(data).error == error
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"])
+@pytest.mark.parametrize("share", [0.3, 0.8, 0.99])
+def test_a_cut_file_is_found_in_every_format(form: str, share: float) -> None:
+    """A file that lost its tail is truncated, although its header is fine."""
+    data = encoded(drawn(3), form)
+
+    assert inspect(data[: int(len(data) * share)]).error == "truncated"
+
+
+def test_a_jpeg_cut_anywhere_is_found_and_a_whole_one_never_accused() -> None:
+    """Cuts at any point, even of the last few bytes of the picture, are found; progressive files too."""
+    data = {encoded(drawn(seed), progressive=seed % 2 == 0) for seed in range(8)}
+    cuts = [one[:-end] for one in data for end in (12, 40, 300, 2000)]
+
+    assert {inspect(cut).error for cut in cuts} == {"truncated"}
+    assert {inspect(one).error for one in data} == {""}
+
+
+def test_a_jpeg_without_its_end_marker_is_whole() -> None:
+    """A picture whose every pixel is there is kept, with a note, and can be normalised."""
+    data = encoded(drawn(4))
+    info = inspect(data[:-2])
+
+    assert (info.error, info.notes) == ("", ("end marker missing",))
+    assert inspect(normalise(data[:-2], max_side=100, quality=90)).error == ""
+
+
+def test_a_bomb_is_refused_before_it_is_decoded() -> None:
+    """A PNG of 20,000 x 20,000 pixels in a few hundred bytes is refused by its header."""
+    header = struct.pack(">IIBBBBB", 20000, 20000, 8, 2, 0, 0, 0)
+    chunks = b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in ((b"IHDR", header), (b"IDAT", zlib.compress(b"\x00" * 9000)), (b"IEND", b""))
+    )
+    info = inspect(b"\x89PNG\r\n\x1a\n" + chunks)
+
+    assert info.error == "too many pixels"
+
+
+def test_limits_are_the_caller_s() -> None:
+    """Pixels, bytes, sides and formats are refused by the numbers that were given."""
+    data = encoded(drawn(5))
+
+    assert inspect(data, max_pixels=1000).error == "too many pixels"
+    assert inspect(data, max_bytes=1000).error == "too many bytes"
+    assert inspect(data, min_side=200).error == "too small"
+    assert inspect(data, formats=("PNG",)).error == "format not allowed: JPEG"
+    assert inspect(encoded(drawn(5), "PNG"), formats=FORMATS).error == ""
+
+
+def test_the_hash_is_imagehash_s() -> None:
+    """The 256-bit hash agrees with imagehash within the few bits that decoding at reduced size costs."""
+    for seed in range(6):
+        image = drawn(seed, (900, 700))
+        data = encoded(image)
+        public = imagehash.phash(Image.open(io.BytesIO(data)), hash_size=16)
+
+        assert bits(str(public), inspect(data).phash) <= 8
+
+
+def test_copies_hash_alike_and_others_do_not() -> None:
+    """Another size, format and quality is a handful of bits; another picture about half of them."""
+    one = inspect(encoded(drawn(6, (800, 600)))).phash
+    copy = inspect(encoded(drawn(6, (300, 225)), "WEBP", quality=60)).phash
+    other = inspect(encoded(drawn(7, (800, 600)))).phash
+
+    assert bits(one, copy) <= 12
+    assert bits(one, other) > 76
+
+
+def test_a_turn_in_the_exif_is_taken() -> None:
+    """Width, height, hash and the normalised picture are those of the upright picture."""
+    upright = drawn(8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lying = upright.transpose(Image.Transpose.ROTATE_90)
+    turned = inspect(encoded(lying, exif=exif))
+    plain = inspect(encoded(upright))
+
+    assert (turned.width, turned.height) == (240, 180)
+    assert bits(turned.phash, plain.phash) <= 6
+    assert Image.open(io.BytesIO(normalise(encoded(lying, exif=exif), max_side=640, quality=90))).size == (240, 180)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "I;16", "1", "CMYK"])
+def test_every_mode_becomes_plain_rgb(mode: str) -> None:
+    """Grey, alpha, palette, 16 bits, ink: the normalised JPEG is RGB and looks like the original."""
+    image = drawn(9)
+    if mode == "I;16":
+        stored = Image.fromarray(np.asarray(image.convert("L"), np.uint16) * 257)
+    else:
+        stored = image.convert(mode)
+    data = encoded(stored, "TIFF" if mode == "CMYK" else "PNG")
+    plain = Image.open(io.BytesIO(normalise(data, max_side=640, quality=95)))
+
+    assert (plain.mode, plain.size) == ("RGB", (240, 180))
+    # Over tiles, so that the dots of a two-level picture are the greys that they stand for.
+    tiles = [np.asarray(one.convert("L").resize((24, 18), Image.Resampling.BOX), float) for one in (plain, image)]
+    assert np.abs(tiles[0] - tiles[1]).mean() < 12
+    assert inspect(data).mode == mode
+
+
+def test_alpha_lies_over_white_unless_white_would_hide_it() -> None:
+    """A cut-out stands on white; a white drawing on transparent ground on grey."""
+    dark = Image.new("RGBA", (100, 100), (0, 0, 0, 0))
+    dark.paste((200, 0, 0, 255), (30, 30, 70, 70))
+    pale = Image.new("RGBA", (100, 100), (0, 0, 0, 0))
+    pale.paste((255, 255, 255, 255), (30, 30, 70, 70))
+    over = [
+        Image.open(io.BytesIO(normalise(encoded(one, "PNG"), max_side=100, quality=95))).convert("L")
+        for one in (dark, pale)
+    ]
+
+    assert over[0].getpixel((5, 5)) > 250
+    assert over[0].getpixel((50, 50)) < 100
+    assert abs(over[1].getpixel((5, 5)) - 128) < 6
+    assert over[1].getpixel((50, 50)) > 250
+
+
+def test_a_colour_profile_is_applied_and_left_behind() -> None:
+    """A profile does its work, or none when it is broken, and does not go along."""
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    image = Image.new("RGB", (80, 80), (180, 90, 40))
+    plain = Image.open(io.BytesIO(normalise(encoded(image, "PNG", icc_profile=srgb), max_side=80, quality=95)))
+    broken = normalise(encoded(image, "PNG", icc_profile=srgb[:100]), max_side=80, quality=95)
+
+    assert "icc_profile" not in plain.info
+    assert np.abs(np.asarray(plain, int) - (180, 90, 40)).max() < 5
+    assert np.abs(np.asarray(Image.open(io.BytesIO(broken)), int) - (180, 90, 40)).max() < 5
+
+
+def test_normalised_pictures_shrink_never_grow_and_are_the_same_each_time() -> None:
+    """The longer side is at most what was asked for, metadata is gone, and bytes do not change from run to run."""
+    exif = Image.Exif()
+    exif[0x010E] = "where I live"
+    data = encoded(drawn(10, (1200, 900)), exif=exif)
+    small, large = (normalise(data, max_side=side, quality=92) for side in (640, 5000))
+
+    assert Image.open(io.BytesIO(small)).size == (640, 480)
+    assert Image.open(io.BytesIO(large)).size == (1200, 900)
+    assert b"where I live" not in small
+    assert small == normalise(data, max_side=640, quality=92)
+
+
+def test_only_the_first_frame_of_an_animation_counts() -> None:
+    """An animated GIF is noted and becomes its first frame."""
+    out = io.BytesIO()
+    drawn(11).save(out, "GIF", save_all=True, append_images=[drawn(12)])
+    first = encoded(drawn(11), "GIF")
+
+    assert inspect(out.getvalue()).notes == ("animated",)
+    assert bits(inspect(out.getvalue()).phash, inspect(first).phash) <= 8
+
+
+def test_normalising_what_is_no_picture_says_so() -> None:
+    """A TrayError names what came."""
+    with pytest.raises(TrayError, match="html"):
+        normalise(b"<html>no</html>", max_side=100, quality=90)
+
+
+def test_many_threads_see_the_same() -> None:
+    """Twenty pictures inspected by eight threads come out as from one."""
+    data = [encoded(drawn(seed), ("JPEG", "PNG", "WEBP")[seed % 3]) for seed in range(20)]
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(inspect, data)) == [inspect(one) for one in data]

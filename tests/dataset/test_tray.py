@@ -1,0 +1,118 @@
+"""The configuration: what a tray.toml says, and what it says when it is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from dataset.errors import ConfigError
+from dataset.tray import Build, Scrape, Train, Tray, class_plans, load, override, parse
+
+EXAMPLE = """
+[scrape]
+engines = ["bing"]
+limit = 40
+[build]
+split = { val = 0.2, test = 0 }
+[items.pizza]
+terms = ["pizza", "cheese pizza"]
+negatives = ["quiche"]
+[items.apple]
+terms = ["apple"]
+limit = 7
+[background]
+terms = ["table"]
+"""
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Tray:
+    """Return the example as read from a file."""
+    path = tmp_path / "tray.toml"
+    path.write_text(EXAMPLE, encoding="utf-8")
+    return load(path)
+
+
+def test_what_the_file_says_beats_the_defaults(example: Tray, tmp_path: Path) -> None:
+    """Keys that are there are taken, the others keep their defaults, and folders lie beside the file."""
+    assert example.scrape.engines == ("bing",)
+    assert example.build.split.val == 0.2
+    assert example.build.max_side == Build().max_side
+    assert list(example.items) == ["pizza", "apple"]
+    assert example.raw == tmp_path / "data" / "raw"
+
+
+def test_one_folder_is_planned_for_each_item_its_look_alikes_and_the_background(example: Tray) -> None:
+    """An item's limit beats the section's."""
+    plans = {plan.name: (plan.terms, plan.limit) for plan in class_plans(example)}
+
+    assert plans == {
+        "pizza": (("pizza", "cheese pizza"), 40),
+        "not_pizza": (("quiche",), 40),
+        "apple": (("apple",), 7),
+        "background": (("table",), 40),
+    }
+
+
+def test_a_flag_beats_the_file(example: Tray) -> None:
+    """Flags that were given replace values, None does not."""
+    assert override(example.scrape, limit=5, pace=None).limit == 5
+    assert override(example.scrape, limit=None) == example.scrape
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[scrape]\nlimits = 3", ["scrape.limits", "Did you mean 'limit'"]),
+        ("[items.pizza]\nterm = ['a']", ["items.pizza.term", "Did you mean 'terms'"]),
+        ("[scrape]\nlimit = 0", ["scrape.limit", "Received: 0"]),
+        ("[scrape]\nengines = ['duckduckgo']", ["scrape.engines", "duckduckgo"]),
+        ("[train]\nmode = 'both'", ["train.mode", "binary", "both"]),
+        ("[items.pizza]\nterms = []", ["items.pizza.terms"]),
+        ("[build]\nsplit = { val = 0.5, test = 0.5 }", ["build.split", "below 1"]),
+        ("[items.not_pizza]\nterms = ['x']", ["not_pizza", "Rename"]),
+        ("[items.multiclass]\nterms = ['x']", ["multiclass", "Rename"]),
+        ("[items.'a/b']\nterms = ['x']", ["a/b", "Rename"]),
+        ("root = '/'", ["root", "Remove"]),
+        ("[items\n", ["valid TOML"]),
+    ],
+)
+def test_a_mistake_is_one_sentence_with_file_and_key(tmp_path: Path, text: str, words: list[str]) -> None:
+    """The sentence names the file, the key, and what was expected."""
+    path = tmp_path / "tray.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+
+    assert str(path) in str(caught.value)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_and_one_that_is_no_text_are_sentences(tmp_path: Path) -> None:
+    """Neither ends in a traceback."""
+    with pytest.raises(ConfigError, match="no such file"):
+        load(tmp_path / "tray.toml")
+    (tmp_path / "tray.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="UTF-8"):
+        load(tmp_path / "tray.toml")
+
+
+def test_an_unknown_item_is_named_with_those_that_exist(example: Tray) -> None:
+    """Selecting nothing is selecting all; a wrong name gets the nearest right one."""
+    assert list(example.select(())) == ["pizza", "apple"]
+    assert list(example.select(("apple",))) == ["apple"]
+    with pytest.raises(ConfigError, match=r"'piza'.*Did you mean 'pizza'"):
+        example.select(("piza",))
+
+
+def test_a_wrong_flag_is_a_sentence(example: Tray) -> None:
+    """What a flag may not say is told as for the file."""
+    with pytest.raises(ConfigError, match="command line.*limit"):
+        override(example.scrape, limit=-1)
+
+
+def test_an_empty_tray_has_every_default() -> None:
+    """Nothing in the file is the same as no sections."""
+    tray = parse({}, source="nothing")
+
+    assert (tray.scrape, tray.build, tray.train) == (Scrape(), Build(), Train())
