@@ -59,7 +59,7 @@ TOLERANCES: Final[Mapping[str, Tolerance]] = {
     "onnx": Tolerance(1e-3, 1e-4),
     "tflite": Tolerance(1e-3, 1e-4),
     "tflite float16": Tolerance(0.02, 0.005),
-    "tflite int8": Tolerance(0.35, 0.03),
+    "tflite int8": Tolerance(0.5, 0.03),
 }
 
 

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from flask import Flask, Response, abort, jsonify, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from train.serve.pictures import HOW, Limits, Refused, sent
 from train.serve.service import LARGEST_PREVIEW, TOP, Service, Wanted
 
 PAGE: Final = Path(__file__).parent / "page"
+ROUTES: Final = {"predict": "POST", "where": "POST", "health": "GET", "model": "GET", "schema": "GET"}
 MOST_LABELS: Final = 100_000
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -73,10 +74,13 @@ def make_app(service: Service) -> Flask:  # noqa: C901 - one small function for 
 
     @app.route("/<item>", methods=["GET", "POST"])
     def one_item(item: str) -> Response:
-        if item != service.card["name"]:
-            service.output(item)
+        known = item == service.card["name"] or service.knows(item)
+        if not known and item in ROUTES:
+            raise MethodNotAllowed([ROUTES[item]])
+        if not known:
+            service.output(item)  # refuses, and names those that are known
         if request.method != "POST":
-            abort(405)
+            raise MethodNotAllowed(["POST"])
         return jsonify(service.answer_item(_single(), item))
 
     def _single() -> Any:
@@ -109,7 +113,7 @@ def _as_json(error: HTTPException, limits: Limits) -> Response:
     }
     headers = {}
     if status == 405:
-        headers["Allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or ("POST", "OPTIONS")))
+        headers["Allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
     response = jsonify(error=said.get(status, error.description or error.name), status=status)
     response.status_code = status
     response.headers.update(headers)

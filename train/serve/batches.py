@@ -32,6 +32,11 @@ class Batches:
         self._waiting.put((pixels, future))
         return future.result()
 
+    @property
+    def waiting(self) -> int:
+        """Return how many requests wait for the next pass."""
+        return self._waiting.qsize()
+
     def close(self) -> None:
         """Answer what waits, and end."""
         self._waiting.put(None)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 import threading
 from types import TracebackType
 from typing import Any, Final, Self
@@ -46,31 +47,34 @@ class Server:
         limits: Limits | None = None,
     ) -> None:
         self.service = Service(run, fetch=fetch, limits=limits)
+        self.app = make_app(self.service)
         self.host = host
         self._wanted = port
 
     def __enter__(self) -> Self:
         # That requests wait in line is what the line is for.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+        # waitress would leave its pieces open where the port is taken.
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         try:
-            self._server: Any = waitress.create_server(
-                make_app(self.service),
-                host=self.host,
-                port=self._wanted,
-                threads=THREADS,
-                connection_limit=CONNECTIONS,
-                channel_timeout=SECONDS,
-                # Up to twice the limit Flask reads no body and says so; what is larger is not even received.
-                max_request_body_size=2 * self.service.limits.body,
-                asyncore_use_poll=True,
-                ident=None,
-            )
-        except OSError as error:
+            listening = socket.create_server((self.host, self._wanted), family=family, backlog=CONNECTIONS)
+        except (OSError, OverflowError) as error:
             self.service.close()
             raise TrayError(
-                f"Expected {self.host} port {self._wanted} to be free. Received: {error.strerror or error}. "
+                f"Expected {self.host} port {self._wanted} to be free. Received: {error}. "
                 f"Name another port, or 0 and a free one is taken."
             ) from error
+        self._server: Any = waitress.create_server(
+            self.app,
+            sockets=[listening],
+            threads=THREADS,
+            connection_limit=CONNECTIONS,
+            channel_timeout=SECONDS,
+            # Up to twice the limit Flask reads no body and says so; what is larger is not even received.
+            max_request_body_size=2 * self.service.limits.body,
+            asyncore_use_poll=True,
+            ident=None,
+        )
         self._server.channel_class = _Channel
         self.port = int(self._server.effective_port)
         shown = HERE if self.host in {"0.0.0.0", "::", "*"} else self.host  # noqa: S104 - it is only looked at

@@ -131,15 +131,16 @@ class Service:
             "rows": np.round(heat.rows, 3).tolist(),
         }
 
+    def knows(self, label: str) -> bool:
+        """Return whether something is a label, or the name of a binary item."""
+        return label in self.labels or bool(label and label in self.run.thresholds)
+
     def output(self, label: str) -> Output:
         """Return where a label, or an item's name, stands among the answers; raises Refused for an unknown one."""
-        if label in self.labels:
-            return self.labels[label]
-        for item in self.run.thresholds:
-            if item and item == label:
-                return Output(item, 1)
-        known = ", ".join(self.labels)
-        raise Refused(f"Expected a label of this run: {known}. Received: {label[:100]!r}.", 404)
+        if not self.knows(label):
+            known = ", ".join(self.labels)
+            raise Refused(f"Expected a label of this run: {known}. Received: {label[:100]!r}.", 404)
+        return self.labels.get(label) or Output(label, 1)
 
     @cached_property
     def labels(self) -> dict[str, Output]:
