@@ -238,9 +238,7 @@ def explain(a: Path, b: Path) -> Explanation:
     looks = {a: _small(first, a), b: _small(second, b)}
     # The order of content, as in a build, so that both say the same.
     one, other = sorted((a, b), key=lambda path: hashlib.sha256(first if path == a else second).hexdigest())
-    comparison = compare(
-        make_print(looks[one])[0], make_print(looks[other])[0], closer=lambda: (looks[one], looks[other])
-    )
+    comparison = compare(make_print(looks[one]), make_print(looks[other]), closer=lambda: (looks[one], looks[other]))
     return Explanation(a, b, first == second, comparison)
 
 

@@ -60,16 +60,15 @@ class Match:
     """Which of the two is the larger (0 or 1), and which crop of it shows the other; None when both are whole."""
 
 
-def make_print(small: Image.Image) -> tuple[Print, float]:
-    """Return the print of an RGB picture at reduced size, and the share of it that plain bars take."""
+def make_print(small: Image.Image) -> Print:
+    """Return the print of an RGB picture at reduced size."""
     grey_image = small.convert("L")
     grey = square(grey_image)
     box = plain_bars(np.asarray(grey_image))
     trimmed = square(grey_image.crop(box)) if box else None
     parts = [crop_hashes(grey), turn_hashes(grey)] + ([] if trimmed is None else [turn_hashes(trimmed)])
     colours = np.asarray(small.resize((16, 16), Image.Resampling.BOX), np.uint8)
-    share = 1 - (box[2] - box[0]) * (box[3] - box[1]) / (small.width * small.height) if box else 0.0
-    return Print(grey, trimmed, colours, np.vstack(parts)), share
+    return Print(grey, trimmed, colours, np.vstack(parts))
 
 
 def square(grey: Image.Image, side: int = SIDE) -> Levels:
@@ -128,8 +127,7 @@ def turned(grey: Levels, turn: int) -> Levels:
 def plain_bars(grey: Levels) -> tuple[int, int, int, int] | None:
     """Return the box inside the plain bars at the edges (caption, border, letterbox), or None without bars."""
     height, width = grey.shape
-    top, bottom = _bar(grey), _bar(grey[::-1])
-    left, right = _bar(grey.T), _bar(grey.T[::-1])
+    top, right, bottom, left = (_bar(side)[0] for side in _sides(grey))
     box = (left, top, width - right, height - bottom)
     if max(top, bottom) * 50 < height and max(left, right) * 50 < width:
         return None
@@ -138,14 +136,28 @@ def plain_bars(grey: Levels) -> tuple[int, int, int, int] | None:
     return box
 
 
-def _bar(grey: Levels) -> int:
-    """Return how many rows from the top are mostly of the first row's one colour."""
+def frame_share(grey: Levels) -> float:
+    """Return the share of a picture that bars with a straight inner edge take; plain ground around a thing has none."""
+    height, width = grey.shape
+    top, right, bottom, left = (deep if straight else 0 for deep, straight in map(_bar, _sides(grey)))
+    return float(1 - max(0, width - left - right) * max(0, height - top - bottom) / (width * height))
+
+
+def _sides(grey: Levels) -> tuple[Levels, Levels, Levels, Levels]:
+    """Return the picture with its top, right, bottom and left side on top."""
+    return grey, grey.T[::-1], grey[::-1], grey.T
+
+
+def _bar(grey: Levels) -> tuple[int, bool]:
+    """Return how many rows from the top are mostly of the first row's one colour, and whether they end at once."""
     first = np.median(grey[0])
     share = (np.abs(grey.astype(np.int16) - first) <= 16).mean(axis=1)
     if share[0] < 0.95:
-        return 0
+        return 0, False
     plain = share >= 0.55
-    return int(plain.size if plain.all() else plain.argmin())
+    deep = int(plain.size if plain.all() else plain.argmin())
+    after = share[deep + 1 : deep + 3]
+    return deep, bool(after.size and after.max() < 0.3)
 
 
 def matches(a: Print, b: Print, *, slack: int = 10) -> list[Match]:

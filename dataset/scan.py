@@ -19,7 +19,7 @@ from dataset.prints import Print, make_print
 from dataset.progress import Progress
 from dataset.quality import Measures, measure
 
-VERSION = "1"
+VERSION = "2"
 """Goes up whenever a measure, a hash or a verdict changes: what an older one remembered is then forgotten."""
 WORKERS = max(2, os.cpu_count() or 1)
 
@@ -190,8 +190,7 @@ def _examine(path: Path, limits: tuple[int, int]) -> tuple[Picture, Print | None
     info, small = look(data, max_pixels=max_pixels, max_bytes=max_bytes, min_side=1)
     if small is None:
         return Picture(info, len(data), None), None
-    one, border = make_print(small)
-    return Picture(info, len(data), measure(small, info, size=len(data), border=border)), one
+    return Picture(info, len(data), measure(small, info, size=len(data))), make_print(small)
 
 
 def _remember(memory: Memory, picture: Picture, one: Print | None) -> None:
