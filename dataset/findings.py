@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from statistics import median
 from typing import Final
 
@@ -25,12 +26,12 @@ TELLING: Final = {
     "framed": 0.2,
 }
 """How much each flag counts: a drawing teaches the wrong thing, a frame little."""
-DRAWN: Final = {
-    "drawing": "drawings",
-    "screenshot or text": "screenshots or text",
-    "small": "small (below 128 pixels)",
-    "extreme aspect": "very long or very wide",
-    "near uniform": "nearly uniform",
+FLAGGED: Final = {
+    "drawing": ("a drawing", "drawings"),
+    "screenshot or text": ("a screenshot or text", "screenshots or text"),
+    "small": ("small (below 128 pixels)",) * 2,
+    "extreme aspect": ("very long or very wide",) * 2,
+    "near uniform": ("nearly uniform",) * 2,
 }
 
 
@@ -56,7 +57,8 @@ def _order(one: Finding) -> tuple[float, str]:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{ending}"
 
 
 def share(part: int, whole: int) -> str:
@@ -67,8 +69,16 @@ def share(part: int, whole: int) -> str:
     return f"{min(round(percent), 99) if part < whole else 100} %"
 
 
-def _sizes(found: Survey) -> Iterator[Finding]:
+def distinct(found: Survey) -> Counter[str]:
+    """Return how many different pictures each class has: copies that lie in a raw folder do not count."""
     counts = Counter(one.label for one in found.pictures)
+    if found.form != "dataset":
+        counts -= Counter(group.kept.label for group in found.copies for _ in group.copies)
+    return counts
+
+
+def _sizes(found: Survey) -> Iterator[Finding]:
+    counts = distinct(found)
     if found.form == "class folder":
         return
     if len(found.labels) == 1:
@@ -100,7 +110,7 @@ def _sizes(found: Survey) -> Iterator[Finding]:
 
 
 def _few(found: Survey) -> Iterator[Finding]:
-    counts = Counter(one.label for one in found.pictures)
+    counts = distinct(found)
     largest = max(counts.values(), default=0)
     if 0 < largest < ENOUGH:
         where = "" if found.form == "class folder" else f"No class has more than {_count(largest, 'picture')}."
@@ -122,7 +132,7 @@ def _parts(found: Survey) -> Iterator[Finding]:
             continue
         count, label = few[0]
         others = len(few) - 1
-        also = f", and under {FEW} of {others:,} more class{'es' * (others > 1)}" if others else ""
+        also = f"; {_count(others, 'more class')} {'have' if others > 1 else 'has'} under {FEW}" if others else ""
         yield Finding(
             0.62 - 0.06 * count + (0.01 if split == "test" else 0),
             f"{split} has only {_count(count, 'picture')} of {label}{also}.",
@@ -132,9 +142,11 @@ def _parts(found: Survey) -> Iterator[Finding]:
 
 
 def _conflicts(found: Survey) -> Iterator[Finding]:
-    between = Counter(tuple(sorted((a.label, b.label))) for a, b in found.conflicts)
+    between = Counter(
+        pair for sides in found.conflicts for pair in combinations(sorted({one.label for one in sides}), 2)
+    )
     for (first, second), count in between.items():
-        total = sum(between.values())
+        total = len(found.conflicts)
         rest = f" ({total:,} in all)" if total > count else ""
         yield Finding(
             min(0.95, 0.55 + 6 * count / max(1, len(found.pictures))),
@@ -202,7 +214,7 @@ def _flags(found: Survey) -> Iterator[Finding]:
         where = f", {mine:,} of them in {label}" if len(by_label) > 1 and mine > 1 else ""
         yield Finding(
             min(0.75, TELLING.get(flag, 0.3) * (0.25 + 1.5 * part)),
-            f"{_count(count, 'picture')} flagged as {DRAWN.get(flag, flag)}{where}.",
+            f"{_count(count, 'picture')} flagged as {FLAGGED.get(flag, (flag, flag))[count > 1]}{where}.",
             "Look at them and drop what does not belong.",
             "flagged",
         )

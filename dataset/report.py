@@ -162,15 +162,15 @@ class _Plan:
         self.group_rows = sorted(found.copies, key=lambda one: (-len(one.copies), one.kept.name))[:GROUPS]
         self.conflict_rows = found.conflicts[:CONFLICTS]
         by_reason: dict[str, list[Refused]] = defaultdict(list)
-        for each in found.refused:
-            by_reason[each.reason].append(each)
+        for lost in found.refused:
+            by_reason[lost.reason].append(lost)
         self.reasons = sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0]))
         self.reason_rows = {reason: evenly(rows, REASON) for reason, rows in self.reasons[:REASONS]}
 
     def paths(self) -> set[Path]:
         """Return every file that is shown."""
         shown = [one.path for rows in (*self.sheet_rows.values(), *self.flag_rows.values()) for one in rows]
-        sides = [side for pair in self.conflict_rows for side in pair]
+        sides = [side for row in self.conflict_rows for side in row[:GROUP]]
         for group in self.group_rows:
             sides += [group.kept, *group.copies[: GROUP - 1]]
         refused = [one for rows in self.reason_rows.values() for one in rows if _is_pictured(one)]
@@ -214,8 +214,11 @@ class _Plan:
         return Sheet(group.kept.label, tuple(self._side(side) for side in sides), 1 + len(group.copies))
 
     def conflicts(self) -> list[Sheet]:
-        """Return the pictures that lie in two classes."""
-        return [Sheet("", tuple(self._side(side, side.label) for side in pair), 2) for pair in self.conflict_rows]
+        """Return the pictures that lie in two classes or more."""
+        return [
+            Sheet("", tuple(self._side(side, side.label) for side in sides[:GROUP]), len(sides))
+            for sides in self.conflict_rows
+        ]
 
     def _side(self, side: Side, caption: str = "") -> Tile:
         return self._tile(side.path, side.name, caption or side.name, side.note)

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeVar
 import numpy as np
 from PIL import Image
 
+from dataset.duplicates import components
 from dataset.errors import TrayError
 from dataset.folder import MANIFEST, SAME_BITS, Record, pictures, records
 from dataset.images import grey64, look, phash, to_jpeg
@@ -120,8 +121,8 @@ class Survey:
     pictures: tuple[Shown, ...]
     refused: tuple[Refused, ...]
     copies: tuple[Copies, ...]
-    conflicts: tuple[tuple[Side, Side], ...]
-    """Pairs of files of different classes that show one picture."""
+    conflicts: tuple[tuple[Side, ...], ...]
+    """Files of different classes that show one picture."""
     looked: int = 0
     """Pictures that were decoded, so that flags are known of them; all those of a dataset."""
     gone: int = 0
@@ -276,7 +277,7 @@ def look_at(path: Path) -> Look:
     info, small = look(data, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES, min_side=1)
     if small is None:
         return Look(info.error or "damaged", bytes=size, sha256=info.sha256)
-    measures = measure(small, info, size=size, border=0.0)
+    measures = measure(small, info, size=size)
     return Look(
         "",
         thumbnail(small),
@@ -360,19 +361,15 @@ def _header(one: Shown) -> Look:
 # Which pictures repeat each other
 
 
-def _twins(shown: Sequence[Shown]) -> tuple[list[Copies], list[tuple[Side, Side]]]:
-    """Return the groups of copies within a class, and the pairs of one picture in two classes."""
+def _twins(shown: Sequence[Shown]) -> tuple[list[Copies], list[tuple[Side, ...]]]:
+    """Return the groups of copies within a class, and the files of two classes and more that show one picture."""
     near: dict[int, dict[int, int]] = defaultdict(dict)
     for a, b, bits in _pairs(shown):
         near[a][b] = near[b][a] = bits
     order = sorted(near, key=lambda n: (-shown[n].width * shown[n].height, -shown[n].bytes, shown[n].name))
     taken: set[int] = set()
     groups = []
-    conflicts = set()
     for n in order:
-        for other in near[n]:
-            if shown[other].label != shown[n].label:
-                conflicts.add((min(n, other), max(n, other)))
         if n in taken:
             continue
         mine = sorted(
@@ -384,7 +381,23 @@ def _twins(shown: Sequence[Shown]) -> tuple[list[Copies], list[tuple[Side, Side]
             copies = tuple(_side(shown[other], _how(near[n][other])) for other in mine)
             groups.append(Copies(_side(shown[n], "most pixels: a build keeps this one"), copies))
     groups.sort(key=lambda group: (group.kept.label, group.kept.name))
-    return groups, [(_side(shown[a]), _side(shown[b], _how(near[a][b]))) for a, b in sorted(conflicts)]
+    clashes = [
+        (shown[a].name, shown[b].name)
+        for a, others in near.items()
+        for b in others
+        if a < b and shown[a].label != shown[b].label
+    ]
+    by_name = {one.name: one for one in shown}
+    return groups, [tuple(_side(by_name[name]) for name in names) for names in _together(clashes)]
+
+
+def _together(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
+    """Return names that hang together in groups, each sorted."""
+    pairs = list(pairs)
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name, key in components(sorted({name for pair in pairs for name in pair}), pairs).items():
+        groups[key].append(name)
+    return sorted(sorted(names) for names in groups.values())
 
 
 def _how(bits: int) -> str:
@@ -520,13 +533,7 @@ def _built_copies(refused: Iterable[Refused], of_source: Mapping[str, Shown], pl
         )
 
 
-def _built_conflicts(refused: Iterable[Refused], place: Place) -> Iterator[tuple[Side, Side]]:
-    pairs = {
-        tuple(sorted((one.name, one.kept))) for one in refused if one.reason == "conflict" and one.kept and one.name
-    }
-    for first, second in sorted(pairs):
-        yield _away(first, place), _away(second, place)
-
-
-def _away(source: str, place: Place) -> Side:
-    return Side(source, source.split("/", maxsplit=1)[0], place(source))
+def _built_conflicts(refused: Iterable[Refused], place: Place) -> Iterator[tuple[Side, ...]]:
+    pairs = [(one.name, one.kept) for one in refused if one.reason == "conflict" and one.kept and one.name]
+    for names in _together(pairs):
+        yield tuple(Side(name, name.split("/")[0], place(name)) for name in names)
