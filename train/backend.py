@@ -23,5 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with _stderr_closed():
     import keras
     import tensorflow as tf
+# It takes models that each want their own trace for one that is traced over and over.
+tf.get_logger().setLevel("ERROR")
 
 __all__ = ["keras", "tf"]

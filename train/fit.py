@@ -8,8 +8,8 @@ import logging
 import platform
 import shutil
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from dataset.folder import locked, make_folder, unwritable, write_whole
 from dataset.progress import Progress
 from dataset.tray import Train
 from train import backbones, features, heads, models, report
-from train.data import Dataset, Part, Photo, decode_all, read_dataset, require_enough
-from train.evaluate import Judged
+from train.data import Dataset, Part, Photo, Pixels, decode_all, read_dataset, require_enough
+from train.evaluate import Judged, cooled, temperature
 from train.learn import Epoch, Learned, Network, Row, learn
 from train.runs import FORMAT, HISTORY, ITEMS, MODEL, RUN, Run, finished, forward, open_run
 
@@ -32,6 +32,7 @@ WORK = ".training"
 """What an interrupted run needs to go on; removed when it is finished."""
 
 Array = np.ndarray[Any, Any]
+HELD_BACK: tuple[Part, ...] = ("val", "test")
 BATCH = 64
 """Pictures judged at once."""
 log = logging.getLogger("tray")
@@ -125,6 +126,8 @@ class Outcome:
     found: dict[str, Judged]
     errors: dict[str, str]
     """Why photos could not be read, by sha256."""
+    suspects: dict[str, Judged] = field(default_factory=dict)
+    """The training photos, each judged by a head that was fitted without it."""
 
 
 def _train(folder: Path, plan: Plan) -> Iterator[Progress | Run]:
@@ -156,16 +159,15 @@ def _from_nothing(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome
     for item, dataset in data.items():
         parts[item] = models.build(settings.model, size=size, classes=len(dataset.class_names))
         parts[item].set_weights(learned[item].weights)
-    model = models.joined(parts)
-    said = forward(model, size, tuple(data))
-    asked = {photo.sha256: photo for item in data for photo in _held_back(data[item])[0]}
-    answers: dict[str, dict[str, Array]] = {item: {} for item in data}
-    shas = list(asked)
-    for some in (shas[n : n + BATCH] for n in range(0, len(shas), BATCH)):
-        for item, probabilities in said(pixels.of(asked[sha256] for sha256 in some)).items():
-            answers[item] |= zip(some, probabilities, strict=True)
+    answers = _ask(forward(models.joined(parts), size, tuple(data)), data, pixels)
+    temperatures = {}
+    for item, dataset in data.items():
+        val = dataset.part("val")
+        said = np.stack([answers[item][photo.sha256] for photo in val])
+        temperatures[item] = temperature(said, np.array([photo.label for photo in val]))
+        answers[item] = {sha256: cooled(one[None], temperatures[item])[0] for sha256, one in answers[item].items()}
     return Outcome(
-        model=model,
+        model=models.joined(parts, temperatures=temperatures),
         input_size=size,
         data=data,
         histories={item: one.history for item, one in learned.items()},
@@ -175,6 +177,18 @@ def _from_nothing(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome
     )
 
 
+def _ask(
+    ask: Callable[[Array], dict[str, Array]], data: Mapping[str, Dataset], pixels: Pixels
+) -> dict[str, dict[str, Array]]:
+    """Return what each classifier says about every val and test photo, by sha256."""
+    shas = list({photo.sha256: None for one in data.values() for part in HELD_BACK for photo in one.part(part)})
+    answers: dict[str, dict[str, Array]] = {item: {} for item in data}
+    for some in (shas[n : n + BATCH] for n in range(0, len(shas), BATCH)):
+        for item, said in ask(pixels.array[[pixels.rows[sha256] for sha256 in some]]).items():
+            answers[item] |= zip(some, said, strict=True)
+    return answers
+
+
 def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]:
     """Run the frozen backbone once over every photo, and fit a head per classifier on what it gives."""
     settings = plan.settings
@@ -182,8 +196,12 @@ def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]
     found, errors = yield from features.embed(plan.photos, with_, folder.parent.parent / features.STORE)
     data = _readable(plan, errors)
     fitted: dict[str, tuple[heads.Head, list[Row]]] = {}
+    suspects = {}
     for item, dataset in data.items():
         fitted[item] = yield from _fit_head(dataset, found, settings, item)
+        photos = _distinct(dataset.part("train"))
+        labels = np.array([photo.label for photo in photos], np.int64)
+        suspects[item] = Judged(dataset.class_names, tuple(photos), labels, fitted[item][0].left_out, "train")
     answers = {}
     for item, dataset in data.items():
         photos = _held_back(dataset)[0]
@@ -197,6 +215,7 @@ def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]
         best={item: len(rows) for item, (_, rows) in fitted.items()},
         found=_judge(data, answers),
         errors=errors,
+        suspects=suspects,
     )
 
 
@@ -204,8 +223,7 @@ def _fit_head(
     dataset: Dataset, found: Mapping[str, Array], settings: Train, item: str
 ) -> Generator[Epoch, None, tuple[heads.Head, list[Row]]]:
     """Fit heads on growing parts of the training photos, the last on all; yield how each did, return the last."""
-    # Copies would be in and out of a leave-one-out at once.
-    photos = list({photo.sha256: photo for photo in sorted(dataset.part("train"), key=_by_hash)}.values())
+    photos = _distinct(dataset.part("train"))
     val = dataset.part("val")
     inputs = {
         part: np.stack([found[photo.sha256] for photo in some]) for part, some in (("train", photos), ("val", val))
@@ -249,8 +267,9 @@ def _turns(labels: Array) -> Array:
     return turns
 
 
-def _by_hash(photo: Photo) -> str:
-    return photo.sha256
+def _distinct(photos: Sequence[Photo]) -> list[Photo]:
+    """Return each photo once, by hash: copies would be in and out of a leave-one-out at the same time."""
+    return [photo for _, photo in sorted({photo.sha256: photo for photo in photos}.items())]
 
 
 def _readable(plan: Plan, errors: Mapping[str, str]) -> dict[str, Dataset]:
@@ -295,6 +314,7 @@ def _write(folder: Path, plan: Plan, outcome: Outcome) -> dict[str, Any]:
         histories=outcome.histories,
         best=outcome.best,
         unreadable=unreadable,
+        suspects=outcome.suspects,
     )
     metrics = report.write_all(folder, outcome.found, page)
     for item, one in record["items"].items():

@@ -111,11 +111,11 @@ def machine(head: Head) -> Any:
     return model
 
 
-def joined(parts: Mapping[str, Any], *, trunk: Any = None) -> Any:
+def joined(parts: Mapping[str, Any], *, trunk: Any = None, temperatures: Mapping[str, float] | None = None) -> Any:
     """Return one model over the same pixels whose outputs, named by item, are probabilities of (n, classes).
 
-    ``parts`` are models that give logits: from pixels, or from what the shared ``trunk`` makes of them. A single part
-    gives a model with one plain output.
+    ``parts`` are models that give logits: from pixels, or from what the shared ``trunk`` makes of them; they are
+    divided by their ``temperatures``. A single part gives a model with one plain output.
     """
     first = trunk or next(iter(parts.values()))
     pixels = keras.Input(first.input.shape[1:], name="pixels")
@@ -123,5 +123,8 @@ def joined(parts: Mapping[str, Any], *, trunk: Any = None) -> Any:
     outputs = {}
     for number, (item, part) in enumerate(parts.items()):
         part.name = f"classifier_{number}"
-        outputs[item] = layers.Softmax(name=f"probabilities_{number}")(part(shared))
+        logits = part(shared)
+        if temperatures:
+            logits = layers.Rescaling(1 / temperatures[item], name=f"temperature_{number}")(logits)
+        outputs[item] = layers.Softmax(name=f"probabilities_{number}")(logits)
     return keras.Model(pixels, outputs if len(outputs) > 1 else next(iter(outputs.values())), name="tray")

@@ -16,7 +16,7 @@ from PIL import Image
 from dataset.folder import make_folder, write_whole
 from dataset.images import read
 from train.data import UNREADABLE, Dataset, Photo
-from train.evaluate import Judged, together
+from train.evaluate import Judged, doubts, together
 from train.runs import ITEMS, METRICS, PREDICTIONS, REPORT
 
 SAMPLES = 24
@@ -40,6 +40,8 @@ class Page:
     histories: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
     best: Mapping[str, int] = field(default_factory=dict)
     unreadable: Mapping[Path, str] = field(default_factory=dict)
+    suspects: Mapping[str, Judged] = field(default_factory=dict)
+    """Training photos, each judged by a classifier that was trained without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,11 @@ def _page(item: str, one: Judged, page: Page, *, several: bool = False) -> str:
         class_names=one.class_names,
         threshold=one.threshold if len(one.class_names) == 2 else None,
         curves=_curves(history, page.best.get(item, 0)) if history else "",
-        grown=bool(history) and "pictures" in history[0],
+        grown=bool(history and "pictures" in history[0]),
         history=history,
         best=page.best.get(item, 0),
+        ranking=_ranking(one),
+        suspects=_suspects(page.suspects[item]) if item in page.suspects else None,
         counts=_counts(dataset) if dataset else None,
         dataset=dataset,
         samples=_samples(dataset) if dataset else [],
@@ -155,6 +159,13 @@ def _telling(one: Judged) -> tuple[list[Shown], list[Shown]]:
     return _mistakes(one, SHOWN), [shown for n in right if (shown := _answer(one, int(n)))]
 
 
+def _suspects(one: Judged) -> list[Shown]:
+    """Return the training photos whose label is contradicted most, as confident learning ranks them."""
+    contradicted = doubts(one) > 0
+    order = [int(n) for n in np.argsort(-doubts(one), kind="stable") if contradicted[n]]
+    return [shown for n in order[:SHOWN] if (shown := _answer(one, n))]
+
+
 def _mistakes(one: Judged, most: int) -> list[Shown]:
     sure = one.probabilities[np.arange(len(one.called)), one.called]
     wrong = np.flatnonzero(one.called != one.truth)
@@ -208,34 +219,66 @@ def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
     }
 
 
+def _ranking(one: Judged) -> str:
+    """Return ROC and precision-recall of a binary classifier, and how far confidence can be trusted, as a picture."""
+    from matplotlib.figure import Figure
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    binary = one.evaluation.roc_auc is not None
+    figure = Figure(figsize=(8.4 if binary else 3, 2.9), dpi=110, layout="constrained")
+    axes = figure.subplots(1, 3 if binary else 1, squeeze=False)[0]
+    if binary:
+        wrong, right, _ = roc_curve(one.truth, one.probabilities[:, 1])
+        axes[0].plot(wrong, right, color=BLUE)
+        _dress(axes[0], f"ROC, area {one.evaluation.roc_auc:.3f}", "false positives")
+        precision, recall, _ = precision_recall_curve(one.truth, one.probabilities[:, 1])
+        axes[1].plot(recall, precision, color=BLUE)
+        _dress(axes[1], f"precision, mean {one.evaluation.average_precision:.3f}", "recall")
+    confidence, hit = one.probabilities.max(axis=1), one.probabilities.argmax(axis=1) == one.truth
+    place = np.minimum((confidence * 10).astype(int), 9)
+    full = [n for n in range(10) if (place == n).any()]
+    sizes = [15 + 120 * (place == n).mean() for n in full]
+    axes[-1].plot([0, 1], [0, 1], color=GREY, linestyle=":")
+    means = [confidence[place == n].mean() for n in full]
+    axes[-1].scatter(means, [hit[place == n].mean() for n in full], s=sizes, color=ORANGE)
+    _dress(axes[-1], f"share right, ECE {one.evaluation.calibration_error:.3f}", "confidence")
+    for each in axes:
+        each.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    return _as_png(figure)
+
+
 def _curves(history: Sequence[Mapping[str, float]], best: int) -> str:
     """Return accuracy and loss, over epochs or pictures, as an inline picture that reads on light and on dark."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(8.4, 2.9), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
     grown = "pictures" in history[0]
     steps = [row["pictures"] if grown else number for number, row in enumerate(history, start=1)]
     for axes, name in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
-        for key, colour, label in (
-            (name, BLUE, "left out in turn" if grown else "training"),
-            (f"val_{name}", ORANGE, "validation"),
-        ):
+        lines = ((name, BLUE, "left out in turn" if grown else "training"), (f"val_{name}", ORANGE, "validation"))
+        for key, colour, label in lines:
             axes.plot(steps, [row[key] for row in history], color=colour, label=label, marker=".", linewidth=1.6)
         if best and not grown:
             axes.axvline(best, color=GREY, linestyle=":", linewidth=1)
-        axes.set_title(name, color=GREY, fontsize=10)
-        axes.set_xlabel("training pictures" if grown else "epoch", color=GREY, fontsize=9)
+        _dress(axes, name, "training pictures" if grown else "epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.tick_params(colors=GREY, labelsize=8)
-        axes.patch.set_alpha(0)
-        for side, spine in axes.spines.items():
-            spine.set_color(GREY)
-            spine.set_visible(side in {"left", "bottom"})
-        axes.grid(visible=True, color=GREY, alpha=0.2)
         axes.legend(frameon=False, labelcolor=GREY, fontsize=8)
+    return _as_png(figure)
+
+
+def _dress(axes: Any, title: str, along: str) -> None:
+    axes.set_title(title, color=GREY, fontsize=10)
+    axes.set_xlabel(along, color=GREY, fontsize=9)
+    axes.tick_params(colors=GREY, labelsize=8)
+    axes.patch.set_alpha(0)
+    for side, spine in axes.spines.items():
+        spine.set_color(GREY)
+        spine.set_visible(side in {"left", "bottom"})
+    axes.grid(visible=True, color=GREY, alpha=0.2)
+
+
+def _as_png(figure: Any) -> str:
     file = io.BytesIO()
     figure.savefig(file, format="png", transparent=True)
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

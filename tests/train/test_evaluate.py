@@ -1,0 +1,54 @@
+"""Figures about classifiers, against what they are defined to be."""
+
+import numpy as np
+import pytest
+
+from train.evaluate import Judged, calibration_error, cooled, temperature
+
+
+def told(probabilities: list[float], truth: list[int]) -> Judged:
+    """Return a binary judgement of the positive class's probabilities."""
+    both = np.array([[1 - one, one] for one in probabilities])
+    return Judged(("not_plum", "plum"), (), np.array(truth), both, "test")
+
+
+def test_figures_of_a_known_case() -> None:
+    """Three of four right, one plum missed: accuracy, precision, recall, F1, AUC and the confusion by hand."""
+    found = told([0.9, 0.3, 0.2, 0.1], [1, 1, 0, 0]).evaluation
+
+    assert found.accuracy == 0.75
+    assert (found.per_class["plum"].precision, found.per_class["plum"].recall) == (1.0, 0.5)
+    assert found.f1 == pytest.approx(2 / 3)
+    assert found.macro_f1 == pytest.approx((2 / 3 + 0.8) / 2)
+    assert found.confusion == {"not_plum": {"not_plum": 2, "plum": 0}, "plum": {"not_plum": 1, "plum": 1}}
+    assert (found.roc_auc, found.average_precision) == (1.0, 1.0)
+
+
+def test_photos_of_one_class_have_no_ranking() -> None:
+    """Without a negative there is no ROC, and the class without photos does not pull macro F1 down."""
+    found = told([0.9, 0.8], [1, 1]).evaluation
+
+    assert found.roc_auc is None
+    assert found.macro_f1 == 1.0
+
+
+def test_calibration_error_is_the_distance_of_promise_and_truth() -> None:
+    """Ninety percent sure and right in half the cases is 0.4 off; right in nine of ten, not at all."""
+    sure = np.array([[0.1, 0.9]] * 10)
+
+    assert calibration_error(sure, np.array([1] * 5 + [0] * 5)) == pytest.approx(0.4)
+    assert calibration_error(sure, np.array([1] * 9 + [0])) == pytest.approx(0)
+
+
+def test_a_temperature_mends_too_much_confidence() -> None:
+    """Logits that were made four times too large get about their own size back, and no decision changes."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(3000, 3)) * 1.5
+    honest = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    truth = np.array([rng.choice(3, p=row) for row in honest])
+    loud = np.exp(4 * logits) / np.exp(4 * logits).sum(axis=1, keepdims=True)
+    by = temperature(loud, truth)
+
+    assert by == pytest.approx(4, rel=0.15)
+    assert calibration_error(cooled(loud, by), truth) < 0.03 < calibration_error(loud, truth)
+    assert np.array_equal(cooled(loud, by).argmax(axis=1), loud.argmax(axis=1))
