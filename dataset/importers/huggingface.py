@@ -75,7 +75,7 @@ def _label_column(names: list[str], label: str | None, table: Path) -> str:
 
 def _from_parquet(path: Path, label: str | None) -> Iterator[Labelled]:
     try:
-        import pyarrow as pa  # type: ignore[import-not-found,unused-ignore]
+        import pyarrow as pa
         import pyarrow.parquet as pq  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError:
         raise TrayError(
