@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
@@ -388,18 +388,52 @@ def import_(
 @click.argument("folder", type=click.Path(path_type=Path), metavar="RUN|DIR")
 @click.option("--format", "kind", required=True, help="RUN: keras, savedmodel, tflite, onnx. DIR: zip, tfrecord, ...")
 @click.option("--out", type=FOLDER, help="Where it goes; by default beside RUN or DIR.")
-@click.option("--licence", help="DIR: licence of the pictures, for the card.")
-@click.option("--owner", help="DIR: Kaggle user name.")
+@click.option("--precision", type=click.Choice(["float", "float16", "int8"]), default="float", help="RUN: of tflite.")
+@click.option("--pictures", type=FOLDER, help="RUN: pictures to check and calibrate by, if its own are gone.")
+@click.option("--licence", default="unknown", help="DIR: licence of the pictures, for the card.")
+@click.option("--owner", default="", help="DIR: Kaggle user name.")
 @json_option
 @click.pass_obj
 def export(
-    voice: Voice, /, folder: Path, kind: str, out: Path | None, as_json: bool, licence: str | None, owner: str | None
-) -> None:
-    """Hand a dataset or a model on, in the form that others take."""
-    from dataset.export import Terms, export_dataset
+    voice: Voice, /, folder: Path, kind: str, out: Path | None, precision: str, pictures: Path | None, as_json: bool,
+    licence: str, owner: str,
+) -> None:  # fmt: skip
+    """Hand a model or a dataset on, in the form that others take."""
+    from dataset.export import FORMATS, Terms, export_dataset
 
-    terms = Terms(licence=licence or "unknown", owner=owner or "")
-    show(plain(follow(voice, export_dataset(folder, kind, out, terms=terms))), as_json, print_pairs)
+    if kind in FORMATS:
+        done = follow(voice, export_dataset(folder, kind, out, terms=Terms(licence=licence, owner=owner)))
+    else:
+        done = export_run(folder, kind, out, precision=precision, pictures=pictures)
+    show(plain(done), as_json, print_pairs)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@click.option("--port", type=int, default=8000, show_default=True, help="0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is everybody's.")
+@config_option
+def serve(run: Path, port: int, host: str, config: Path) -> None:
+    """Put a run behind a web page and a JSON API."""
+    from dataset.tray import Tray, load
+    from scraper.download import Fetcher
+    from scraper.guard import guard_for
+    from train.runs import open_run
+    from train.serve.pictures import Refused
+    from train.serve.server import Server
+
+    tray = load(config) if config.exists() else Tray()
+    fetcher = Fetcher(tray.scrape, guard_for(None, tray.scrape.allow_networks))
+
+    def fetch(url: str) -> bytes:
+        fetched = fetcher.fetch(url)
+        if fetched.error:
+            raise Refused(f"Expected a picture at {url}. Received: {fetched.error}.", status=502)
+        return fetched.data
+
+    with closing(fetcher), Server(open_run(run), fetch=fetch, host=host, port=port) as server:
+        click.echo(server.url)
+        server.wait()
 
 
 @main.command()
@@ -496,6 +530,18 @@ def follow(voice: Voice, steps: Any) -> Any:
     if bar is not None:
         bar.close()
     return step
+
+
+def export_run(folder: Path, kind: str, out: Path | None, *, precision: str, pictures: Path | None) -> Any:
+    """Export a run; by default to a folder named after it and the format, beside it."""
+    from dataset.folder import pictures as pictures_in
+    from train.export import export
+    from train.runs import open_run
+
+    run = open_run(folder)
+    out = out or run.path.with_name(f"{run.path.name}-{kind}" + ("" if precision == "float" else f"-{precision}"))
+    given = tuple(pictures_in(pictures)) if pictures else ()
+    return export(run, out, format=cast(Any, kind), precision=cast(Any, precision), pictures=given)
 
 
 def train_tray(voice: Voice, tray: "Tray", items: tuple[str, ...], *, settings: "Train") -> "Run":
