@@ -344,7 +344,7 @@ def review(folder: Path, port: int, run_path: Path | None, raw: Path | None, no_
 
 @main.command("import")
 @click.argument("kind", metavar="FORMAT")
-@click.argument("source", type=click.Path(path_type=Path, exists=True))
+@click.argument("source", type=click.Path(path_type=Path))
 @click.option("--out", type=FOLDER, required=True, help="Where the class folders go.")
 @click.option("--relabel", type=click.Path(path_type=Path, dir_okay=False), help="Two columns: label, what it becomes.")
 @click.option("--split", help="Take one of the source's own splits alone.")
