@@ -25,10 +25,8 @@ RUN python -m venv /opt/tray \
 FROM python:3.11-slim-bookworm AS program
 RUN useradd --create-home --uid 10001 tray
 COPY --from=build /opt/tray /opt/tray
-# Two arenas keep the memory of many threads that decode pictures from being scattered.
 ENV PATH=/opt/tray/bin:$PATH \
     HOME=/home/tray \
-    MALLOC_ARENA_MAX=2 \
     PYTHONUNBUFFERED=1 \
     TF_CPP_MIN_LOG_LEVEL=2
 WORKDIR /work

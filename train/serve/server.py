@@ -1,8 +1,10 @@
 """The service on a port: how many are served at once, and what is refused before it reaches a route."""
 
+import ctypes
 import json
 import logging
 import socket
+import sys
 import threading
 from types import TracebackType
 from typing import Any, Final, Self
@@ -20,6 +22,8 @@ from train.serve.service import Fetch, Service
 HERE: Final = "127.0.0.1"
 THREADS: Final = 32
 CONNECTIONS: Final = 1000
+ARENA_MAX: Final = -8  # malloc.h: M_ARENA_MAX
+ARENAS: Final = 2
 SECONDS: Final = 60
 """For which a connection may say nothing."""
 
@@ -46,6 +50,7 @@ class Server:
         port: int = 8000,
         limits: Limits | None = None,
     ) -> None:
+        _keep_together()
         self.service = Service(run, fetch=fetch, limits=limits)
         self.app = make_app(self.service)
         self.host = host
@@ -100,6 +105,13 @@ class Server:
     def _close(self) -> None:
         for one in list(self._server._map.values()):  # noqa: SLF001 - waitress has no other way to end its loop
             one.close()
+
+
+def _keep_together() -> None:
+    """Ask glibc for two arenas: with one for each thread that decodes, memory grows long after it should be flat."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt:
+        mallopt(ARENA_MAX, ARENAS)
 
 
 class _Refusal(ErrorTask):  # type: ignore[misc,unused-ignore]
