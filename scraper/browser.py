@@ -10,6 +10,7 @@ from typing import Any
 from scraper.engines import Engine
 
 COMPLETE_SECONDS = 1.0
+ALERTS = 5
 MARKERS = ("blocked", "wall", "consent", "none", "end", "more")
 
 
@@ -46,6 +47,10 @@ class Step:
     grew: bool
     moved: bool
     bottom: bool
+    hidden: bool = False
+    """Whether another window covers the page."""
+    sent: int = 0
+    """Number of the answer, which the next step returns as received."""
 
 
 @cache
@@ -59,6 +64,8 @@ class Window:
 
     def __init__(self, driver: Any) -> None:
         self.driver = driver
+        self._handle = driver.current_window_handle
+        self._received = 0
 
     def open(self, address: str, *, seconds: float = 30.0) -> None:
         """Open an address and wait until the page can be looked at."""
@@ -77,7 +84,11 @@ class Window:
     def look(self, engine: Engine) -> Look:
         """Say what kind of page is open."""
         markers = {name: list(getattr(engine, name)) for name in (*MARKERS, "tile")}
-        return Look(**self.driver.execute_script(script("look.js"), markers))
+        for _ in range(ALERTS):
+            # An alert that was sent away takes the script's answer with it.
+            if answer := self.driver.execute_script(script("look.js"), markers):
+                return Look(**answer)
+        return Look()
 
     def step(  # noqa: PLR0913 - the parts of one movement
         self,
@@ -107,13 +118,19 @@ class Window:
             "looks": looks,
             "flush": flush,
             "handOut": hand_out,
+            "received": self._received,
         }
         answer = self.driver.execute_async_script(script("step.js"), options)
-        if "error" in answer:
+        if not answer or "error" in answer:
             from selenium.common.exceptions import JavascriptException
 
-            raise JavascriptException(answer["error"])
-        return Step(**answer)
+            # An alert that was sent away takes the script's answer with it.
+            raise JavascriptException(answer["error"] if answer else "no answer")
+        step = Step(**answer)
+        self._received = step.sent
+        if step.hidden:
+            self.close_others()
+        return step
 
     def hover(self, points: Sequence[Sequence[int]], dwell: float) -> None:
         """Move the mouse over the points, one after the other, and stay on each for ``dwell`` seconds."""
@@ -151,12 +168,12 @@ class Window:
 
     def close_others(self) -> None:
         """Close windows that a page opened."""
-        handles = self.driver.window_handles
-        for handle in handles[1:]:
+        others = [handle for handle in self.driver.window_handles if handle != self._handle]
+        for handle in others:
             self.driver.switch_to.window(handle)
             self.driver.close()
-        if len(handles) > 1:
-            self.driver.switch_to.window(handles[0])
+        if others:
+            self.driver.switch_to.window(self._handle)
 
     def settled(self, engine: Engine, *, seconds: float) -> Look:
         """Look again and again until the page shows something known, for so many seconds at most."""

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ log: Final = logging.getLogger("tray")
 
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 WINDOW: Final = (1366, 900)
+GRACE: Final = 2.0
+"""Seconds for a browser to end by itself."""
 FEATURES: Final = (
     "Translate,MediaRouter,OptimizationHints,OptimizationGuideModelDownloading,InterestFeedContentSuggestions,"
     "AutofillServerCommunication,CertificateTransparencyComponentUpdater,CalculateNativeWinOcclusion"
@@ -153,25 +156,33 @@ def chromium(settings: Scrape, *, display: str, site: str | None = None) -> Iter
         try:
             yield driver
         finally:
-            end(driver)
-
-
-def end(driver: Any) -> None:
-    """End a browser and its driver, also one that no longer answers."""
-    process = getattr(driver.service, "process", None)
-    if process is not None and process.poll() is None:
-        with suppress(Exception):
-            driver.quit()
-    kill(driver)
+            kill(driver)
 
 
 def kill(driver: Any) -> None:
-    """End a driver at once; its browser ends with the pipe between them."""
+    """End a driver at once, and its browser with the pipe between them.
+
+    Its own way to quit waits for pages that do not want to go; this browser has nothing to save.
+    """
     process = getattr(driver.service, "process", None)
-    if process is not None and process.poll() is None:
+    if process is None:
+        return
+    if process.poll() is None:
         process.kill()
-        with suppress(Exception):
-            process.wait(5)
+    with suppress(Exception):
+        process.wait(5)
+    browser = driver.capabilities.get("goog:processID")
+    if browser and not _ended(browser, GRACE):
+        with suppress(OSError):
+            os.kill(browser, signal.SIGKILL)
+
+
+def _ended(process: int, seconds: float) -> bool:
+    """Whether a process ends within so many seconds."""
+    until = time.monotonic() + seconds
+    while _alive(process) and time.monotonic() < until:
+        time.sleep(0.02)
+    return not _alive(process)
 
 
 def _options(settings: Scrape, profile: Path, *, headless: bool, site: str | None) -> Any:
@@ -194,6 +205,8 @@ def _options(settings: Scrape, profile: Path, *, headless: bool, site: str | Non
         options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost, EXCLUDE ::1")
         options.add_argument("--no-proxy-server")
     options.add_experimental_option("prefs", PREFERENCES)
+    # The driver would let pages open windows at will; a person's browser does not.
+    options.add_experimental_option("excludeSwitches", ["disable-popup-blocking"])
     options.page_load_strategy = "eager"
     options.unhandled_prompt_behavior = "dismiss"
     return options
@@ -325,10 +338,14 @@ def _profile() -> Iterator[Path]:
 
 
 def _alive(process: int) -> bool:
+    """Whether a process runs; one that has ended and was not yet buried does not."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except OSError:
         return True
-    return True
+    try:
+        return ") Z " not in Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return not Path("/proc/self").exists()

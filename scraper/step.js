@@ -2,7 +2,10 @@
 // HTML of every result that was not handed out before. Called with the options `o` and WebDriver's callback `done`.
 const [o, done] = arguments;
 const KEY = Symbol.for("tray");
-const memory = (window[KEY] ??= { results: new WeakMap() });
+// What is handed out stays in the outbox until the next call says that it arrived: an alert can swallow an answer.
+const memory = (window[KEY] ??= { results: new WeakMap(), outbox: [], sent: Math.floor(Math.random() * 1e9) });
+if (o.received === memory.sent) memory.outbox = [];
+const tiles = memory.outbox;
 
 const placeholder = (src) => !src || (src.startsWith("data:image/gif") && src.length < 150) || src.startsWith("data:image/svg");
 const sleep = (ms) => new Promise((wake) => setTimeout(wake, ms));
@@ -60,7 +63,6 @@ const pictured = (el) => {
   return !img || !placeholder(img.getAttribute("src")) || Boolean(img.dataset.src);
 };
 
-const tiles = [];
 const handOut = (looked) => {
   let unrevealed = Infinity;
   for (const el of o.handOut ? results() : []) {
@@ -100,7 +102,8 @@ const glide = async (box, distance, ms) => {
   const unrevealed = handOut(false);
   // Never past a result that the mouse has not been over: its link would never come.
   const distance = Math.min(o.distance * innerHeight, Math.max(0, unrevealed - 40));
-  if (distance) await glide(box, distance, o.duration);
+  // Where nothing is recognised, nothing is to be scrolled past.
+  if (distance && before) await glide(box, distance, o.duration);
   const grew = () => count() !== before || box.scrollHeight > height + 4;
   await until(() => results().every((el) => {
     if (memo(el).handed) return true;
@@ -123,5 +126,15 @@ const glide = async (box, distance, ms) => {
       }
     }
   }
-  done({ tiles, hover, count: count(), grew: grew(), moved: Math.abs(box.scrollTop - from) > 2, bottom: atBottom(box) });
+  memory.sent += 1;
+  done({
+    tiles,
+    hover,
+    count: count(),
+    grew: grew(),
+    moved: Math.abs(box.scrollTop - from) > 2,
+    bottom: atBottom(box),
+    hidden: document.visibilityState === "hidden",
+    sent: memory.sent,
+  });
 })().catch((error) => done({ error: String(error) }));

@@ -28,7 +28,8 @@ GOOGLE_LAYOUTS = {
     f'<a href="{IMGRES}"><img src="{THUMB}"></a></div>',
     "2025-02": f'<div><h3><a href="{IMGRES}"><g-img><img src="{THUMB}"></g-img></a></h3></div>',
     "2024-04": f'<div jsname="dTDiAc"><div jsname="qQjpJ"><a href="{IMGRES}"><img src="{THUMB}"></a></div></div>',
-    "2020-10": f'<div data-ri="0"><a href="{IMGRES}"><img class="rg_i Q4LuWd" src="{BLANK}" data-src="{THUMB}"></a></div>',
+    "2020-10": f'<div data-ri="0"><a href="{IMGRES}">'
+    f'<img class="rg_i Q4LuWd" src="{BLANK}" data-src="{THUMB}"></a></div>',
 }
 M = escape(
     json.dumps({"murl": FULL, "purl": "https://a.example/", "turl": THUMB, "t": 'Best \ue000pizza\ue001 "ever" & more'})

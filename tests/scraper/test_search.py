@@ -1,0 +1,287 @@
+"""Searches on pages that misbehave: each ends by itself, with all results and the right reason."""
+
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from dataset.errors import EngineBlocked, EngineBroken
+from scraper.browser import Window
+from scraper.engines import BING, GOOGLE, YAHOO, Candidate, Engine, clean_address
+from scraper.pacing import Rhythm
+from scraper.search import Ended, search
+from scraper.simulator import Site
+from tests.scraper.conftest import engines
+
+PAGE = """<!doctype html><meta charset=utf-8><title>results</title>
+<style>body{{margin:0}} .grid{{display:flex;flex-wrap:wrap;{grid_style}}} .cell{{width:200px;height:180px}}
+a,img{{display:block;width:190px;height:170px}}</style>
+<div id=top>{top}</div><div class=grid></div><div id=foot style="height:20px">{foot}</div>
+<script>
+const grid = document.querySelector(".grid"), foot = document.getElementById("foot");
+const pixel = "data:image/png;base64," + "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ".repeat(4);
+const options = {options};
+if (options.inner) grid.append(foot);
+let made = 0;
+function tile(number) {{
+  const [cell, link, picture] = ["div", "a", "img"].map((name) => document.createElement(name));
+  cell.className = "cell"; link.className = "iusc";
+  const full = "https://a.example/" + number + ".jpg", small = "https://t.example/" + number;
+  link.setAttribute("m", JSON.stringify({{murl: full, turl: small}}));
+  picture.src = pixel; link.append(picture); cell.append(link); return cell;
+}}
+function batch() {{
+  for (let i = 0; i < options.batch && made < options.total; i += 1) {{
+    grid.append(tile(made % options.distinct)); made += 1;
+  }}
+}}
+batch();
+let loading = false;
+const watcher = new IntersectionObserver((entries) => {{
+  if (!entries.some((one) => one.isIntersecting) || loading || made >= options.total) return;
+  loading = true;
+  setTimeout(() => {{ batch(); loading = false; foot.remove(); options.inner ? grid.append(foot) : grid.after(foot);
+    watcher.unobserve(foot); watcher.observe(foot); }}, options.delay);
+}}, {{root: options.inner ? grid : null, rootMargin: "200px"}});
+watcher.observe(foot);
+{script}
+</script>"""
+
+
+def page(
+    *,
+    total: int = 40,
+    batch: int = 20,
+    distinct: int = 100_000,
+    delay: int = 20,
+    inner: bool = False,
+    top: str = "",
+    foot: str = "",
+    script: str = "",
+) -> str:
+    """Return a page of results that come in batches as one scrolls."""
+    options = {"total": total, "batch": batch, "distinct": distinct, "delay": delay, "inner": inner}
+    style = "height:500px;overflow-y:auto" if inner else ""
+    return PAGE.format(options=json.dumps(options), grid_style=style, top=top, foot=foot, script=script)
+
+
+def served(httpserver: HTTPServer, html: str, status: int = 200) -> Engine:
+    """Serve a page; return an engine that reads it."""
+    httpserver.expect_request("/search").respond_with_data(html, status=status, content_type="text/html")
+    return replace(BING, url=httpserver.url_for("/search?q={q}"))
+
+
+def found(window: Window, engine: Engine, *, into: Path = Path(), pace: float = 0.02) -> tuple[list[Candidate], str]:
+    """Search to the end; return the results and the reason."""
+
+    def keep(html: str) -> Path:
+        (into / "kept.html").write_text(html, encoding="utf-8")
+        return into / "kept.html"
+
+    results: list[Candidate] = []
+    for step in search(window, engine, "pizza", Rhythm(pace, 1, sleep=threading.Event().wait), keep_page=keep):
+        if isinstance(step, Ended):
+            return results, step.reason
+        results += step
+    raise AssertionError
+
+
+def test_a_plain_page_is_read_to_its_end(window, httpserver):
+    """Batches come as one scrolls, each result once."""
+    results, reason = found(window, served(httpserver, page(total=90)))
+
+    assert len({one.urls[0] for one in results}) == len(results) == 90
+    assert reason == "end of results"
+
+
+def test_pages_that_repeat_end(window, httpserver):
+    """An engine that shows old results again and again is at its end."""
+    results, reason = found(window, served(httpserver, page(total=100_000, distinct=50)))
+
+    assert len(results) == 50
+    assert reason == "end of results (they repeat)"
+
+
+def test_an_inner_scroller_is_scrolled(window, httpserver):
+    """Results inside a box of constant height are reached."""
+    results, _ = found(window, served(httpserver, page(total=60, inner=True)))
+
+    assert len(results) == 60
+
+
+def test_recycled_elements_lose_nothing(window, httpserver):
+    """Results whose elements leave the page, or take on another result, were handed out before."""
+    recycle = """setInterval(() => { const cells = [...grid.querySelectorAll(".cell")];
+      for (const cell of cells) if (cell.getBoundingClientRect().bottom < -1500) {
+        cell.firstChild && cell.firstChild.remove(); } }, 30);"""
+    results, _ = found(window, served(httpserver, page(total=120, script=recycle)))
+
+    assert len(results) == 120
+
+
+def test_a_show_more_button_is_clicked(window, httpserver):
+    """A button that hides until it is needed is clicked, also under a cookie banner, which is refused."""
+    top = """<div id=bnp_container
+      style="position:fixed;bottom:0;left:0;width:100%;height:200px;background:#fff;z-index:9">
+      <button id=bnp_btn_accept>Accept</button><button id=bnp_btn_reject
+      onclick="window.refused = true; this.parentElement.remove()">Reject</button></div>"""
+    click = "options.total += 20; batch(); return false"
+    foot = f'<a class="btn_seemore" href="#" style="display:none" onclick="{click}">More</a>'
+    script = 'setTimeout(() => { document.querySelector(".btn_seemore").style.display = "" }, 300);'
+    script += "setTimeout(() => foot.remove(), 2500);"
+    engine = served(httpserver, page(total=20, top=top, foot=foot, script=script))
+    results, _ = found(window, engine)
+
+    assert len(results) > 20
+    assert window.driver.execute_script("return window.refused === true")
+
+
+def test_a_button_that_does_nothing_is_left(window, httpserver):
+    """A show-more button that brings nothing does not hold a search for ever."""
+    foot = '<a class="btn_seemore" href="#" onclick="window.clicks = (window.clicks || 0) + 1; return false">More</a>'
+    results, reason = found(window, served(httpserver, page(total=20, foot=foot)))
+
+    assert len(results) == 20
+    assert reason == "end of results"
+    assert window.driver.execute_script("return window.clicks") == 3
+
+
+def test_a_spinner_is_believed_while_it_turns(window, httpserver):
+    """A batch that takes seconds is waited for when the page says that it is busy."""
+    script = """
+      const spinner = document.createElement("div"); spinner.setAttribute("role", "progressbar");
+      spinner.textContent = "..."; document.body.append(spinner);
+      setTimeout(() => { options.total += 20; batch(); spinner.remove(); }, 4000);"""
+    results, _ = found(window, served(httpserver, page(total=20, script=script)))
+
+    assert len(results) == 40
+
+
+def test_alerts_and_popups_are_sent_away(window, httpserver):
+    """A dialogue does not stop the search."""
+    script = 'setTimeout(() => alert("hello"), 100); setInterval(() => window.open("about:blank"), 200);'
+    results, _ = found(window, served(httpserver, page(total=60, script=script)))
+
+    assert len(results) == 60
+
+
+@pytest.mark.parametrize(
+    ("html", "status", "engine"),
+    [
+        ("<h1>Sorry</h1>", 429, GOOGLE),
+        ("<p>Our systems have detected unusual traffic from your computer network.</p>", 200, GOOGLE),
+        ('<div id="recaptcha" style="width:300px;height:80px"></div>', 200, GOOGLE),
+        ("<p>Please verify you are a human</p>", 200, BING),
+        ("", 500, YAHOO),
+        ("<p>busy</p>", 999, YAHOO),
+    ],
+)
+def test_refusals_are_called_blocked(window, httpserver, html, status, engine):
+    """A captcha, a 429 and Yahoo's 500 are refusals, whatever else is on the page."""
+    url = served(httpserver, html, status).url
+
+    with pytest.raises(EngineBlocked, match=engine.name):
+        found(window, replace(engine, url=url))
+
+
+def test_one_server_error_is_not_a_refusal(window, httpserver):
+    """Yahoo's single empty 500 is followed by its results."""
+    answers = iter([Response("", status=500), Response(page(total=20), content_type="text/html")])
+    httpserver.expect_request("/search").respond_with_handler(lambda _: next(answers))
+    engine = replace(YAHOO, url=httpserver.url_for("/search?p={q}"), tile=BING.tile, full=BING.full)
+
+    assert len(found(window, engine)[0]) == 20
+
+
+def test_a_consent_page_is_refused_and_left(window, httpserver):
+    """A consent page in place of results is answered with reject, and the results follow."""
+
+    def answer(request: Request) -> Response:
+        if "cookie" in request.cookies:
+            return Response(page(total=20), content_type="text/html")
+        return Response(status=302, headers={"Location": httpserver.url_for("/guce.example/collectConsent")})
+
+    form = """<form method=post action="/done"><button name=agree value=agree>Agree</button>
+      <button name=reject value=reject>Reject all</button></form>"""
+    httpserver.expect_request("/search").respond_with_handler(answer)
+    httpserver.expect_request("/guce.example/collectConsent").respond_with_data(form, content_type="text/html")
+
+    def done(request: Request) -> Response:
+        headers = {"Location": httpserver.url_for("/search?p=pizza")}
+        if "reject" in request.form:
+            headers["Set-Cookie"] = "cookie=no; Path=/"
+        return Response(status=302, headers=headers)
+
+    httpserver.expect_request("/done", method="POST").respond_with_handler(done)
+    engine = replace(YAHOO, url=httpserver.url_for("/search?p={q}"), tile=BING.tile, full=BING.full)
+
+    assert len(found(window, engine)[0]) == 20
+    window.driver.delete_all_cookies()
+
+
+def test_a_consent_page_that_stays_is_a_refusal(window, httpserver):
+    """A wall without a button that works is named as one."""
+    engine = served(httpserver, "<form action='/consent/save'><p>Before you continue</p></form>")
+
+    with pytest.raises(EngineBlocked, match="consent"):
+        found(window, replace(engine, wall=("form[action*='consent']",)))
+
+
+def test_no_results_is_no_failure(window, httpserver):
+    """A page that says that there is nothing is believed."""
+    results, reason = found(window, served(httpserver, "<p>There are no results for <b>pizza</b></p>"))
+
+    assert (results, reason) == ([], "no results")
+
+
+def test_a_page_without_anything_is_saved(window, httpserver, tmp_path):
+    """A page on which nothing is recognised is kept for a look, and named."""
+    with pytest.raises(EngineBroken) as caught:
+        found(window, served(httpserver, "<p>Something else</p>"), into=tmp_path)
+
+    assert caught.value.page == tmp_path / "kept.html"
+    assert "Something else" in (tmp_path / "kept.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["google", "bing", "yahoo"])
+def test_without_selectors_nearly_everything_is_found(window, site: Site, name):
+    """The general reader finds at least 95 % of what the selectors find, and nothing else."""
+    (engine,) = engines(site, name)
+    results, _ = found(window, replace(engine, tile=(".renamed",), checked=("2026-11",)))
+    offers = {clean_address(offer.full.url) for offer in site.truth.offers("pizza", name)}
+    full = {one.urls[0] for one in results}
+
+    assert len(full & offers) >= 0.95 * len(offers)
+    assert full <= offers
+
+
+def test_a_crashed_tab_is_told(site, tmp_path):
+    """A browser that dies in the middle is replaced, and nothing is lost."""
+    from dataset.folder import Record
+    from dataset.tray import ClassPlan
+    from scraper import hunt
+    from scraper.scrape import scrape
+    from tests.scraper.conftest import QUICK
+
+    (bing,) = engines(site, "bing")
+    killed: list[int] = []
+    real = Window.step
+
+    def dying(self: Window, *arguments: object, **options: object) -> object:
+        if not killed and self.driver.service.process:
+            killed.append(self.driver.service.process.pid)
+            self.driver.service.process.kill()
+        return real(self, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hunt.Window, "step", dying)
+        steps = list(scrape([ClassPlan("pizza", ("pizza",), 500)], tmp_path, QUICK, engines=[bing], site=site.url))
+
+    assert killed
+    offers = {clean_address(offer.full.url) for offer in site.truth.offers("pizza", "bing")}
+    tried = {url for step in steps if isinstance(step, Record) for url in (step.url, *step.tried)}
+    assert offers <= tried
