@@ -108,6 +108,7 @@ def _overview(found: Mapping[str, Judged], page: Page, metrics: Mapping[str, Any
     return _template("overview.html.jinja").render(
         title=page.title,
         metrics=metrics,
+        trained=any("pictures" not in row for rows in page.histories.values() for row in rows),
         rows=[
             (item, one.evaluation, one.class_names[-1], len(page.histories.get(item, ())), _mistakes(one, 4))
             for item, one in found.items()
