@@ -23,6 +23,9 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from dataset.errors import ConfigError
 from dataset.folder import Kind
 
+Inquiry = tuple[str, str, str]
+"""One search: name of the engine, term, and filters in words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Engine:
@@ -78,6 +81,13 @@ class Candidate:
     title: str = ""
     width: int = 0
     height: int = 0
+    filters: str = ""
+    """What the search asked for beside its term, in the words of scraper.filters."""
+
+    @property
+    def search(self) -> Inquiry:
+        """The search that found it."""
+        return self.engine, self.term, self.filters
 
 
 GOOGLE: Final = Engine(
