@@ -13,6 +13,7 @@ from dataset.folder import ClassFolder, Record, unwritable
 from dataset.tray import ClassPlan
 from scraper.engines import Inquiry
 from scraper.filters import Filtered
+from scraper.forget import listed
 from scraper.search import Ended
 
 if TYPE_CHECKING:
@@ -52,11 +53,14 @@ class Gathering:
     ended: dict[Inquiry, Ended] = field(default_factory=dict)
     swept: set[Inquiry] = field(default_factory=set)
     """Engines whose sweeps are over, each in place of a search; noted when all results are dealt with."""
+    forgotten: frozenset[str] = frozenset()
+    """Addresses and hosts whose pictures are not to come back."""
     sharing: bool = True
     """Whether each term is held to its share of the limit."""
 
     def __post_init__(self) -> None:
         self.finished = _finished(self.folder, self.kinds)
+        self.forgotten = listed(self.folder.path)
         for record in self.folder:
             self.note(record)
 

@@ -21,6 +21,7 @@ from scraper.chromium import chromium, display_for
 from scraper.download import Fetcher, short_name
 from scraper.engines import Candidate, Engine, Inquiry
 from scraper.filters import misfit
+from scraper.forget import concerns
 from scraper.gathering import Gathering
 from scraper.guard import guard_for
 from scraper.hunt import Desk, Hunt, asked_of, page_keeper, rhythm_of
@@ -396,7 +397,8 @@ class Run:
                 tally.seen_by[one.plan.name, candidate.term, candidate.filters] += 1
             tried = [name for name, _, _ in named if name in one.folder.seen or name in one.failed]
             left = [(url, kind) for name, url, kind in named if name not in tried]
-            if not left or any(name in one.good for name, _, _ in named):
+            forgotten = concerns(one.forgotten, (*candidate.urls, candidate.page))
+            if not left or forgotten or any(name in one.good for name, _, _ in named):
                 tally.known += 1
                 return
             one.pending[candidate.search] += 1
