@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from scraper.chromium import chromium, display_for, kill
 from scraper.engines import Candidate, Engine, Inquiry
 from scraper.filters import Filtered, filtered
 from scraper.gathering import Gathering
-from scraper.pacing import Rhythm
+from scraper.pacing import FullShare, Rhythm
 from scraper.search import Ended, search
 from scraper.sweeps import BARREN, Plan
 from scraper.tally import CHANGED, LIMIT, SHARE, Tally
@@ -28,6 +29,9 @@ BACKLOG: Final = 200
 """Results of a search that wait for their download before it scrolls on."""
 REFUSALS: Final = 3
 RESTARTS: Final = 3
+HAND_SECONDS: Final = 300.0
+"""How long a user with a screen is given to pass a challenge."""
+HAND_LOOKS: Final = 1.0
 BROKEN_TERMS: Final = 2
 """Terms in a row whose page was not understood before the engine is given up."""
 
@@ -61,9 +65,11 @@ class Hunt:
         self._site = site
         self._sweeps = settings.sweep if settings.sweep is not None else site is None
         self._rhythm = rhythm_of(settings, engine, site, self.stop)
+        self._full = FullShare()
         self._stack = ExitStack()
         self._window: Window | None = None
         self._driver: Any = None
+        self._hand_failed = False
 
     def has_work(self, gathering: Gathering) -> bool:
         """Whether there is anything left to search for a class folder."""
@@ -146,6 +152,9 @@ class Hunt:
             log.warning("%s: %s", self.engine.name, error)
             return True
         self.tally.reasons[key] = ended.reason
+        if self._settings.grid:
+            # A farm's browser is lent for one search: the next one may come from another machine.
+            self._close_browser()
         self._desk.ended(gathering, (self.engine.name, term, asked.words), ended)
         return True
 
@@ -159,9 +168,12 @@ class Hunt:
                 refusals += 1
                 if refusals > REFUSALS or self.stop.is_set():
                     raise
+                if self._settings.display == "screen" and self._passed_by_hand():
+                    self._rhythm.slow_down()
+                    continue
                 log.warning("%s refuses (%s of %s); waiting.", self.engine.name, refusals, REFUSALS)
                 self._rhythm.slow_down()
-                seconds = self._rhythm.back_off(refusals)
+                seconds = self._rhythm.back_off(refusals, error.wait)
                 log.debug("%s: waited %.0f s after: %s", self.engine.name, seconds, error)
             except TrayError:
                 raise
@@ -173,6 +185,30 @@ class Hunt:
                 log.debug("", exc_info=True)
                 self._close_browser()
 
+    def _passed_by_hand(self) -> bool:
+        """Wait until the user has passed the challenge in the engine's window; return whether that happened.
+
+        Only where the user asked for the screen: unattended nobody waits.
+        """
+        if self._hand_failed or self._window is None:
+            return False
+        log.warning(
+            "%s wants a person: pass its challenge in the window, within %.0f minutes.",
+            self.engine.name,
+            HAND_SECONDS / 60,
+        )
+        until = time.monotonic() + HAND_SECONDS
+        while time.monotonic() < until and not self.stop.wait(HAND_LOOKS):
+            try:
+                look = self._window.look(self.engine)
+            except Exception:  # noqa: BLE001 - a window that was closed by hand is an answer too
+                break
+            if look.complete and not (look.blocked or look.wall or look.empty):
+                log.info("%s: passed by hand; going on.", self.engine.name)
+                return True
+        self._hand_failed = True
+        return False
+
     def _scrolled(self, gathering: Gathering, term: str, asked: Filtered) -> Ended:
         """Search one term once, and offer what comes."""
         inquiry = (self.engine.name, term, asked.words)
@@ -181,6 +217,10 @@ class Hunt:
             for step in steps:
                 if isinstance(step, Ended):
                     return step
+                if self._full.falls("full" in candidate.kinds for candidate in step):
+                    log.warning("%s: fewer and fewer results name their full size; slowing down.", self.engine.name)
+                    self._rhythm.slow_down()
+                    self._rhythm.rest()
                 for candidate in step:
                     self._desk.offer(gathering, replace(candidate, filters=asked.words))
                 while gathering.pending[inquiry] > BACKLOG and gathering.wants(term):
