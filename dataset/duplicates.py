@@ -28,6 +28,8 @@ CLOSE = 128
 SURE = 0.985
 """Correlation from which a photograph needs no closer look."""
 CHROMA = 30.0
+ALIKE = 0.6
+"""Correlation from which two photographs with near hashes belong together."""
 FLAT = 0.35
 """Flatness from which a picture's silhouette alone is not believed."""
 
@@ -76,7 +78,7 @@ def compare(a: Print, b: Print, closer: Closer) -> Comparison:
     seen = Comparison(
         "different", "64 pixels", nearest, TURNS[match.turn], match.crop is not None, round(over.correlation, 3)
     )
-    if over.correlation < 0.7:
+    if over.correlation < (0.87 if flat else ALIKE):
         return seen
     plain = match.crop is None and not any(match.trimmed) and np.abs(over.placing).max() < 0.5
     if over.correlation > SURE and plain and not flat:
@@ -139,7 +141,8 @@ def _closer(seen: Comparison, match: Match, over: Overlay, closer: Closer, *, fl
         same, related = agree and left.strange == 0, close.correlation >= 0.85
     else:
         same = close.correlation >= 0.85 and left.good >= 0.55 and left.strange <= 0.04
-        related = over.correlation >= 0.75
+        # Photographs whose hashes are near and whose structure agrees in part: one scene, one thing, one burst.
+        related = True
     if same and tint > CHROMA:
         return replace(seen, verdict="related", stage="colour")
     return replace(seen, verdict="same" if same else "related" if related else "different")

@@ -75,7 +75,7 @@ def defect(info: ImageInfo, measures: Measures, *, min_side: int) -> tuple[str, 
         return "too small", side
     if measures.flatness > 0.97:
         return "blank", measures.flatness
-    if measures.entropy < 1.0:
+    if measures.entropy < 0.5:
         return "blank", measures.entropy
     return None
 
