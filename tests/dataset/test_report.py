@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
@@ -37,7 +38,7 @@ def draw(seed: int, *, size: tuple[int, int] = (200, 160), kind: str = "JPEG") -
     return file.getvalue()
 
 
-def keep(folder: ClassFolder, data: bytes, **fields: object) -> Record:
+def keep(folder: ClassFolder, data: bytes, **fields: Any) -> Record:
     """Keep a picture as the scraper does."""
     info = inspect(data)
     known = Record(
