@@ -100,14 +100,6 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Analysis:
-    """What a build would keep and leave out, and the group of each content; nothing was written."""
-
-    choice: Choice
-    groups: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class Chosen:
     """One picture of one dataset."""
 
@@ -176,20 +168,6 @@ def build_folder(source: Path, out: Path, settings: Build, *, dry_run: bool = Fa
     plan = Plan(out.name, out, {name: ((name,),) for name in folders})
     work = Work(source, folders, (plan,), out / POOL, settings, lambda names: len(names) > 1)
     yield from _run(work, dry_run=dry_run)
-
-
-def analyse(
-    root: Path, folders: dict[str, Path], settings: Build, *, cache: Path | None = None
-) -> Iterator[Progress | Analysis]:
-    """Scan and compare class folders below ``root`` without writing anything; ``cache`` is an earlier build's memory.
-
-    Yields Progress and, last, an Analysis.
-    """
-    work = Work(root, folders, (), root, settings, lambda names: len(names) > 1)
-    files = [(name, path) for name, folder in folders.items() for path in pictures(folder)]
-    with remembering(None, limits=(settings.max_pixels, settings.max_bytes), copy=cache) as memory:
-        choice, contents = yield from _choose(work, files, memory, {})
-        yield Analysis(choice, groups(choice, contents, {}))
 
 
 def _has_pictures(folder: Path) -> bool:

@@ -12,7 +12,7 @@ from dataset.duplicates import Comparison, Star, compare, components, explain, s
 from dataset.errors import TrayError
 from dataset.images import look
 from dataset.overlay import band, overlay, residue
-from dataset.prints import TURNS, candidates, frame_share, make_print, matches, plain_bars, turn_hashes, turned
+from dataset.prints import TURNS, Bars, candidates, find_bars, make_print, matches, turn_hashes, turned
 from tests.dataset.conftest import drawn, encoded
 
 
@@ -158,7 +158,7 @@ def test_the_verdict_does_not_depend_on_which_comes_first() -> None:
 
 def test_hashes_of_turns_are_those_of_turned_pictures() -> None:
     """One cosine transform gives what eight would, up to a few bits at the median."""
-    grey = make_print(small(drawn(4))).grey
+    grey = make_print(small(drawn(4))).views[0]
     hashes = turn_hashes(grey)
     for turn in range(len(TURNS)):
         again = turn_hashes(np.ascontiguousarray(turned(grey, turn)))[0]
@@ -190,10 +190,9 @@ def test_bars_are_found_to_the_pixel_row() -> None:
     image = drawn(5)
     framed = np.asarray(ImageOps.expand(image, 30, "white").convert("L"))
 
-    assert plain_bars(framed) == (30, 30, 270, 210)
-    assert frame_share(framed) == pytest.approx(1 - 240 * 180 / (300 * 240), abs=0.01)
-    assert plain_bars(np.asarray(image.convert("L"))) is None
-    assert frame_share(np.asarray(image.convert("L"))) == 0
+    assert find_bars(framed).boxes[0] == (30, 30, 270, 210)
+    assert find_bars(framed).frame == pytest.approx(1 - 240 * 180 / (300 * 240), abs=0.01)
+    assert find_bars(np.asarray(image.convert("L"))) == Bars((), 0.0)
 
 
 def test_an_overlay_finds_the_place() -> None:
@@ -212,7 +211,7 @@ def test_an_overlay_finds_the_place() -> None:
 
 def test_pictures_without_structure_agree_only_with_their_like() -> None:
     """Nothing is divided by nothing: two blanks agree, a blank and a picture do not."""
-    blank, picture = np.full((64, 64), 90, np.uint8), make_print(small(drawn(7))).grey
+    blank, picture = np.full((64, 64), 90, np.uint8), make_print(small(drawn(7))).views[0]
 
     assert overlay(band(blank), band(blank)).correlation == 1
     assert overlay(band(blank), band(picture)).correlation <= 0
