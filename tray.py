@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
 log: Final = logging.getLogger("tray")
+FETCH_STATUS: Final = {
+    "private address": 403, "opted out": 403, "address not allowed": 400, "too many bytes": 413, "timeout": 504,
+}  # fmt: skip
+"""What the service answers when it can't fetch an address that it was sent; 502 for all else."""
 FOLDER: Final = click.Path(path_type=Path, file_okay=False)
 
 
@@ -95,6 +99,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON i
 def split_commas(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[str, ...] | None:
     """Return the words of a comma-separated flag."""
     return tuple(word.strip() for word in value.split(",")) if value else None
+
+
+def none_if_empty(_context: click.Context, _option: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return None for a repeatable flag that was not given, so that the file's value stands."""
+    return value or None
 
 
 def scrape_options(command: Wrapped) -> Wrapped:
@@ -419,16 +428,16 @@ def serve(run: Path, port: int, host: str, config: Path) -> None:
     from scraper.download import Fetcher
     from scraper.guard import guard_for
     from train.runs import open_run
-    from train.serve.pictures import Refused
-    from train.serve.server import Server
+    from train.serve import Limits, Refused, Server
 
-    tray = load(config) if config.exists() else Tray()
-    fetcher = Fetcher(tray.scrape, guard_for(None, tray.scrape.allow_networks))
+    settings = (load(config) if config.exists() else Tray()).scrape
+    fetcher = Fetcher(replace(settings, max_bytes=Limits().body), guard_for(None, settings.allow_networks))
 
     def fetch(url: str) -> bytes:
         fetched = fetcher.fetch(url)
         if fetched.error:
-            raise Refused(f"Expected a picture at {url}. Received: {fetched.error}.", status=502)
+            status = FETCH_STATUS.get(fetched.error, 502)
+            raise Refused(f"Expected a picture at {url}. Received: {fetched.error}.", status)
         return fetched.data
 
     with closing(fetcher), Server(open_run(run), fetch=fetch, host=host, port=port) as server:

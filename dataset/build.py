@@ -100,14 +100,6 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Analysis:
-    """What a build would keep and leave out, and the group of each content; nothing was written."""
-
-    choice: Choice
-    groups: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class Chosen:
     """One picture of one dataset."""
 
@@ -178,20 +170,6 @@ def build_folder(source: Path, out: Path, settings: Build, *, dry_run: bool = Fa
     yield from _run(work, dry_run=dry_run)
 
 
-def analyse(
-    root: Path, folders: dict[str, Path], settings: Build, *, cache: Path | None = None
-) -> Iterator[Progress | Analysis]:
-    """Scan and compare class folders below ``root`` without writing anything; ``cache`` is an earlier build's memory.
-
-    Yields Progress and, last, an Analysis.
-    """
-    work = Work(root, folders, (), root, settings, lambda names: len(names) > 1)
-    files = [(name, path) for name, folder in folders.items() for path in pictures(folder)]
-    with remembering(None, limits=(settings.max_pixels, settings.max_bytes), copy=cache) as memory:
-        choice, contents = yield from _choose(work, files, memory)
-        yield Analysis(choice, groups(choice.kept, choice.links, contents))
-
-
 def _has_pictures(folder: Path) -> bool:
     return folder.is_dir() and next(pictures(folder), None) is not None
 
@@ -258,7 +236,7 @@ def _run(work: Work, *, dry_run: bool) -> Iterator[Progress | Built]:
 
 
 def _choose(
-    work: Work, files: Sequence[tuple[str, Path]], memory: Memory
+    work: Work, files: Sequence[tuple[str, Path]], memory: Memory, ledger: Mapping[str, str]
 ) -> Generator[Progress, None, tuple[Choice, list[str]]]:
     """Scan, compare and choose; yields Progress and returns the choice and the usable contents."""
     scanned = yield from scan(work.root, [path for _, path in files], memory)
@@ -275,15 +253,16 @@ def _choose(
         known=provenance(work.folders.values()),
         said=reviews(work.folders),
         settings=work.settings,
+        dealt=ledger,
     )
     return choice, sorted(usable)
 
 
 def _decide(work: Work, files: Sequence[tuple[str, Path]], memory: Memory) -> Generator[Progress, None, Decision]:
     """Choose and deal; yields Progress and returns the datasets, the choice and the ledger to come."""
-    choice, contents = yield from _choose(work, files, memory)
     ledger = read_ledger(work.pool / LEDGER, work.settings.split, seed=work.settings.seed)
-    choice, sides, keys = _deal(choice, contents, ledger, work.settings)
+    choice, contents = yield from _choose(work, files, memory, ledger)
+    sides, keys = _deal(choice, contents, ledger, work.settings)
     datasets = {plan.name: _select(plan, choice.kept, sides, keys, work.settings) for plan in work.plans}
     for plan in work.plans:
         _check_enough(plan, datasets[plan.name], work.settings, choice.rejected)
@@ -292,10 +271,9 @@ def _decide(work: Work, files: Sequence[tuple[str, Path]], memory: Memory) -> Ge
 
 def _deal(
     choice: Choice, contents: Sequence[str], ledger: Mapping[str, str], settings: Build
-) -> tuple[Choice, dict[str, str], dict[str, str]]:
-    """Return the choice without what must be held out, and by content the split and the key of its group."""
-    choice = _hold_out(choice, contents, ledger)
-    keys = groups(choice.kept, choice.links, contents)
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return by the content of each kept picture its split and the key of its group."""
+    keys = groups(choice, contents, ledger)
     members: dict[str, list[Kept]] = defaultdict(list)
     for one in choice.kept:
         members[keys[one.sha256]].append(one)
@@ -310,57 +288,7 @@ def _deal(
         dealt_groups.append(Group(earliest.sha256[:16], sizes, tuple(shas)))
     dealt = deal(dealt_groups, settings.split, seed=settings.seed, before=ledger)
     own = {one.sha256: names[keys[one.sha256]] for one in choice.kept}
-    return choice, {sha: dealt[key] for sha, key in own.items()}, own
-
-
-def _hold_out(choice: Choice, contents: Sequence[str], ledger: Mapping[str, str]) -> Choice:
-    """Take out the new pictures that tie groups which were dealt to two sides."""
-    star = {member: one.sha256 for one in choice.kept for member in one.members}
-    sides = {}
-    for one in choice.kept:
-        mine = {ledger[member] for member in one.members if member in ledger}
-        sides[one.sha256] = mine
-    keys = groups(choice.kept, choice.links, contents)
-    torn: dict[str, set[str]] = defaultdict(set)
-    for one in choice.kept:
-        torn[keys[one.sha256]] |= sides[one.sha256]
-    suspects = [one for one in choice.kept if len(torn[keys[one.sha256]]) > 1]
-    if not suspects:
-        return choice
-    neighbours: dict[str, set[str]] = defaultdict(set)
-    for a, b in choice.links:
-        if a in star and b in star and star[a] != star[b]:
-            neighbours[star[a]].add(star[b])
-            neighbours[star[b]].add(star[a])
-    roots = {one.sha256: one.sha256 for one in choice.kept}
-    settled: dict[str, set[str]] = {}
-
-    def root(sha: str) -> str:
-        while roots[sha] != sha:
-            sha = roots[sha]
-        return sha
-
-    held = set()
-    for one in sorted(suspects, key=lambda one: (not sides[one.sha256], one.sha256)):
-        near = {root(other) for other in neighbours[one.sha256] if other in settled}
-        together = sides[one.sha256].union(*(settled[root(other)] for other in near))
-        if len(together) > 1 and not sides[one.sha256]:
-            held.add(one.sha256)
-            continue
-        settled[one.sha256] = together
-        for other in near:
-            roots[other] = one.sha256
-            settled[one.sha256] |= settled[other]
-    gone = [one for one in choice.kept if one.sha256 in held]
-    rejected = [
-        Rejected(one.source, min(one.classes), one.sha256, "held out", detail="ties groups of two splits")
-        for one in gone
-    ]
-    links = [(a, b) for a, b in choice.links if star.get(a) not in held and star.get(b) not in held]
-    kept = [one for one in choice.kept if one.sha256 not in held]
-    return replace(
-        choice, kept=kept, links=links, rejected=sorted([*choice.rejected, *rejected], key=lambda r: r.source)
-    )
+    return {sha: dealt[key] for sha, key in own.items()}, own
 
 
 def _select(

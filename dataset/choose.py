@@ -74,6 +74,8 @@ class Choice:
     rejected: list[Rejected]
     links: list[tuple[str, str]]
     """Pairs of contents that are the same or belong together."""
+    galleries: list[tuple[str, str]] = field(default_factory=list)
+    """Pairs of contents that one web page shows together: a hint that they belong together."""
     conflicts: list[tuple[str, str]] = field(default_factory=list)
     """Pairs of files of different classes that show one picture."""
 
@@ -125,9 +127,12 @@ def choose(  # noqa: PLR0913 - everything that is known comes together here
     known: Mapping[str, Provenance],
     said: Mapping[str, tuple[str, str]],
     settings: Build,
+    dealt: Mapping[str, str],
 ) -> Choice:
-    """Decide on every file; ``scanned`` is (class, path, what is known) and ``order`` the classes, the first one first.
+    """Decide on every file.
 
+    ``scanned`` is class, path and what is known of each; ``order`` the classes, the first one first; ``dealt`` the
+    splits of earlier builds by SHA-256.
     The result depends on contents, names and settings alone, not on the order of files.
     """
     pictures: dict[str, Picture] = {}
@@ -150,6 +155,11 @@ def choose(  # noqa: PLR0913 - everything that is known comes together here
             continue
         pictures[info.sha256] = one.picture
         places[info.sha256].append(Place(name, source, info.sha256))
+    for sha, tied in held_out(pictures, pairs, dealt).items():
+        for spot in places.pop(sha):
+            kept = f"ties pictures of {' and '.join(tied)}"
+            rejected.append(Rejected(spot.source, spot.name, sha, "held out", detail=kept))
+        del pictures[sha]
     best = sorted(pictures, key=lambda sha: _merit(pictures[sha], known.get(sha), sha))
     return _Chooser(pictures, places, rejected, known, order, contradict, settings).choose(best, pairs)
 
@@ -190,9 +200,10 @@ class _Chooser:
         kept: list[Kept] = []
         for star in found:
             kept += self._settle(star, out_of)
-        links = [*here, *self._galleries()]
         self.rejected.sort(key=lambda one: (one.source, one.reason))
-        return Choice(sorted(kept, key=lambda one: one.source), self.rejected, links, sorted(conflicts))
+        return Choice(
+            sorted(kept, key=lambda one: one.source), self.rejected, list(here), self._galleries(), sorted(conflicts)
+        )
 
     def _classes(self, shas: Iterable[str]) -> frozenset[str]:
         return frozenset(place.name for sha in shas for place in self.places[sha])
@@ -305,7 +316,65 @@ def _why(kept: Picture, copy: Picture, how: Comparison | None) -> str:
     return f"{sizes}; {how.distance} bits, {how.turn or 'as it is'}, correlation {how.correlation}"
 
 
-def groups(kept: Sequence[Kept], links: Iterable[tuple[str, str]], contents: Iterable[str]) -> dict[str, str]:
-    """Return for each content the key of the group that shares a side with it."""
-    stars_ = [(one.sha256, member) for one in kept for member in one.members[1:]]
-    return components(contents, [*links, *stars_])
+def held_out(
+    contents: Iterable[str], pairs: Iterable[tuple[str, str]], dealt: Mapping[str, str]
+) -> dict[str, list[str]]:
+    """Return the new contents that tie old ones of two splits, with these splits.
+
+    Old ones stay where they were dealt, so a picture that belongs to both sides can go to neither.
+    """
+    new = {sha for sha in contents if sha not in dealt}
+    here = new | {sha for sha in contents if sha in dealt}
+    neighbours: dict[str, set[str]] = defaultdict(set)
+    for a, b in pairs:
+        if a in here and b in here and (a in new or b in new):
+            neighbours[a].add(b)
+            neighbours[b].add(a)
+    roots = {sha: sha for sha in new}
+    sides: dict[str, set[str]] = {}
+
+    def root(sha: str) -> str:
+        while roots[sha] != sha:
+            sha = roots[sha]
+        return sha
+
+    held = {}
+    for sha in sorted(new & neighbours.keys()):
+        near = {root(other) for other in neighbours[sha] if other in new and other in sides}
+        together = {dealt[other] for other in neighbours[sha] if other in dealt}.union(*(sides[one] for one in near))
+        if len(together) > 1:
+            held[sha] = sorted(together)
+            continue
+        sides[sha] = together
+        for other in near:
+            roots[other] = sha
+    return held
+
+
+def groups(choice: Choice, contents: Iterable[str], dealt: Mapping[str, str]) -> dict[str, str]:
+    """Return for each content the key of the group that shares a side with it.
+
+    What one web page shows together is joined too, unless that would tie pictures that were dealt to two splits.
+    """
+    copies = [(one.sha256, member) for one in choice.kept for member in one.members[1:]]
+    keys = components(contents, [*choice.links, *copies])
+    sides: dict[str, set[str]] = defaultdict(set)
+    for sha, key in keys.items():
+        if sha in dealt:
+            sides[key].add(dealt[sha])
+    joined = dict.fromkeys(sorted(set(keys.values())))
+    roots = {key: key for key in joined}
+
+    def root(key: str) -> str:
+        while roots[key] != key:
+            key = roots[key]
+        return key
+
+    for a, b in choice.galleries:
+        if a not in keys or b not in keys:
+            continue
+        first, second = sorted((root(keys[a]), root(keys[b])))
+        if first != second and len(sides[first] | sides[second]) < 2:
+            roots[second] = first
+            sides[first] |= sides[second]
+    return {sha: root(key) for sha, key in keys.items()}

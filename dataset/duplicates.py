@@ -17,7 +17,7 @@ from PIL import Image
 from dataset.errors import TrayError
 from dataset.images import look
 from dataset.overlay import Overlay, Values, band, overlay, residue, warp
-from dataset.prints import NEAR, SIDE, TURNS, Match, Print, crop_box, make_print, matches, plain_bars, square, turned
+from dataset.prints import NEAR, SIDE, TURNS, Match, Print, crop_box, make_print, matches, square, turned
 from dataset.quality import flatness
 
 Verdict = Literal["same", "related", "different"]
@@ -28,6 +28,8 @@ CLOSE = 128
 SURE = 0.985
 """Correlation from which a photograph needs no closer look."""
 CHROMA = 30.0
+ALIKE = 0.6
+"""Correlation from which two photographs with near hashes belong together."""
 FLAT = 0.35
 """Flatness from which a picture's silhouette alone is not believed."""
 
@@ -72,13 +74,13 @@ def compare(a: Print, b: Print, closer: Closer) -> Comparison:
     if nearest > NEAR:
         return Comparison("different", "hash", nearest)
     match, over = _best(a, b, found)
-    flat = max(flatness(one.grey.astype(np.float64)) for one in (a, b)) > FLAT
+    flat = max(flatness(one.views[0].astype(np.int16)) for one in (a, b)) > FLAT
     seen = Comparison(
         "different", "64 pixels", nearest, TURNS[match.turn], match.crop is not None, round(over.correlation, 3)
     )
-    if over.correlation < 0.7:
+    if over.correlation < (0.9 if flat else ALIKE):
         return seen
-    plain = match.crop is None and not any(match.trimmed) and np.abs(over.placing).max() < 0.5
+    plain = match.crop is None and match.views == (0, 0) and np.abs(over.placing).max() < 0.5
     if over.correlation > SURE and plain and not flat:
         first, second = (
             Image.fromarray(np.ascontiguousarray(one)) for one in (turned(a.colours, match.turn), b.colours)
@@ -86,17 +88,16 @@ def compare(a: Print, b: Print, closer: Closer) -> Comparison:
         apart = tint_difference(first, second, np.zeros(6), strict=False)
         if apart <= CHROMA:
             return replace(seen, verdict="same", chroma=apart)
-    return _closer(seen, match, over, closer, flat=flat)
+    boxes = a.boxes[match.views[0]], b.boxes[match.views[1]]
+    first, second = (_inside(image, box) for image, box in zip(closer(), boxes, strict=True))
+    return _closer(seen, TURNS.index(seen.turn), over, (first, second), flat=flat)
 
 
 def _best(a: Print, b: Print, found: list[Match]) -> tuple[Match, Overlay]:
     """Return the likeliest way in which the pictures lie over each other, and the overlay."""
     best: tuple[Match, Overlay] | None = None
     for match in found:
-        first, second = (
-            one.trimmed if trimmed and one.trimmed is not None else one.grey
-            for one, trimmed in zip((a, b), match.trimmed, strict=True)
-        )
+        first, second = (one.views[view] for one, view in zip((a, b), match.views, strict=True))
         over = overlay(band(turned(first, match.turn)), band(second), _placing(match))
         if best is None or over.correlation > best[1].correlation:
             best = match, over
@@ -119,10 +120,12 @@ def _placing(match: Match) -> Values:
     return np.array([wide - 1, 0, x, 0, high - 1, y])
 
 
-def _closer(seen: Comparison, match: Match, over: Overlay, closer: Closer, *, flat: bool) -> Comparison:
+def _closer(
+    seen: Comparison, turn: int, over: Overlay, images: tuple[Image.Image, Image.Image], *, flat: bool
+) -> Comparison:
     """Look again at 128 pixels and at the colours."""
-    first, second = (_bare(image, trimmed) for image, trimmed in zip(closer(), match.trimmed, strict=True))
-    first = Image.fromarray(np.ascontiguousarray(turned(np.asarray(first), match.turn)))
+    first, second = images
+    first = Image.fromarray(np.ascontiguousarray(turned(np.asarray(first), turn)))
     # Only what both show, and both at the size of the smaller one: what only one can show is no difference.
     boxes = _shared(first, second, over)
     sizes = [(box[2] - box[0], box[3] - box[1]) for box in boxes]
@@ -139,15 +142,16 @@ def _closer(seen: Comparison, match: Match, over: Overlay, closer: Closer, *, fl
         same, related = agree and left.strange == 0, close.correlation >= 0.85
     else:
         same = close.correlation >= 0.85 and left.good >= 0.55 and left.strange <= 0.04
-        related = over.correlation >= 0.75
+        # Photographs whose hashes are near and whose structure agrees in part: one scene, one thing, one burst.
+        related = True
     if same and tint > CHROMA:
         return replace(seen, verdict="related", stage="colour")
     return replace(seen, verdict="same" if same else "related" if related else "different")
 
 
-def _bare(image: Image.Image, trimmed: bool) -> Image.Image:
-    box = plain_bars(np.asarray(image.convert("L"))) if trimmed else None
-    return image.crop(box) if box else image
+def _inside(image: Image.Image, box: Values) -> Image.Image:
+    left, top, right, bottom = (round(edge * side) for edge, side in zip(box, image.size * 2, strict=True))
+    return image.crop((left, top, max(left + 1, right), max(top + 1, bottom)))
 
 
 def _shared(first: Image.Image, second: Image.Image, over: Overlay) -> tuple[Box, Box]:
@@ -250,7 +254,7 @@ def _read(path: Path) -> bytes:
 
 
 def _small(data: bytes, path: Path) -> Image.Image:
-    info, small = look(data, min_side=1)
+    info, small = look(data, min_side=1, side=CLOSE)
     if small is None:
         raise TrayError(f"Expected a picture at {path}. Received: {info.error}.")
     return small

@@ -66,7 +66,12 @@ def share(part: int, whole: int) -> str:
     percent = 100 * part / whole if whole else 0
     if 0 < percent < 1:
         return "under 1 %"
-    return f"{min(round(percent), 99) if part < whole else 100} %"
+    return f"{round(percent) if part >= whole else min(round(percent), 99)} %"
+
+
+def spoken(reason: str) -> str:
+    """Return a reason of rejection as people say it: a bare number is an HTTP status."""
+    return f"HTTP {reason}" if reason.isdecimal() else reason
 
 
 def distinct(found: Survey) -> Counter[str]:
@@ -151,7 +156,7 @@ def _conflicts(found: Survey) -> Iterator[Finding]:
         yield Finding(
             min(0.95, 0.55 + 6 * count / max(1, len(found.pictures))),
             f"{_count(count, 'conflict')} between {first} and {second}: one picture, two labels{rest}.",
-            "Say which is right in the review.",
+            "Say which label is right with tray review.",
             "conflicts",
         )
 
@@ -171,7 +176,7 @@ def _failures(found: Survey) -> Iterator[Finding]:
         most = "all" if count == lost else f"{count:,}"
         yield Finding(
             min(0.8, 0.2 + 0.7 * lost / tried),
-            f"{share(lost, tried)} of {engine.capitalize()}'s pictures failed, {most} with {reason}.",
+            f"{share(lost, tried)} of {engine.capitalize()}'s pictures failed, {most} with {spoken(reason)}.",
             "Lower the pace or add another engine; what failed is listed below.",
             "rejected",
         )
@@ -215,7 +220,7 @@ def _flags(found: Survey) -> Iterator[Finding]:
         yield Finding(
             min(0.75, TELLING.get(flag, 0.3) * (0.25 + 1.5 * part)),
             f"{_count(count, 'picture')} flagged as {FLAGGED.get(flag, (flag, flag))[count > 1]}{where}.",
-            "Look at them and drop what does not belong.",
+            "Look at them, and drop what does not belong with tray review.",
             "flagged",
         )
 
@@ -225,7 +230,7 @@ def _copies(found: Survey) -> Iterator[Finding]:
     here = Counter(one.label for one in found.pictures)
     total = copies.total()
     everything = len(found.pictures) + (total if found.form == "dataset" else 0)
-    if total < 0.1 * everything:
+    if not total or total < 0.1 * everything:
         return
     label = max(copies, key=lambda name: (copies[name] / max(1, here[name]), name))
     where = f", most of all in {label}" if len(copies) > 1 else ""
@@ -255,7 +260,7 @@ def _gone(found: Survey) -> Iterator[Finding]:
         yield Finding(
             0.4 + min(0.4, found.gone / max(1, len(found.pictures))),
             f"{_count(found.gone, 'picture')} of the list {'is' if found.gone == 1 else 'are'} no longer there.",
-            "To leave a picture out, drop it in the review instead of deleting its file.",
+            "To leave a picture out, drop it with tray review instead of deleting its file.",
             "counts",
         )
 

@@ -51,7 +51,7 @@ PLUGINS = (
     TiffImagePlugin,
     WebPImagePlugin,
 )
-SMALL_SIDE = 128
+SMALL_SIDE = 96
 """Pictures are decoded to at least this many pixels on the shorter side before they are measured."""
 
 # Foreign formats worth a name in the reason; the offset is that of the mark in the file.
@@ -149,27 +149,29 @@ def look(  # noqa: PLR0913 - the limits are one row of switches
     min_side: int = MIN_SIDE,
     formats: tuple[str, ...] = FORMATS,
     colour: bool = True,
+    side: int = SMALL_SIDE,
 ) -> tuple[ImageInfo, Image.Image | None]:
     """Return what ``data`` is, without its phash, and the picture itself at reduced size, or None when it is bad.
 
     The picture is RGB (or L without ``colour``), upright, sRGB, over white; its shorter side is at least
-    ``SMALL_SIDE`` pixels where the original's is. For JPEGs this is the cheapest decode there is.
+    ``side`` pixels where the original's is. For JPEGs this is the cheapest decode there is.
     """
     info = ImageInfo(sha256=hashlib.sha256(data).hexdigest())
     reason = _refusal(data, max_bytes, formats)
     if reason:
         return replace(info, error=reason), None
     limits = (max_pixels, min_side)
-    info, small = _look(data, info, limits=limits, formats=formats, colour=colour)
+    info, small = _look(data, info, limits=limits, formats=formats, colour=colour, side=side)
     whole = _mended(data, max_pixels) if info.error in {"truncated", "damaged"} else b""
     if not whole:
         return info, small
-    mended, small = _look(whole, replace(info, error=""), limits=limits, formats=formats, colour=colour)
+    blank = replace(info, error="")
+    mended, small = _look(whole, blank, limits=limits, formats=formats, colour=colour, side=side)
     return replace(mended, notes=(*mended.notes, "end marker missing")), small
 
 
-def _look(
-    data: bytes, info: ImageInfo, *, limits: tuple[int, int], formats: tuple[str, ...], colour: bool
+def _look(  # noqa: PLR0913 - the row of switches of look
+    data: bytes, info: ImageInfo, *, limits: tuple[int, int], formats: tuple[str, ...], colour: bool, side: int
 ) -> tuple[ImageInfo, Image.Image | None]:
     max_pixels, min_side = limits
     try:
@@ -180,12 +182,12 @@ def _look(
             error = error or ("too small" if min(image.size) < min_side else "")
             if error:
                 return replace(info, error=error), None
-            image.draft("RGB" if colour or "icc_profile" in image.info else "L", (SMALL_SIDE, SMALL_SIDE))
+            image.draft("RGB" if colour or "icc_profile" in image.info else "L", (side, side))
             image.load()
             turn = _turn(image)
             if turn in _SIDEWAYS:
                 info = replace(info, width=info.height, height=info.width)
-            factor = min(image.size) // SMALL_SIDE
+            factor = min(image.size) // side
             small = image.reduce(factor) if factor > 1 and image.mode in {"RGB", "L"} else image
             return info, _upright(_plain(small, image.info.get("icc_profile"), colour=colour), turn)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -266,8 +268,11 @@ def _refusal(data: bytes, max_bytes: int, formats: tuple[str, ...]) -> str:
         return "empty"
     if len(data) > max_bytes:
         return "too many bytes"
-    if any(data.startswith(mark, at) for at, mark in _OURS):
-        return ""
+    return "" if any(data.startswith(mark, at) for at, mark in _OURS) else _foreign(data, formats)
+
+
+def _foreign(data: bytes, formats: tuple[str, ...]) -> str:
+    """Name what bytes without the mark of a format that is read here are, as far as that is known."""
     head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if re.match(rb"<!doctype html|<html|<head|<body|<script", head) or b"<html" in head:
         return "html"

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 
 STEPS = 12
+HOPE, HOPELESS = 4, 0.45
+"""Steps after which pictures that correlate less than this are given up: copies are far beyond it by then."""
 COVER = 0.4
 """Share of the first picture that the second one must cover for an overlay to count."""
 
@@ -56,13 +58,24 @@ def overlay(first: Values, second: Values, placing: Values | None = None, *, ste
     It ends in the nearest good place, so ``placing`` should begin within a few pixels of it.
     """
     side = first.shape[0]
-    half = side / 2
-    # Some four thousand places are enough to find the way; the last look is at all.
-    stride = max(1, side // 64)
-    ys, xs = (grid[::stride, ::stride] for grid in _grid(side))
-    target = first[::stride, ::stride]
     slopes = np.gradient(second)
     at = np.zeros(6) if placing is None else np.array(placing, np.float64)
+    # A thousand places are enough to find the way, four thousand to arrive.
+    best, at = _walk(first, second, slopes, at, stride=max(1, side // 32), steps=steps)
+    if best >= HOPELESS:
+        _, at = _walk(first, second, slopes, at, stride=max(1, side // 64), steps=3)
+    (moved,), inside = _warp((second,), at, _grid(side))
+    return Overlay(_correlation(first, moved, inside), at, first, moved, inside)
+
+
+def _walk(  # noqa: PLR0913 - one walk, what it walks on and how far
+    first: Values, second: Values, slopes: Sequence[Values], at: Values, *, stride: int, steps: int
+) -> tuple[float, Values]:
+    """Return the best correlation on the way, over every ``stride``-th place, and where that was."""
+    side = first.shape[0]
+    half = side / 2
+    ys, xs = (grid[::stride, ::stride] for grid in _grid(side))
+    target = first[::stride, ::stride]
     best, best_at = -2.0, at
     limit = np.array([0.1, 0.1, 0.05 * side, 0.1, 0.1, 0.05 * side])
     for step in range(steps):
@@ -71,6 +84,8 @@ def overlay(first: Values, second: Values, placing: Values | None = None, *, ste
         if correlation > best:
             best, best_at = correlation, at
         elif step > 2 and correlation < best - 0.02:
+            break
+        if step == HOPE and best < HOPELESS:
             break
         columns = (right * xs / half, right * ys / half, right, down * xs / half, down * ys / half, down, moved)
         change = _solve(np.stack([column[inside] for column in (*columns, np.ones_like(moved))]), target[inside])
@@ -82,8 +97,7 @@ def overlay(first: Values, second: Values, placing: Values | None = None, *, ste
         at = at + move
         if np.abs(move[[2, 5]]).max() < 0.01 and np.abs(move[[0, 1, 3, 4]]).max() < 1e-3:
             break
-    (moved,), inside = _warp((second,), best_at, _grid(side))
-    return Overlay(_correlation(first, moved, inside), best_at, first, moved, inside)
+    return best, best_at
 
 
 def warp(picture: Values, placing: Values) -> tuple[Values, NDArray[np.bool_]]:

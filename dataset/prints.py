@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dataset.images import hash_bits, low_frequencies
+from dataset.images import low_frequencies
 
 Levels = NDArray[np.uint8]
 Values = NDArray[np.float64]
 
 SIDE = 64
 NEAR = 76
-"""Bits of 256 up to which two hashes are worth a second look: no unlike photographs came closer, nearly all copies did."""
+"""Bits of 256 up to which two hashes are worth a second look: nearly all copies come closer, no unlike photographs."""
 TURNS = ("as it is", "mirrored", "flipped", "turned 180", "transposed", "turned 90", "turned 270", "transversed")
 
 _WHOLE = (0.0, 1.0)
@@ -32,14 +32,14 @@ CROPS = len(_CROPS)
 class Print:
     """What a picture is compared by: hashes to find candidates, small pictures to confirm them."""
 
-    grey: Levels
-    """64x64 grey levels of the whole picture, stretched to the square."""
-    trimmed: Levels | None
-    """The same without the plain bars at the edges; None where there are none."""
+    views: Levels
+    """64x64 grey levels, stretched to the square: of the whole picture, then without its bars, one or two ways."""
+    boxes: Values
+    """Left, top, right and bottom of each view, as shares of the picture."""
     colours: Levels
     """16x16 RGB."""
     hashes: Levels
-    """32 bytes for each of 26 crops of ``grey``, 8 turns of it, then 8 of ``trimmed``: shape (34, 32) or (42, 32)."""
+    """32 bytes for each of 26 crops, then for 8 turns of each view: shape (26 + 8 views, 32)."""
 
     @property
     def phash(self) -> str:
@@ -55,20 +55,30 @@ class Match:
     """Bits of 256."""
     turn: int = 0
     """Turn of the first picture."""
-    trimmed: tuple[bool, bool] = (False, False)
+    views: tuple[int, int] = (0, 0)
     crop: tuple[int, int] | None = None
     """Which of the two is the larger (0 or 1), and which crop of it shows the other; None when both are whole."""
 
 
-def make_print(small: Image.Image) -> Print:
-    """Return the print of an RGB picture at reduced size."""
-    grey_image = small.convert("L")
-    grey = square(grey_image)
-    box = plain_bars(np.asarray(grey_image))
-    trimmed = square(grey_image.crop(box)) if box else None
-    parts = [crop_hashes(grey), turn_hashes(grey)] + ([] if trimmed is None else [turn_hashes(trimmed)])
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Plain bars at a picture's edges: captions, borders, letterboxes, and the ground around a thing."""
+
+    boxes: tuple[tuple[int, int, int, int], ...]
+    """Left, top, right and bottom of what lies between them: up to where they have a straight edge, and up to where
+    anything else begins; none without bars, one where both are the same."""
+    frame: float
+    """Share of the picture that bars with a straight inner edge take; the ground around a thing has no such edge."""
+
+
+def make_print(small: Image.Image, bars: Bars | None = None) -> Print:
+    """Return the print of an RGB picture at reduced size; ``bars``, when known, are those of its grey levels."""
+    image = small.convert("L")
+    boxes = ((0, 0, *image.size), *(bars or find_bars(np.asarray(image))).boxes)
+    views = np.stack([square(image.crop(box) if at else image) for at, box in enumerate(boxes)])
+    hashes = [crop_hashes(views[0]), *map(turn_hashes, views)]
     colours = np.asarray(small.resize((16, 16), Image.Resampling.BOX), np.uint8)
-    return Print(grey, trimmed, colours, np.vstack(parts))
+    return Print(views, np.array(boxes) / np.tile(image.size, 2), colours, np.vstack(hashes))
 
 
 def square(grey: Image.Image, side: int = SIDE) -> Levels:
@@ -87,14 +97,21 @@ def turn_hashes(grey: Levels) -> Levels:
     mirror, flip = block * odd, block * odd[:, None]
     both = mirror * odd[:, None]
     turns = [block, mirror, flip, both, block.T, flip.T, mirror.T, both.T]
-    return np.packbits(np.stack([hash_bits(turn).ravel() for turn in turns]), axis=1)
+    return _hashes(np.stack([turn.ravel() for turn in turns]))
 
 
 def crop_hashes(grey: Levels) -> Levels:
     """Return the hashes of 26 crops, shape (26, 32), from two matrix products: cosines that span only the crop."""
-    blocks = (_CROP_COSINES @ grey.astype(np.float64) @ _CROP_COSINES.T).reshape(len(_ROWS), 16, len(_ROWS), 16)
-    chosen = np.stack([blocks[y, :, x].ravel() for y, x in _CROPS])
-    return np.packbits(chosen > np.median(chosen, axis=1, keepdims=True), axis=1)
+    # Many small products: BLAS would set several threads on a large one, which costs more than it gives.
+    rows = _CROP_COSINES @ grey.astype(np.float64)
+    blocks = rows[_CROP_ROWS] @ _CROP_COSINES[_CROP_COLUMNS].swapaxes(1, 2)
+    return _hashes(blocks.reshape(CROPS, 256))
+
+
+def _hashes(coefficients: Values) -> Levels:
+    """Return which coefficients of each row lie above the row's median, packed: shape (rows, 32)."""
+    middle = np.partition(coefficients, (127, 128), axis=1)[:, 127:129].mean(axis=1, keepdims=True)
+    return np.packbits(coefficients > middle, axis=1)
 
 
 def _crop_cosines() -> Values:
@@ -104,10 +121,11 @@ def _crop_cosines() -> Values:
         inside = np.clip((at - start) * SIDE + 0.5, 0, 1) * np.clip((end - at) * SIDE + 0.5, 0, 1)
         angles = np.pi * np.outer(np.arange(16), (at - start) / (end - start))
         rows.append(2 * np.cos(angles) * inside / (end - start))
-    return np.vstack(rows)
+    return np.stack(rows)
 
 
 _CROP_COSINES = _crop_cosines()
+_CROP_ROWS, _CROP_COLUMNS = (np.array(at) for at in zip(*_CROPS, strict=True))
 
 
 def crop_box(crop: int) -> tuple[float, float, float, float]:
@@ -124,23 +142,19 @@ def turned(grey: Levels, turn: int) -> Levels:
     return plain[(0, 2, 1, 3)[turn - 4]].swapaxes(0, 1)
 
 
-def plain_bars(grey: Levels) -> tuple[int, int, int, int] | None:
-    """Return the box inside the plain bars at the edges (caption, border, letterbox), or None without bars."""
+def find_bars(grey: Levels) -> Bars:
+    """Return the plain bars at the edges of a grey picture."""
     height, width = grey.shape
-    top, right, bottom, left = (_bar(side)[0] for side in _sides(grey))
-    box = (left, top, width - right, height - bottom)
-    if max(top, bottom) * 50 < height and max(left, right) * 50 < width:
-        return None
-    if box[2] - box[0] < 0.3 * width or box[3] - box[1] < 0.3 * height:
-        return None
-    return box
-
-
-def frame_share(grey: Levels) -> float:
-    """Return the share of a picture that bars with a straight inner edge take; plain ground around a thing has none."""
-    height, width = grey.shape
-    top, right, bottom, left = (deep if straight else 0 for deep, straight in map(_bar, _sides(grey)))
-    return float(1 - max(0, width - left - right) * max(0, height - top - bottom) / (width * height))
+    top, right, bottom, left = map(_bar, _sides(grey))
+    boxes = []
+    for way in (1, 0):
+        box = (left[way], top[way], width - right[way], height - bottom[way])
+        thin = max(top[way], bottom[way]) * 50 < height and max(left[way], right[way]) * 50 < width
+        deep = box[2] - box[0] < 0.3 * width or box[3] - box[1] < 0.3 * height
+        if not thin and not deep and box not in boxes:
+            boxes.append(box)
+    inner = max(0, width - left[2] - right[2]) * max(0, height - top[2] - bottom[2])
+    return Bars(tuple(boxes), 1 - inner / (width * height))
 
 
 def _sides(grey: Levels) -> tuple[Levels, Levels, Levels, Levels]:
@@ -148,16 +162,25 @@ def _sides(grey: Levels) -> tuple[Levels, Levels, Levels, Levels]:
     return grey, grey.T[::-1], grey[::-1], grey.T
 
 
-def _bar(grey: Levels) -> tuple[int, bool]:
-    """Return how many rows from the top are mostly of the first row's one colour, and whether they end at once."""
-    first = np.median(grey[0])
+def _bar(grey: Levels) -> tuple[int, int, int]:
+    """Return how many rows from the top are a bar of the first row's one colour, told in three ways.
+
+    First, rows that are mostly of that colour, which ends where anything begins; then rows up to the last straight
+    edge, with room for a line of words between; and the same where that edge runs over most of the width.
+    """
+    edge = grey[0]
+    first = int(np.partition(edge, edge.size // 2)[edge.size // 2])
+    if np.count_nonzero(np.abs(edge.astype(np.int16) - first) <= 16) < 0.95 * edge.size:
+        return 0, 0, 0
     share = (np.abs(grey.astype(np.int16) - first) <= 16).mean(axis=1)
-    if share[0] < 0.95:
-        return 0, False
-    plain = share >= 0.55
-    deep = int(plain.size if plain.all() else plain.argmin())
-    after = share[deep + 1 : deep + 3]
-    return deep, bool(after.size and after.max() < 0.3)
+    mostly = share >= 0.55
+    loose = int(share.size if mostly.all() else mostly.argmin())
+    words = share < 0.35
+    reach = min(int(words.argmax()) if words.any() else share.size, int(0.45 * share.size))
+    # A row of one colour, and two rows on something else over a good part of the width.
+    drop = np.where(share[:reach] >= 0.95, share[:reach] - share[2 : reach + 2], 0)
+    some, sharp = (np.flatnonzero(drop >= least) for least in (0.1, 0.65))
+    return loose, int(some[-1]) + 1 if some.size else 0, int(sharp[-1]) + 1 if sharp.size else 0
 
 
 def matches(a: Print, b: Print, *, slack: int = 10) -> list[Match]:
@@ -168,8 +191,8 @@ def matches(a: Print, b: Print, *, slack: int = 10) -> list[Match]:
         found += [Match(int(d), crop=(crops, at)) for at, d in enumerate(distances)]
     turns = np.bitwise_count(a.hashes[CROPS:, None] ^ b.hashes[None, CROPS::8]).sum(axis=2, dtype=np.int32)
     for row, column in np.ndindex(*turns.shape):
-        found.append(Match(int(turns[row, column]), row % 8, (row >= 8, column > 0)))
-    found.sort(key=lambda match: (match.distance, match.crop is not None, match.turn, match.trimmed))
+        found.append(Match(int(turns[row, column]), row % 8, (row // 8, column)))
+    found.sort(key=lambda match: (match.distance, match.crop is not None, match.turn, match.views))
     return [match for match in found[:4] if match.distance <= min(NEAR, found[0].distance + slack)] or found[:1]
 
 

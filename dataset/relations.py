@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from dataset.duplicates import Comparison, compare
+from dataset.duplicates import CLOSE, Comparison, compare
 from dataset.errors import TrayError
 from dataset.images import look
 from dataset.prints import candidates
@@ -19,7 +19,10 @@ Pairs = dict[tuple[str, str], Comparison]
 
 
 def relate(paths: Mapping[str, Path], memory: Memory) -> Generator[Progress, None, Pairs]:
-    """Compare the pictures that are new with all (``paths``: a file of each content); yield Progress and return the pairs that are not different."""
+    """Compare the pictures that are new with all; ``paths`` has a file of each content.
+
+    Yields Progress and returns the pairs that are not different.
+    """
     compared = {sha for (sha,) in memory.base.execute("SELECT sha256 FROM compared")}
     shas = sorted(paths, key=lambda sha: (sha in compared, sha))
     fresh = sum(sha not in compared for sha in shas)
@@ -54,7 +57,7 @@ def _both(small: Callable[[str], Image.Image], a: str, b: str) -> tuple[Image.Im
 
 def _small(path: Path) -> Image.Image:
     try:
-        small = look(path.read_bytes(), min_side=1)[1]
+        small = look(path.read_bytes(), min_side=1, side=CLOSE)[1]
     except OSError as error:
         raise TrayError(f"Expected to read {path}. Received: {error.strerror}. Run the command again.") from error
     if small is None:

@@ -13,14 +13,15 @@ from urllib.parse import quote, urlsplit
 
 import jinja2
 
-from dataset.findings import FEW, findings, share
+from dataset.findings import FEW, findings, share, spoken
 from dataset.folder import write_whole
 from dataset.review.catalogue import SPLITS
 from dataset.scan import WORKERS
 from dataset.survey import DUPLICATES, Copies, Refused, Shown, Side, Survey, evenly, look_at, survey
 
 REPORT: Final = "report.html"
-# A thumbnail takes about 5 kB of the page: with these it stays well below 15 MB, whatever the folder holds.
+ROOM: Final = 12_000_000
+"""Characters of the page that pictures may take; later ones are links."""
 SHEETS: Final = 1000
 """Thumbnails in all contact sheets together."""
 SHEET: Final = 60
@@ -98,7 +99,7 @@ def page(found: Survey) -> str:
     plan.make_thumbnails()
     return _template().render(
         found=found,
-        title=found.root.name or str(found.root),
+        title="/".join(found.root.parts[-2:]) if found.form == "class folders" else found.root.name,
         findings=findings(found),
         few=FEW,
         counts=_counts(found),
@@ -112,6 +113,7 @@ def page(found: Survey) -> str:
         sheets=plan.sheets(),
         flagged=plan.flagged(),
         groups=plan.groups(),
+        bare=not any(side.path for group in plan.group_rows for side in group.copies),
         conflicts=plan.conflicts(),
         rejected=plan.rejected(),
         settings=_settings(found.described),
@@ -134,7 +136,7 @@ def _template() -> jinja2.Template:
 def web(address: str) -> str:
     """Return an address that is safe to link, or nothing: only whole http and https ones are."""
     try:
-        parts = urlsplit(address)
+        parts = urlsplit(str(address))
     except ValueError:
         return ""
     whole = parts.scheme in {"http", "https"} and parts.netloc and address.isprintable() and " " not in address
@@ -147,6 +149,7 @@ class _Plan:
     def __init__(self, found: Survey) -> None:
         self.found = found
         self.inline: dict[Path, str] = {}
+        self.room = ROOM
         each = max(1, min(SHEET, SHEETS // max(1, len(found.labels))))
         by_label: dict[str, list[Shown]] = defaultdict(list)
         for one in sorted(found.pictures, key=lambda one: one.name):
@@ -173,7 +176,7 @@ class _Plan:
         sides = [side for row in self.conflict_rows for side in row[:GROUP]]
         for group in self.group_rows:
             sides += [group.kept, *group.copies[: GROUP - 1]]
-        refused = [one for rows in self.reason_rows.values() for one in rows if _is_pictured(one)]
+        refused = [one for rows in self.reason_rows.values() for one in rows if not _has_place(one)]
         return {path for path in (*shown, *(side.path for side in sides), *(one.path for one in refused)) if path}
 
     def make_thumbnails(self) -> None:
@@ -187,8 +190,13 @@ class _Plan:
             self.inline[path] = _inline(data) if data else ""
 
     def _tile(self, path: Path | None, name: str, caption: str = "", note: str = "") -> Tile:
-        link = quote(os.path.relpath(path, self.found.root).encode("utf-8", "surrogateescape")) if path else ""
-        return Tile(self.inline.get(path, "") if path else "", link, name, caption, note)
+        if not path:
+            return Tile("", "", name, caption, note)
+        link = quote(os.path.relpath(path, self.found.root).encode("utf-8", "surrogateescape"))
+        source = self.inline.get(path, "")
+        source = source if len(source) <= self.room else ""
+        self.room -= len(source)
+        return Tile(source, link, name, caption, note)
 
     def sheets(self) -> list[Sheet]:
         """Return the contact sheet of each class."""
@@ -225,24 +233,27 @@ class _Plan:
 
     def rejected(self) -> list[Sheet]:
         """Return what was rejected by reason, the commonest first: pictures where there are any, else lines."""
-        sheets = []
-        for reason, everything in self.reasons:
-            rows = self.reason_rows.get(reason, [])
-            pictured = [one for one in rows if _is_pictured(one) and one.path]
-            tiles = tuple(self._tile(one.path, one.name, one.label, one.detail or one.kept) for one in pictured)
-            lines = tuple(one for one in rows if not one.name)
-            plain = tuple(one for one in rows if one.name and one not in pictured)
-            note = "Shown above, side by side with what was kept." if reason in DUPLICATES and plain else ""
-            note = "Shown above, side by side." if reason == "conflict" else note
-            if note:
-                tiles, plain = (), ()
-            sheets.append(Sheet(reason, tiles, len(everything), (*lines, *plain), note))
-        return sheets
+        return [self._reason(reason, rows) for reason, rows in self.reasons]
+
+    def _reason(self, reason: str, everything: Sequence[Refused]) -> Sheet:
+        name = spoken(reason)
+        if all(_has_place(one) for one in everything):
+            return Sheet(name, (), len(everything), note="Shown above, side by side.")
+        rows = self.reason_rows.get(reason, [])
+        shown = [one for one in rows if one.path and self.inline.get(one.path)]
+        tiles = tuple(self._tile(one.path, one.name or one.title, one.label, _said(one)) for one in shown)
+        return Sheet(name, tiles, len(everything), tuple(one for one in rows if one not in shown))
 
 
-def _is_pictured(one: Refused) -> bool:
-    """Return whether a rejected picture is shown as such: duplicates and conflicts have their own places."""
-    return bool(one.name) and one.reason not in DUPLICATES and one.reason != "conflict"
+def _has_place(one: Refused) -> bool:
+    """Return whether a rejected file is shown among the near-duplicates or the conflicts."""
+    return bool(one.name and one.kept) and (one.reason in DUPLICATES or one.reason == "conflict")
+
+
+def _said(one: Refused) -> str:
+    found = f"{one.engine.capitalize()} “{one.term}”" if one.engine else ""
+    repeats = f"repeats {one.kept}" if one.kept else ""
+    return "; ".join(text for text in (found, repeats, one.detail) if text)
 
 
 def _inline(data: bytes) -> str:
@@ -282,7 +293,7 @@ def _engines(found: Survey) -> list[Bar]:
     rows = []
     for engine in sorted(kept.keys() | refused.keys()):
         lost = refused[engine].total()
-        why = ", ".join(f"{count:,} {reason}" for reason, count in _commonest(refused[engine], 3))
+        why = ", ".join(f"{spoken(reason)} {count:,}" for reason, count in _commonest(refused[engine], 3))
         rows.append(Bar(engine.capitalize(), (kept[engine], lost, share(lost, lost + kept[engine]), why)))
     return rows
 
@@ -320,11 +331,12 @@ def _sizes(pictures: Iterable[Shown]) -> Mapping[str, Any]:
             "most": max(sides, default=0)}  # fmt: skip
 
 
-def _settings(described: Mapping[str, Any]) -> Sequence[tuple[str, Any]]:
+def _settings(described: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    rows = {name: described[key] for name, key in (("positive class", "positive"),) if described.get(key)}
     config = described.get("config")
-    rows = dict(config) if isinstance(config, dict) else {}
-    if described.get("positive"):
-        rows = {"positive class": described["positive"], **rows}
+    for key, value in config.items() if isinstance(config, dict) else ():
+        inside = value.items() if isinstance(value, dict) else [("", value)]
+        rows |= {f"{key}.{name}".rstrip("."): one for name, one in inside}
     if described.get("fingerprint"):
         rows["fingerprint"] = described["fingerprint"]
     return list(rows.items())

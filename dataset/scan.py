@@ -15,11 +15,11 @@ import numpy as np
 
 from dataset.errors import TrayError
 from dataset.images import ImageInfo, look
-from dataset.prints import Print, make_print
+from dataset.prints import Print, find_bars, make_print
 from dataset.progress import Progress
 from dataset.quality import Measures, measure
 
-VERSION = "2"
+VERSION = "4"
 """Goes up whenever a measure, a hash or a verdict changes: what an older one remembered is then forgotten."""
 WORKERS = max(2, os.cpu_count() or 1)
 
@@ -84,7 +84,7 @@ class Memory:
         for table in (
             "files (path TEXT PRIMARY KEY, size INTEGER, changed INTEGER, sha256 TEXT) WITHOUT ROWID",
             "pictures (sha256 TEXT PRIMARY KEY, size INTEGER, info TEXT, measures TEXT, hashes BLOB)",
-            "prints (sha256 TEXT PRIMARY KEY, grey BLOB, trimmed BLOB, colours BLOB)",
+            "prints (sha256 TEXT PRIMARY KEY, views BLOB, boxes BLOB, colours BLOB)",
             "pairs (a TEXT, b TEXT, comparison TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID",
             "compared (sha256 TEXT PRIMARY KEY) WITHOUT ROWID",
         ):
@@ -103,12 +103,12 @@ class Memory:
 
     def print_of(self, sha256: str) -> Print:
         """Return the print of a picture that was scanned."""
-        grey, trimmed, colours, hashes = self.base.execute(
-            "SELECT grey, trimmed, colours, hashes FROM prints JOIN pictures USING (sha256) WHERE sha256 = ?", (sha256,)
+        views, boxes, colours, hashes = self.base.execute(
+            "SELECT views, boxes, colours, hashes FROM prints JOIN pictures USING (sha256) WHERE sha256 = ?", (sha256,)
         ).fetchone()
         return Print(
-            np.frombuffer(grey, np.uint8).reshape(64, 64),
-            np.frombuffer(trimmed, np.uint8).reshape(64, 64) if trimmed else None,
+            np.frombuffer(views, np.uint8).reshape(-1, 64, 64),
+            np.frombuffer(boxes, np.float64).reshape(-1, 4),
             np.frombuffer(colours, np.uint8).reshape(16, 16, 3),
             np.frombuffer(hashes, np.uint8).reshape(-1, 32),
         )
@@ -190,7 +190,8 @@ def _examine(path: Path, limits: tuple[int, int]) -> tuple[Picture, Print | None
     info, small = look(data, max_pixels=max_pixels, max_bytes=max_bytes, min_side=1)
     if small is None:
         return Picture(info, len(data), None), None
-    return Picture(info, len(data), measure(small, info, size=len(data))), make_print(small)
+    bars = find_bars(np.asarray(small.convert("L")))
+    return Picture(info, len(data), measure(small, info, size=len(data), frame=bars.frame)), make_print(small, bars)
 
 
 def _remember(memory: Memory, picture: Picture, one: Print | None) -> None:
@@ -206,10 +207,9 @@ def _remember(memory: Memory, picture: Picture, one: Print | None) -> None:
         ),
     )
     if one:
-        trimmed = one.trimmed.tobytes() if one.trimmed is not None else None
         memory.base.execute(
             "INSERT OR REPLACE INTO prints VALUES (?, ?, ?, ?)",
-            (sha, one.grey.tobytes(), trimmed, one.colours.tobytes()),
+            (sha, one.views.tobytes(), one.boxes.tobytes(), one.colours.tobytes()),
         )
 
 

@@ -90,7 +90,9 @@ def _even_out(name: str, groups: list[Group], dealt: dict[str, str], undealt: se
         for group in groups[::-1]:
             if counts[side] <= most:
                 break
-            if dealt[group.key] == side and group.key in undealt and counts[side] - group.sizes[name] >= least:
+            size = group.sizes[name]
+            spare = counts[side] - size >= least or size > most
+            if dealt[group.key] == side and group.key in undealt and spare:
                 move(group, "train")
         while counts[side] < least:
             giver = max((one for one in wanted(split) if one != side), key=lambda one: counts[one])

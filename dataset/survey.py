@@ -152,6 +152,10 @@ def survey(folder: Path) -> Survey:
         raise TrayError(
             f"Expected to read {folder}. Received: {error.strerror or error}. Mend its rights and try again."
         ) from error
+    except (ValueError, TypeError) as error:
+        raise TrayError(
+            f"Expected a JSON object on each line of {MANIFEST} in {folder}. Received: {error}. Take that line out."
+        ) from error
     if not found.pictures and not found.refused:
         raise TrayError(
             f"Expected a class folder (such as data/raw/pizza), a folder of class folders (data/raw) or a built "
@@ -462,13 +466,13 @@ def _built(root: Path) -> Survey | None:
         path = (raw / source).resolve() if raw and source else None
         return path if path and raw and path.is_relative_to(raw) and path.is_file() else None
 
-    refused = [_refused_row(row, place, known.get(str(row.get("source", "")))) for row in away]
-    labels = described.get("class_names")
-    counted = dict.fromkeys([*(labels if isinstance(labels, list) else []), *sorted({one.label for one in shown})])
+    drawn_on = _drawn_on(described)
+    refused = [_refused_row(row, place, known.get(str(row.get("source", ""))), drawn_on) for row in away]
+    counted = dict.fromkeys([*_texts(described.get("class_names")), *sorted({one.label for one in shown})])
     return Survey(
         root,
         "dataset",
-        tuple(map(str, counted)),
+        tuple(counted),
         tuple(shown),
         tuple(refused),
         tuple(_built_copies(refused, of_source, place)),
@@ -508,12 +512,22 @@ def _number(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _refused_row(row: Mapping[str, Any], place: Place, record: Record | None) -> Refused:
+def _drawn_on(described: Mapping[str, Any]) -> dict[str, str]:
+    """Return for each class folder which class of the dataset draws on it."""
+    sources = described.get("sources")
+    found: dict[str, str] = {}
+    for label, kinds in sources.items() if isinstance(sources, dict) else ():
+        for kind in kinds if isinstance(kinds, list) else ():
+            found |= {name: label for name in _texts(kind) if name not in found}
+    return found
+
+
+def _refused_row(row: Mapping[str, Any], place: Place, record: Record | None, drawn_on: Mapping[str, str]) -> Refused:
     source, reason = str(row.get("source") or ""), str(row.get("reason") or "not said")
     label = str(row.get("label") or source.split("/", maxsplit=1)[0])
     one = record or Record(url="")
     return Refused(
-        label, reason, source, place(source), one.url, one.page, one.title, one.engine, one.term,
+        drawn_on.get(label, label), reason, source, place(source), one.url, one.page, one.title, one.engine, one.term,
         str(row.get("kept") or ""), str(row.get("detail") or ""),
     )  # fmt: skip
 

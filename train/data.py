@@ -235,7 +235,8 @@ class Feed:
         from train.backend import tf
 
         self.epoch = 0
-        weights = np.ones(len(rows), np.float32)
+        # Without them a network with few pictures learns to say the larger class, whatever it sees.
+        weights = class_weights(labels) if seed is not None else np.ones(len(rows), np.float32)
 
         def batches() -> Iterator[tuple[Array, Array, Array]]:
             order = np.arange(len(rows))
@@ -252,6 +253,13 @@ class Feed:
         )
         source = tf.data.Dataset.from_generator(batches, output_signature=signature)
         self.batches = source.apply(tf.data.experimental.assert_cardinality(-(-len(rows) // batch_size))).prefetch(2)
+
+
+def class_weights(labels: Array) -> Array:
+    """Return a weight per picture, 1 on average, that makes every class count the same: n / (classes * its count)."""
+    _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    weights: Array = (len(labels) / (len(counts) * counts))[places].astype(np.float32)
+    return weights
 
 
 def threads() -> int:

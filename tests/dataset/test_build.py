@@ -1,0 +1,526 @@
+"""Builds: what goes in, what comes out, and that nothing leaks, moves or gets lost."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageOps
+
+from dataset.build import Built, build
+from dataset.errors import ConfigError, FolderLocked, NotEnoughImages, TrayError
+from dataset.folder import ClassFolder, Record, locked, records
+from dataset.images import inspect
+from dataset.tray import Background, Build, Item, Split, Tray
+from tests.dataset.conftest import built, drawn, encoded, fill, tree
+
+TINY = Build(max_side=96)
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """Return a JSON Lines file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def sides(out: Path) -> dict[str, str]:
+    """Return each picture's split by the hash of its source."""
+    return {row["sha256"]: row["split"] for row in lines(out / "metadata.jsonl")}
+
+
+def build_tray(tray: Tray, *names: str) -> Built:
+    """Run a tray's build to its end."""
+    *_, last = build(tray, names)
+    assert isinstance(last, Built)
+    return last
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Return two class folders of sixteen pictures."""
+    fill(tmp_path / "source" / "cat", range(16))
+    fill(tmp_path / "source" / "dog", range(100, 116))
+    return tmp_path / "source"
+
+
+def test_class_folders_become_a_dataset(source: Path, tmp_path: Path) -> None:
+    """Train, val and test of each class; every picture has its line; the source stays as it was."""
+    before = tree(source)
+    result = built(source, tmp_path / "out", TINY)
+    described = json.loads((tmp_path / "out" / "dataset.json").read_text())
+    rows = lines(tmp_path / "out" / "metadata.jsonl")
+
+    assert tree(source) == before
+    assert result.kept == len(rows) == described["pictures"] == 32
+    assert described["class_names"] == ["cat", "dog"]
+    assert described["counts"] == result.splits["out"]
+    assert all(result.splits["out"][split][name] >= 1 for split in ("train", "val", "test") for name in ("cat", "dog"))
+    for row in rows:
+        info = inspect((tmp_path / "out" / row["file_name"]).read_bytes())
+        assert (info.format, info.mode, info.width, info.error) == ("JPEG", "RGB", 96, "")
+        assert row["file_name"] == f"{row['split']}/{row['label']}/{row['sha256'][:16]}.jpg"
+        assert (source / row["source"]).is_file()
+
+
+def test_a_second_run_does_nothing(source: Path, tmp_path: Path) -> None:
+    """Unchanged input and settings: the result says so, and no file is touched."""
+    first = built(source, tmp_path / "out", TINY)
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.json*")}
+    second = built(source, tmp_path / "out", TINY)
+
+    assert (first.unchanged, second.unchanged) == (False, True)
+    assert replace(second, unchanged=False) == first
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.json*")} == stamps
+
+
+def test_a_damaged_dataset_is_made_whole(source: Path, tmp_path: Path) -> None:
+    """A picture or a table that was deleted comes back."""
+    built(source, tmp_path / "out", TINY)
+    whole = tree(tmp_path / "out")
+    sorted((tmp_path / "out" / "train" / "cat").iterdir())[0].unlink()
+    built(source, tmp_path / "out", TINY)
+    assert tree(tmp_path / "out") == whole
+    (tmp_path / "out" / "metadata.jsonl").unlink()
+    built(source, tmp_path / "out", TINY)
+    assert tree(tmp_path / "out") == whole
+
+
+def test_the_order_of_files_changes_no_byte(source: Path, tmp_path: Path) -> None:
+    """Files written in another order, at other times, give the same dataset, byte for byte."""
+    other = tmp_path / "other" / "source"
+    for path in sorted(source.rglob("*.jpg"), key=lambda path: path.read_bytes()):
+        target = other / path.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+        os.utime(target, (1, len(path.read_bytes())))
+    built(source, tmp_path / "one" / "out", TINY)
+    built(other, tmp_path / "two" / "out", TINY)
+
+    assert tree(tmp_path / "one" / "out") == tree(tmp_path / "two" / "out")
+
+
+def test_copies_go_and_the_best_stays(source: Path, tmp_path: Path) -> None:
+    """Of equal bytes, a thumbnail and a bordered copy only the largest picture stays; the others name it."""
+    large = drawn(300, (640, 480))
+    (source / "cat" / "large.jpg").write_bytes(encoded(large))
+    (source / "cat" / "again.jpg").write_bytes(encoded(large))
+    (source / "cat" / "thumb.jpg").write_bytes(encoded(large.resize((160, 120))))
+    (source / "cat" / "border.png").write_bytes(encoded(ImageOps.expand(large.resize((320, 240)), 20, "white"), "PNG"))
+    result = built(source, tmp_path / "out", TINY)
+    gone = {one["source"]: one for one in lines(tmp_path / "out" / "rejected.jsonl")}
+    (row,) = [row for row in lines(tmp_path / "out" / "metadata.jsonl") if row["width"] == 640]
+
+    assert result.dropped == {"duplicate bytes": 1, "near duplicate": 2}
+    assert row["source"] in {"cat/large.jpg", "cat/again.jpg"}
+    assert set(row["copies"]) | {row["source"]} == {
+        f"cat/{name}" for name in ("large.jpg", "again.jpg", "thumb.jpg", "border.png")
+    }
+    assert gone["cat/thumb.jpg"]["kept"] == row["source"]
+    assert "640x480 kept over 160x120" in gone["cat/thumb.jpg"]["detail"]
+
+
+def test_what_cannot_be_used_is_left_out_with_its_reason(source: Path, tmp_path: Path) -> None:
+    """HTML, cut, tiny and blank files are named; the source keeps them."""
+    data = encoded(drawn(300))
+    (source / "cat" / "page.jpg").write_bytes(b"<html><body>no</body></html>")
+    (source / "cat" / "cut.jpg").write_bytes(data[: len(data) // 2])
+    (source / "cat" / "tiny.jpg").write_bytes(encoded(drawn(301, (40, 30))))
+    (source / "cat" / "blank.png").write_bytes(encoded(Image.new("RGB", (200, 200), "white"), "PNG"))
+    (source / "cat" / "empty.jpg").write_bytes(b"")
+    result = built(source, tmp_path / "out", TINY)
+
+    assert result.dropped == {"html": 1, "truncated": 1, "too small": 1, "blank": 1, "empty": 1}
+    assert result.kept == 32
+    assert (source / "cat" / "page.jpg").is_file()
+
+
+@pytest.mark.parametrize(("conflicts", "labels"), [("drop", []), ("keep-first", ["cat"]), ("keep-all", ["cat", "dog"])])
+def test_one_picture_in_two_classes_is_a_conflict(
+    source: Path, tmp_path: Path, conflicts: str, labels: list[str]
+) -> None:
+    """Same bytes or a copy: by default neither stays; the first class, or both, when the settings say so."""
+    (source / "cat" / "both.jpg").write_bytes(encoded(drawn(300)))
+    (source / "dog" / "both.jpg").write_bytes(encoded(drawn(300)))
+    (source / "cat" / "copy.jpg").write_bytes(encoded(drawn(301, (480, 360))))
+    (source / "dog" / "copy.jpg").write_bytes(encoded(drawn(301, (200, 150))))
+    result = built(source, tmp_path / "out", replace(TINY, conflicts=conflicts))  # type: ignore[arg-type]
+    rows = [
+        row for row in lines(tmp_path / "out" / "metadata.jsonl") if row["source"].endswith(("both.jpg", "copy.jpg"))
+    ]
+
+    assert result.conflicts == 2
+    assert result.dropped.get("conflict", 0) == 4 - 2 * len(labels)
+    for name in ("both.jpg", "copy.jpg"):
+        mine = [row for row in rows if row["source"].endswith(name)]
+        assert sorted(row["label"] for row in mine) == labels
+        assert len({row["split"] for row in mine}) <= 1
+
+
+def burst(seed: int, count: int) -> list[Image.Image]:
+    """Draw one tray, each time with another thing on it: related pictures."""
+    shots = []
+    for at in range(count):
+        tray = drawn(seed, (480, 360))
+        centre, colour = 130 + 220 * at // count, ("red", "white", "navy", "gold", "black")[at % 5]
+        ImageDraw.Draw(tray).ellipse((centre - 25, 120, centre + 25, 170), fill=colour, outline="black", width=3)
+        shots.append(tray)
+    return shots
+
+
+def test_related_pictures_all_stay_on_one_side(source: Path, tmp_path: Path) -> None:
+    """Bursts of one scene are kept whole and never straddle a split."""
+    for seed in range(400, 406):
+        for at, shot in enumerate(burst(seed, 3)):
+            (source / "cat" / f"burst{seed}-{at}.jpg").write_bytes(encoded(shot))
+    result = built(source, tmp_path / "out", TINY)
+    by_burst = defaultdict(set)
+    for row in lines(tmp_path / "out" / "metadata.jsonl"):
+        if "burst" in row["source"]:
+            by_burst[row["source"].split("-")[0]].add((row["group"], row["split"]))
+
+    assert result.kept == 50
+    assert [len(found) for found in by_burst.values()] == [1] * 6
+
+
+def test_added_pictures_move_no_old_one(source: Path, tmp_path: Path) -> None:
+    """The classes double in two steps, with copies of old pictures among the new ones; all that was dealt stays."""
+    built(source, tmp_path / "out", TINY)
+    for step in range(2):
+        before = sides(tmp_path / "out")
+        fill(source / "cat", range(500 + 10 * step, 510 + 10 * step))
+        fill(source / "dog", range(600 + 10 * step, 610 + 10 * step))
+        (source / "dog" / f"copy{step}.jpg").write_bytes(encoded(drawn(100 + step, (200, 150))))
+        built(source, tmp_path / "out", TINY)
+        after = sides(tmp_path / "out")
+
+        assert len(after) == len(before) + 20
+        assert all(after[sha] == side for sha, side in before.items())
+
+
+def test_a_new_picture_that_ties_two_sides_is_held_out(source: Path, tmp_path: Path) -> None:
+    """The whole of which one part trains and another tests joins neither side; both parts stay where they are."""
+    out = tmp_path / "out"
+    for seed in range(700, 730):
+        whole = drawn(seed, (600, 400))
+        (source / "cat" / "left.jpg").write_bytes(encoded(whole.crop((0, 0, 480, 400))))
+        (source / "cat" / "right.jpg").write_bytes(encoded(whole.crop((120, 0, 600, 400))))
+        built(source, out, TINY)
+        side = {row["source"]: row["split"] for row in lines(out / "metadata.jsonl")}
+        if side["cat/left.jpg"] != side["cat/right.jpg"]:
+            break
+    before = sides(out)
+    (source / "cat" / "whole.jpg").write_bytes(encoded(whole))
+    result = built(source, out, TINY)
+
+    assert result.dropped == {"held out": 1}
+    assert sides(out) == before
+
+
+def test_one_page_of_pictures_has_one_side(source: Path, tmp_path: Path) -> None:
+    """Pictures that one web page shows stay together; a page with a hundred of them is a list, not a gallery."""
+    manifest = [
+        {
+            "url": f"http://x/{path.name}",
+            "page": "http://x/gallery",
+            "file": path.name,
+            "sha256": inspect(path.read_bytes()).sha256,
+        }
+        for path in sorted((source / "cat").iterdir())[:8]
+    ]
+    (source / "cat" / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in manifest))
+    built(source, tmp_path / "out", TINY)
+    groups = {row["group"] for row in lines(tmp_path / "out" / "metadata.jsonl") if row["pages"]}
+
+    assert len(groups) == 1
+
+
+def test_a_person_s_verdicts_are_obeyed(source: Path, tmp_path: Path) -> None:
+    """Drop, relabel and keep in review.jsonl; the last word on a file counts."""
+    (source / "cat" / "small.jpg").write_bytes(encoded(drawn(800, (60, 50))))
+    words = [
+        {"file": "00000.jpg", "verdict": "drop"},
+        {"file": "00001.jpg", "verdict": "relabel", "label": "dog"},
+        {"file": "00002.jpg", "verdict": "drop"},
+        {"file": "00002.jpg", "verdict": "keep"},
+        {"file": "small.jpg", "verdict": "keep"},
+    ]
+    (source / "cat" / "review.jsonl").write_text("".join(json.dumps(word) + "\n" for word in words) + "{torn")
+    result = built(source, tmp_path / "out", TINY)
+    labels = {row["source"]: row["label"] for row in lines(tmp_path / "out" / "metadata.jsonl")}
+
+    assert result.dropped == {"review": 1}
+    assert "cat/00000.jpg" not in labels
+    assert (labels["cat/00001.jpg"], labels["cat/00002.jpg"], labels["cat/small.jpg"]) == ("dog", "cat", "cat")
+
+
+def test_a_class_can_be_capped(source: Path, tmp_path: Path) -> None:
+    """No class is larger than the cap, and every split still has some of it."""
+    result = built(source, tmp_path / "out", replace(TINY, cap=10))
+    for name in ("cat", "dog"):
+        counts = [result.splits["out"][split][name] for split in ("train", "val", "test")]
+
+        assert sum(counts) <= 10
+        assert min(counts) >= 1
+
+
+def test_a_dry_run_tells_and_writes_nothing(source: Path, tmp_path: Path) -> None:
+    """What would go and why is told; no folder is made."""
+    (source / "cat" / "page.jpg").write_bytes(b"<html>")
+    would = built(source, tmp_path / "out", TINY, dry_run=True)
+
+    assert not (tmp_path / "out").exists()
+    assert [(one.source, one.reason) for one in would.rejected] == [("cat/page.jpg", "html")]
+    assert replace(built(source, tmp_path / "out", TINY), unchanged=False) == would
+
+
+def test_other_settings_make_another_dataset(source: Path, tmp_path: Path) -> None:
+    """Size, shares and seed are taken up by the next build of the same folder."""
+    built(source, tmp_path / "out", TINY)
+    before = sides(tmp_path / "out")
+    result = built(source, tmp_path / "out", Build(max_side=64, seed=5, split=Split(val=0.2, test=0.0)))
+
+    assert set(result.splits["out"]) == {"train", "val"}
+    assert not (tmp_path / "out" / "test").exists()
+    assert sides(tmp_path / "out") != before
+    sizes = {inspect(path.read_bytes()).width for path in (tmp_path / "out" / "train").rglob("*.jpg")}
+    assert sizes == {64}
+
+
+def test_a_build_killed_at_any_moment_ends_as_if_undisturbed(source: Path, tmp_path: Path) -> None:
+    """Killed six times on its way, then left to finish: the dataset is that of one quiet run, byte for byte."""
+    fill(source / "cat", range(30, 60))
+    script = (
+        "import sys; from pathlib import Path; from dataset.build import build_folder; from dataset.tray import Build\n"
+        "for step in build_folder(Path(sys.argv[1]), Path(sys.argv[2]), Build(max_side=96)): print(step, flush=True)"
+    )
+    out = tmp_path / "killed" / "out"
+    chance = np.random.default_rng(0)
+    for after in chance.permutation(np.linspace(1, 180, 6).astype(int)):
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, source, out], stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        assert process.stdout
+        for _ in range(int(after)):
+            if not process.stdout.readline():
+                break
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=60)
+        if (out / "dataset.json").exists():
+            shown = json.loads((out / "dataset.json").read_text())
+            assert sum(1 for _ in out.glob("*/*/*.jpg")) == shown["pictures"]
+    built(source, out, TINY)
+    built(source, tmp_path / "quiet" / "out", TINY)
+
+    assert tree(out) == tree(tmp_path / "quiet" / "out")
+
+
+def test_a_second_process_is_told_to_wait(source: Path, tmp_path: Path) -> None:
+    """While one builds, another one gets a sentence."""
+    with locked(tmp_path / "out" / ".pool"), pytest.raises(FolderLocked, match="another one holds its lock"):
+        built(source, tmp_path / "out", TINY)
+
+
+def test_a_full_disk_is_a_sentence_and_loses_nothing(source: Path, tmp_path: Path) -> None:
+    """A disk that takes no more stops the build; with room again it goes on."""
+    script = (
+        "import resource, sys; from pathlib import Path\n"
+        "from dataset.build import build_folder; from dataset.errors import TrayError; from dataset.tray import Build\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "try: list(build_folder(Path(sys.argv[1]), Path(sys.argv[2]), Build()))\n"
+        "except TrayError as error: print(error)"
+    )
+    command = [sys.executable, "-c", script, source, tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+
+    assert done.stdout.startswith("Expected to write to")
+    assert not (tmp_path / "out" / "dataset.json").exists()
+    assert built(source, tmp_path / "out", TINY).kept == 32
+
+
+def test_what_lies_in_the_way_is_never_overwritten(source: Path, tmp_path: Path) -> None:
+    """A folder with other things in it, a file, or a place inside the source is refused."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    (tmp_path / "file").write_text("")
+    for out, words in (
+        (tmp_path / "mine", "holds thesis.tex"),
+        (tmp_path / "file", "which is a file"),
+        (tmp_path / "file" / "out", "Expected to write to"),
+        (source, "outside"),
+        (source / "cat" / "out", "outside"),
+    ):
+        with pytest.raises(TrayError, match=words):
+            built(source, out, TINY)
+    assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_class_with_one_picture_is_one_sentence(source: Path, tmp_path: Path) -> None:
+    """It says which class, how many, and what to do; one class alone is refused too."""
+    fill(source / "emu", [900])
+    with pytest.raises(NotEnoughImages, match=r"class 'emu'.*Received: 1 picture in 1 group"):
+        built(source, tmp_path / "out", TINY)
+    shutil.rmtree(source / "emu")
+    shutil.rmtree(source / "dog")
+    with pytest.raises(TrayError, match="at least two class folders"):
+        built(source, tmp_path / "out", TINY)
+
+
+def test_a_class_that_cleaning_empties_says_what_went(source: Path, tmp_path: Path) -> None:
+    """The reasons stand in the sentence."""
+    (source / "emu").mkdir()
+    for at in range(3):
+        (source / "emu" / f"{at}.jpg").write_bytes(b"<html>%d" % at)
+    with pytest.raises(NotEnoughImages, match="class 'emu'.*left out: 3 html"):
+        built(source, tmp_path / "out", TINY)
+
+
+@pytest.fixture
+def tray(tmp_path: Path) -> Tray:
+    """Return two items, one with look-alikes, and a background, as a scrape leaves them."""
+    made = Tray(
+        items={"pizza": Item(terms=("pizza",), negatives=("quiche",)), "apple": Item(terms=("apple",))},
+        background=Background(terms=("table",)),
+        build=TINY,
+        root=tmp_path,
+    )
+    seeds = iter(range(10_000))
+    for name, count in (("pizza", 30), ("apple", 24), ("not_pizza", 24), ("background", 24)):
+        with ClassFolder(made.raw / name) as folder:
+            for at in range(count):
+                data = encoded(drawn(next(seeds)))
+                info = inspect(data)
+                folder.keep(
+                    Record(
+                        f"http://{name}/{at}", engine=("google", "bing")[at % 2], term=f"{name} {at % 3}", rank=at,
+                        fetched=f"2026-01-01T00:00:{at:02}Z", file=info.extension, sha256=info.sha256,
+                        width=info.width, height=info.height, format=info.format, phash=info.phash,
+                    ),
+                    data,
+                )  # fmt: skip
+    return made
+
+
+def test_each_item_gets_its_binary_dataset_and_all_a_common_one(tray: Tray) -> None:
+    """Balanced positives and negatives, the positive class is label 1, and pictures are normalised once."""
+    result = build_tray(tray)
+    apple = json.loads((tray.built / "apple" / "dataset.json").read_text())
+    pizza = json.loads((tray.built / "pizza" / "dataset.json").read_text())
+    several = json.loads((tray.built / "multiclass" / "dataset.json").read_text())
+
+    assert [path.name for path in result.paths] == ["pizza", "apple", "multiclass"]
+    assert (apple["class_names"], apple["positive"]) == (["not_apple", "apple"], "apple")
+    assert pizza["class_names"] == ["not_pizza", "pizza"]
+    assert (several["class_names"], several["positive"]) == (["apple", "pizza"], None)
+    for split in ("train", "val", "test"):
+        assert pizza["counts"][split]["not_pizza"] == pizza["counts"][split]["pizza"] >= 1
+    names = [path.name for path in (tray.built / "pizza").glob("*/*/*.jpg")]
+    assert all(
+        (tray.pool / name).samefile(path) for path in (tray.built / "pizza").glob("*/*/*.jpg") for name in [path.name]
+    )
+    assert len(names) == len(set(names)) == 60
+
+
+def test_negatives_come_from_everywhere_in_every_split(tray: Tray) -> None:
+    """Look-alikes, background and other items share the negative side, in training as in testing."""
+    build_tray(replace(tray, build=replace(TINY, split=Split(val=0.2, test=0.2))))
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in lines(tray.built / "pizza" / "metadata.jsonl"):
+        if row["label"] == "not_pizza":
+            found[row["split"]][row["source"].split("/")[0]] += 1
+
+    assert set(found) == {"train", "val", "test"}
+    for counts in found.values():
+        assert set(counts) == {"not_pizza", "background", "apple"}
+        assert max(counts.values()) - min(counts.values()) <= 2
+
+
+def test_look_alikes_of_one_item_are_no_negatives_of_another(tray: Tray) -> None:
+    """What resembles a pizza says nothing of apples."""
+    build_tray(tray)
+    negatives = {
+        row["source"].split("/")[0]
+        for row in lines(tray.built / "apple" / "metadata.jsonl")
+        if row["label"] == "not_apple"
+    }
+
+    assert negatives == {"pizza", "background"}
+
+
+def test_a_picture_has_one_side_in_all_datasets(tray: Tray) -> None:
+    """What tests one item never trains another."""
+    build_tray(tray)
+    seen: dict[str, set[str]] = defaultdict(set)
+    for name in ("pizza", "apple", "multiclass"):
+        for sha, side in sides(tray.built / name).items():
+            seen[sha].add(side)
+
+    assert all(len(found) == 1 for found in seen.values())
+
+
+def test_what_copies_knew_stays_with_the_kept_one(tray: Tray) -> None:
+    """Addresses, terms and engines of a dropped copy are in the line of the one that stays."""
+    record = next(records(tray.raw / "pizza"))
+    data = encoded(drawn(0, (480, 360)))
+    info = inspect(data)
+    with (tray.raw / "pizza" / "manifest.jsonl").open("a") as manifest:
+        (tray.raw / "pizza" / "copy.jpg").write_bytes(data)
+        line = {
+            "url": "http://elsewhere/",
+            "engine": "yahoo",
+            "term": "hot pizza",
+            "file": "copy.jpg",
+            "sha256": info.sha256,
+        }
+        manifest.write(json.dumps(line) + "\n")
+    build_tray(tray)
+    (row,) = [row for row in lines(tray.built / "multiclass" / "metadata.jsonl") if len(row["urls"]) > 1]
+
+    assert {"http://elsewhere/", record.url} == set(row["urls"])
+    assert {"yahoo", record.engine} == set(row["engines"])
+    assert {"hot pizza", record.term} == set(row["terms"])
+
+
+def test_contradictions_are_between_what_can_not_both_be(tray: Tray) -> None:
+    """A picture of two items, or of an item and its background, is a conflict; look-alike and background agree."""
+    for name, other, seed in (
+        ("pizza", "apple", 5000),
+        ("apple", "background", 5001),
+        ("not_pizza", "background", 5002),
+    ):
+        for folder in (name, other):
+            (tray.raw / folder / f"{seed}.jpg").write_bytes(encoded(drawn(seed)))
+    result = build_tray(tray)
+
+    assert result.conflicts == 2
+    assert result.dropped == {"conflict": 4, "duplicate bytes": 1}
+
+
+def test_named_items_alone_are_built(tray: Tray) -> None:
+    """Naming an item builds its dataset only, with negatives from all that was scraped."""
+    result = build_tray(tray, "apple")
+
+    assert [path.name for path in result.paths] == ["apple"]
+    assert not (tray.built / "pizza").exists()
+    assert build_tray(tray, "apple").unchanged
+
+
+def test_what_is_missing_is_one_sentence(tray: Tray, tmp_path: Path) -> None:
+    """An unknown item, an item without pictures, an item without anything else, a tray without items."""
+    with pytest.raises(ConfigError, match="'piza'"):
+        build_tray(tray, "piza")
+    with pytest.raises(TrayError, match="scrape first|Scrape first: tray scrape kiwi"):
+        build_tray(replace(tray, items={**tray.items, "kiwi": Item(terms=("kiwi",))}), "kiwi")
+    alone = replace(tray, items={"pizza": Item(terms=("pizza",))}, background=Background())
+    for name in ("not_pizza", "background"):
+        shutil.rmtree(tray.raw / name)
+    with pytest.raises(NotEnoughImages, match="that are not 'pizza'"):
+        build_tray(alone)
+    with pytest.raises(TrayError, match="without items"):
+        build_tray(Tray(root=tmp_path))

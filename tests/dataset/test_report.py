@@ -1,0 +1,366 @@
+"""The report: one page that tells the truth about a folder, needs nothing else, and never gets large."""
+
+import io
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageDraw
+
+from dataset import report, survey
+from dataset.build import Built, build_folder
+from dataset.errors import TrayError
+from dataset.findings import findings, share
+from dataset.folder import ClassFolder, Record
+from dataset.images import inspect
+from dataset.report import page, web, write_report
+from dataset.review.verdicts import Journal, Verdict
+from dataset.tray import Build
+
+EVIL = "<script>alert(1)</script>"
+
+
+def draw(seed: int, *, size: tuple[int, int] = (200, 160), kind: str = "JPEG") -> bytes:
+    """Draw a picture that looks like no other: a coarse noise with smooth changes of light."""
+    noise = random.Random(seed)
+    image = Image.new("RGB", (8, 8))
+    image.putdata([tuple(noise.randrange(20, 235) for _ in range(3)) for _ in range(64)])
+    image = image.resize((200, 160), Image.Resampling.BICUBIC)
+    ImageDraw.Draw(image).ellipse([noise.randrange(50), noise.randrange(50), 120, 110], fill=noise.randrange(1 << 24))
+    image = image.resize(size, Image.Resampling.BICUBIC)
+    file = io.BytesIO()
+    image.save(file, kind, quality=88)
+    return file.getvalue()
+
+
+def keep(folder: ClassFolder, data: bytes, **fields: Any) -> Record:
+    """Keep a picture as the scraper does."""
+    info = inspect(data)
+    known = Record(
+        url=f"https://img.example/{info.sha256[:8]}", sha256=info.sha256, width=info.width, height=info.height,
+        format=info.format, phash=info.phash, file=info.extension, kind="full",
+    )  # fmt: skip
+    return folder.keep(replace(known, **fields), data)
+
+
+def write_class(folder: Path, seeds: range) -> None:
+    """Write drawn pictures into a class folder without a manifest."""
+    folder.mkdir(parents=True)
+    for seed in seeds:
+        (folder / f"{seed}.jpg").write_bytes(draw(seed))
+
+
+class Page(HTMLParser):
+    """What a page is made of, as a browser would take it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag."""
+        self.tags.append((tag, dict(attrs)))
+
+    def every(self, tag: str, name: str) -> Iterator[str]:
+        """Yield an attribute of every tag of a kind."""
+        for found, attributes in self.tags:
+            if found == tag and attributes.get(name) is not None:
+                yield str(attributes[name])
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    """Return class folders as a scrape leaves them: copies, rejects, a conflict, a hostile title, a broken file."""
+    root = tmp_path / "raw"
+    with ClassFolder(root / "pizza") as folder:
+        for seed in range(12):
+            keep(folder, draw(seed), engine="bing", term="pizza", title=EVIL, page="https://site.example/a")
+        keep(folder, draw(3, size=(400, 320)), engine="google", term="cheese pizza", kind="thumbnail")
+        for number in range(10):
+            folder.reject(
+                Record(
+                    url=f"https://img.example/lost-{number}.jpg",
+                    page="javascript:alert(2)",
+                    engine="yahoo",
+                    term="pizza",
+                    title=f"{EVIL} {number}",
+                    error="403",
+                    status=403,
+                )
+            )
+        keep(folder, draw(5), url="https://img.example/again", engine="yahoo", term="pizza")
+        folder.reject(Record(url='javascript:alert("3")', engine="bing", term="pizza", error="html"))
+    with ClassFolder(root / "quiche") as folder:
+        for seed in range(20, 24):
+            keep(folder, draw(seed), engine="bing", term="quiche")
+        keep(folder, draw(7), engine="bing", term="quiche")
+    (root / "quiche" / "torn.jpg").write_bytes(draw(30)[:2000])
+    return root
+
+
+def test_tells_what_a_raw_folder_holds(raw: Path) -> None:
+    """Pictures, copies, rejects with their reasons and the conflict are all counted."""
+    found = survey.survey(raw)
+
+    assert found.form == "class folders"
+    assert found.labels == ("pizza", "quiche")
+    assert len(found.pictures) == 18
+    assert [(len(group.copies), group.kept.label) for group in found.copies] == [(1, "pizza")]
+    assert found.copies[0].kept.note.startswith("400x320")
+    assert [sorted(side.label for side in sides) for sides in found.conflicts] == [["pizza", "quiche"]]
+    reasons = sorted(one.reason for one in found.refused)
+    assert reasons == [*["403"] * 10, "duplicate bytes", "html", "truncated"]
+
+
+def test_puts_what_is_worth_fixing_on_top(raw: Path) -> None:
+    """The small class, the conflict and the engine that fails are named with their numbers."""
+    texts = " ".join(one.text for one in findings(survey.survey(raw), 9))
+
+    assert "Class quiche has only 5 pictures; the other class has 12." in texts
+    assert "1 conflict between pizza and quiche" in texts
+    assert "100 % of Yahoo's pictures failed, all with HTTP 403." in texts
+    assert "1 file can't be used: 1 truncated." in texts
+    assert len(findings(survey.survey(raw))) == 3
+    assert [one.weight for one in findings(survey.survey(raw), 9)] == sorted(
+        (one.weight for one in findings(survey.survey(raw), 9)), reverse=True
+    )
+
+
+def test_asks_for_nothing_but_itself(raw: Path) -> None:
+    """No script, style sheet, frame or picture comes from outside, and a policy in the page forbids it."""
+    text = write_report(raw).read_text()
+    seen = Page(text)
+
+    assert not {tag for tag, _ in seen.tags} & {"script", "iframe", "object", "embed", "base", "form", "link"}
+    assert {source[:23] for source in seen.every("img", "src")} == {"data:image/jpeg;base64,"}
+    assert not list(seen.every("img", "srcset"))
+    assert not re.search(r"url\(|@import", text)
+    assert any(policy.startswith("default-src 'none'") for policy in seen.every("meta", "content"))
+    assert set(seen.every("img", "loading")) == {"lazy"}
+
+
+def test_what_the_web_wrote_stays_text(raw: Path) -> None:
+    """Hostile titles are escaped, and only http and https addresses become links."""
+    text = write_report(raw).read_text()
+    seen = Page(text)
+    outside = [href for href in seen.every("a", "href") if ":" in href]
+
+    assert EVIL not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; 0" in text
+    assert outside
+    assert all(href.startswith("https://img.example/lost-") for href in outside)
+    assert all(one.get("rel") == "noreferrer" for tag, one in seen.tags if tag == "a" and ":" in str(one.get("href")))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "https://", "//host/x", "http://[", "",
+     "https://a.example/ b", "https://a.example/\nb", "vbscript:x"],
+)  # fmt: skip
+def test_links_whole_web_addresses_only(address: str) -> None:
+    """Anything but a whole http or https address is no link."""
+    assert not web(address)
+    assert web("https://a.example/b?c=d") == "https://a.example/b?c=d"
+
+
+def test_links_within_the_page_and_to_the_files_lead_somewhere(raw: Path) -> None:
+    """Each entry of the table of contents has its target, and each thumbnail opens the file it shows."""
+    seen = Page(write_report(raw).read_text())
+    targets = {str(one["id"]) for _, one in seen.tags if one.get("id")}
+    inside = [href for href in seen.every("a", "href") if not href.startswith("https:")]
+    anchors = {href[1:] for href in inside if href.startswith("#")}
+
+    assert {"first", "counts", "sheets", "copies", "conflicts", "rejected", "class-1", "class-2"} <= anchors
+    assert anchors <= targets
+    assert all((raw / href).is_file() for href in inside if not href.startswith("#"))
+
+
+def test_a_page_of_its_own_is_no_part_of_the_folder(raw: Path) -> None:
+    """A second report says the same as the first, byte for byte."""
+    first = write_report(raw).read_bytes()
+
+    assert write_report(raw).read_bytes() == first
+    assert (raw / "report.html").read_bytes() == first
+
+
+def test_shows_one_class_folder_with_its_verdicts(raw: Path) -> None:
+    """A class folder has a page of its own, which counts what a person has said."""
+    name = next((raw / "pizza").glob("*.jpg")).name
+    Journal(raw / "pizza").append([Verdict(name, "drop")])
+    found = survey.survey(raw / "pizza")
+
+    assert (found.form, found.labels, dict(found.reviewed)) == ("class folder", ("pizza",), {"drop": 1})
+    assert "drop 1" in write_report(raw / "pizza").read_text()
+
+
+def test_a_folder_of_which_nothing_was_kept_is_still_told_of(tmp_path: Path) -> None:
+    """When every download failed, the page says why."""
+    with ClassFolder(tmp_path / "raw" / "kiwi") as folder:
+        for number in range(12):
+            folder.reject(Record(url=f"https://img.example/{number}", engine="bing", term="kiwi", error="timeout"))
+    text = write_report(tmp_path / "raw").read_text()
+
+    assert "timeout" in text
+    assert "100 % of Bing&#39;s pictures failed" in text
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Path:
+    """Return a dataset built from plain class folders that lie where a tray has its raw ones."""
+    raw = tmp_path / "data" / "raw"
+    write_class(raw / "apple", range(100, 118))
+    write_class(raw / "pear", range(200, 212))
+    (raw / "apple" / "copy.jpg").write_bytes(draw(101, size=(300, 240)))
+    (raw / "pear" / "clash.jpg").write_bytes(draw(103))
+    (raw / "pear" / "page.jpg").write_text("<html>no</html>")
+    out = tmp_path / "data" / "built" / "fruit"
+    assert any(isinstance(step, Built) for step in build_folder(raw, out, Build()))
+    return out
+
+
+def test_tells_of_a_built_dataset(built: Path) -> None:
+    """Splits, copies with what was kept, conflicts and refusals are those of the build, with the raw pictures."""
+    found = survey.survey(built)
+    counts = page(found)
+
+    assert found.form == "dataset"
+    assert {one.split for one in found.pictures} == {"train", "val", "test"}
+    assert [group.kept.name for group in found.copies] == ["apple/copy.jpg"]
+    assert [side.name for side in found.copies[0].copies] == ["apple/101.jpg"]
+    assert found.copies[0].copies[0].path == (built.parents[1] / "raw" / "apple" / "101.jpg").resolve()
+    assert [{side.name for side in sides} for sides in found.conflicts] == [{"apple/103.jpg", "pear/clash.jpg"}]
+    assert "html" in {one.reason for one in found.refused}
+    assert "How it was built" in counts
+    assert "split.val" in counts
+    assert any("val has only" in one.text or "test has only" in one.text for one in findings(found, 9))
+
+
+def test_a_dataset_whose_raw_pictures_are_gone_says_so(built: Path) -> None:
+    """Without the class folders, what was left out is named instead of shown."""
+    (built.parents[1] / "raw").rename(built.parents[1] / "elsewhere")
+    text = write_report(built).read_text()
+
+    assert "not at hand" in text
+    assert "apple/101.jpg" in text
+    assert next(Page(text).every("img", "src"))
+
+
+def test_a_rebuild_takes_the_report_for_no_part_of_the_dataset(built: Path) -> None:
+    """A dataset with a report in it is still whole: building again does nothing."""
+    write_report(built)
+    last = list(build_folder(built.parents[1] / "raw", built, Build()))[-1]
+
+    assert isinstance(last, Built)
+    assert last.unchanged
+
+
+def test_a_dataset_does_not_name_files_outside_itself(built: Path, tmp_path: Path) -> None:
+    """A line that leads out of the dataset is passed over."""
+    (tmp_path / "secret.jpg").write_bytes(draw(1))
+    with (built / "metadata.jsonl").open("a") as lines:
+        lines.write('{"file_name": "../../../secret.jpg", "label": "apple", "split": "train"}\n')
+
+    assert all("secret" not in one.name for one in survey.survey(built).pictures)
+
+
+def test_folders_by_split_are_understood(tmp_path: Path) -> None:
+    """train/, val/ and test/ with class folders in them are splits, not classes."""
+    for split, seeds in (("train", range(6)), ("test", range(6, 8))):
+        write_class(tmp_path / split / "cat", seeds)
+        write_class(tmp_path / split / "dog", range(50 + seeds.start, 50 + seeds.stop))
+    found = survey.survey(tmp_path)
+
+    assert found.labels == ("cat", "dog")
+    assert {one.split for one in found.pictures} == {"train", "test"}
+    assert "test has only 2 pictures of" in " ".join(one.text for one in findings(found, 9))
+
+
+@pytest.mark.parametrize("case", ["empty", "missing", "file", "text"])
+def test_a_folder_with_nothing_to_show_is_one_sentence(tmp_path: Path, case: str) -> None:
+    """Without a picture and without a manifest there is no page, but an explanation."""
+    folder = tmp_path / "here"
+    if case == "file":
+        folder.write_text("x")
+    elif case != "missing":
+        folder.mkdir()
+    if case == "text":
+        (folder / "notes.txt").write_text("x")
+
+    with pytest.raises(TrayError, match=r"Expected .* Received: .* Name another folder\."):
+        write_report(folder)
+    assert not (tmp_path / "here" / "report.html").exists()
+
+
+def test_a_place_that_can_not_be_written_is_one_sentence(raw: Path) -> None:
+    """Where the page can't be put, the sentence names the file."""
+    (raw / "report.html").mkdir()
+
+    with pytest.raises(TrayError, match=r"Expected to write to .*report\.html"):
+        write_report(raw)
+
+
+def test_a_spoilt_manifest_is_one_sentence(raw: Path) -> None:
+    """A line that is no JSON is named as such."""
+    with (raw / "pizza" / "manifest.jsonl").open("a") as lines:
+        lines.write("{half a line\n")
+
+    with pytest.raises(TrayError, match=r"manifest\.jsonl"):
+        write_report(raw)
+
+
+def test_large_folders_make_small_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contact sheets are cut with the number left out, few files are decoded, and pictures have limited room."""
+    monkeypatch.setattr(survey, "LOOKED", 10)
+    monkeypatch.setattr(report, "SHEET", 8)
+    write_class(tmp_path / "raw" / "one", range(30))
+    write_class(tmp_path / "raw" / "two", range(40, 45))
+    found = survey.survey(tmp_path / "raw")
+    text = page(found)
+
+    assert found.looked == 10
+    assert all(one.width == 200 and one.format == "JPEG" for one in found.pictures)
+    assert "8 of 30 shown, 22 more" in text
+    assert "10 of 35 pictures were looked at" in text or "Flagged" not in text
+
+    monkeypatch.setattr(report, "ROOM", 20_000)
+    cut = page(found)
+    assert sum(map(len, Page(cut).every("img", "src"))) <= 20_000
+    assert "open it" in cut
+
+
+def test_thumbnails_are_small_and_upright(tmp_path: Path) -> None:
+    """A thumbnail is a small JPEG that obeys the EXIF turn."""
+    image = Image.open(io.BytesIO(draw(1, size=(1600, 1200))))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "x.jpg", exif=exif)
+    seen = survey.look_at(tmp_path / "x.jpg")
+    with Image.open(io.BytesIO(seen.thumbnail)) as small:
+        assert max(small.size) == survey.THUMBNAIL
+        assert small.height > small.width
+    assert (seen.width, seen.height) == (1200, 1600)
+
+
+def test_odd_names_are_shown_and_linked(tmp_path: Path) -> None:
+    """Spaces, quotes, hashes and angle brackets in names break neither text nor links."""
+    folder = tmp_path / "raw" / 'a "b" <i>'
+    folder.mkdir(parents=True)
+    (folder / "x#1 & y?.jpg").write_bytes(draw(1))
+    write_class(tmp_path / "raw" / "plain", range(2, 4))
+    text = write_report(tmp_path / "raw").read_text()
+
+    assert "<i>" not in text
+    assert "a%20%22b%22%20%3Ci%3E/x%231%20%26%20y%3F.jpg" in text
+
+
+def test_shares_are_never_rounded_to_a_lie() -> None:
+    """Something is never 0 %, and less than everything never 100 %."""
+    assert [share(1, 1000), share(999, 1000), share(0, 5), share(5, 5), share(0, 0)] == [
+        "under 1 %", "99 %", "0 %", "100 %", "0 %"
+    ]  # fmt: skip

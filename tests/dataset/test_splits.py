@@ -1,0 +1,129 @@
+"""Which side a group is dealt to, and that it stays there."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dataset.splits import SPLITS, Group, deal, place, read_ledger, wanted, write_ledger
+from dataset.tray import Split
+
+SPLIT = Split()
+
+
+def group(name: str, classes: str = "a", size: int = 1) -> Group:
+    """Return a group with as many members as it has pictures."""
+    return Group(name, dict.fromkeys(classes.split(), size), tuple(f"{name}-{at}" for at in range(size)))
+
+
+def sides(groups: list[Group], dealt: dict[str, str]) -> dict[str, str]:
+    """Return the ledger that a deal leaves."""
+    return {sha: dealt[one.key] for one in groups for sha in one.members}
+
+
+def test_a_key_always_lies_at_the_same_place_and_keys_lie_everywhere() -> None:
+    """Places depend on key and seed alone, and a tenth of them lies in each tenth."""
+    assert place("x", seed=1) == place("x", seed=1) != place("x", seed=2)
+    tenths = Counter(int(10 * place(str(key), seed=0)) for key in range(5000))
+
+    assert len(tenths) == 10
+    assert min(tenths.values()) > 400
+
+
+def test_shares_are_kept() -> None:
+    """Of a thousand groups about a tenth tests and a tenth validates."""
+    dealt = deal([group(str(key)) for key in range(1000)], SPLIT, seed=0, before={})
+    counts = Counter(dealt.values())
+
+    assert 70 <= counts["val"] <= 140
+    assert 70 <= counts["test"] <= 140
+
+
+def test_the_order_of_groups_changes_nothing() -> None:
+    """Any order gives the same deal."""
+    groups = [group(str(key), "a b"[2 * (key % 2) :][:1]) for key in range(60)]
+
+    assert deal(groups, SPLIT, seed=3, before={}) == deal(groups[::-1], SPLIT, seed=3, before={})
+
+
+@pytest.mark.parametrize("count", [3, 5, 10, 17, 40])
+@pytest.mark.parametrize("seed", range(6))
+def test_no_split_of_a_small_class_is_empty(count: int, seed: int) -> None:
+    """From three groups on, every split gets one, and none takes more than it should."""
+    dealt = deal([group(f"{seed}-{key}") for key in range(count)], SPLIT, seed=seed, before={})
+    counts = Counter(dealt.values())
+
+    assert min(counts[name] for name in SPLITS) >= 1
+    assert max(counts["val"], counts["test"]) <= max(1, np.ceil(0.14 * count))
+
+
+def test_each_class_of_many_has_its_share() -> None:
+    """The rule holds class by class, not merely over all."""
+    groups = [group(f"{name}{key}", name) for name in "abcdefgh" for key in range(30)]
+    dealt = deal(groups, SPLIT, seed=1, before={})
+    for name in "abcdefgh":
+        counts = Counter(dealt[one.key] for one in groups if name in one.sizes)
+
+        assert 2 <= counts["val"] <= 5
+        assert 2 <= counts["test"] <= 5
+
+
+def test_a_split_without_a_share_stays_empty() -> None:
+    """Without a share for testing there is no test side."""
+    split = Split(val=0.2, test=0.0)
+    dealt = deal([group(str(key)) for key in range(50)], split, seed=0, before={})
+
+    assert wanted(split) == ("train", "val")
+    assert set(dealt.values()) == {"train", "val"}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nothing_old_moves_when_pictures_are_added(seed: int) -> None:
+    """A class grows in steps of any size; who was dealt stays, and no split starves."""
+    chance = np.random.default_rng(seed)
+    groups: list[Group] = []
+    ledger: dict[str, str] = {}
+    for _ in range(12):
+        groups += [group(f"{len(groups) + at}", "ab"[at % 2]) for at in range(int(chance.integers(6, 20)))]
+        dealt = deal(groups, SPLIT, seed=seed, before=ledger)
+        now = sides(groups, dealt)
+
+        assert all(now[sha] == side for sha, side in ledger.items())
+        ledger = now
+    counts = Counter(ledger.values())
+    assert counts["val"] >= 0.06 * len(ledger)
+    assert counts["test"] >= 0.06 * len(ledger)
+
+
+def test_a_group_that_gains_a_member_and_a_name_stays() -> None:
+    """What joins an old group goes where that is, whatever the group's key is by then."""
+    groups = [group(str(key)) for key in range(40)]
+    ledger = sides(groups, deal(groups, SPLIT, seed=0, before={}))
+    joined = [Group(f"new-{one.key}", one.sizes, (*one.members, f"copy-{one.key}")) for one in groups]
+    dealt = deal(joined, SPLIT, seed=0, before=ledger)
+
+    assert all(dealt[f"new-{one.key}"] == ledger[one.members[0]] for one in groups)
+
+
+def test_large_groups_do_not_burst_a_split() -> None:
+    """A burst of forty pictures in a class of eighty trains; small groups validate and test."""
+    groups = [group("burst", size=40), *(group(str(key)) for key in range(40))]
+    for seed in range(8):
+        dealt = deal(groups, SPLIT, seed=seed, before={})
+
+        assert dealt["burst"] == "train"
+        assert set(dealt.values()) == set(SPLITS)
+
+
+def test_the_ledger_is_read_back_and_forgotten_with_other_shares(tmp_path: Path) -> None:
+    """Another seed or other shares deal anew; a missing or torn file is an empty ledger."""
+    path = tmp_path / "splits.jsonl"
+    write_ledger(path, {"b": "val", "a": "train"}, SPLIT, seed=1)
+
+    assert read_ledger(path, SPLIT, seed=1) == {"a": "train", "b": "val"}
+    assert read_ledger(path, SPLIT, seed=2) == {}
+    assert read_ledger(path, Split(val=0.2), seed=1) == {}
+    assert read_ledger(tmp_path / "none", SPLIT, seed=1) == {}
+    path.write_text("{")
+    assert read_ledger(path, SPLIT, seed=1) == {}
