@@ -85,15 +85,15 @@ class Window:
                 raise
 
     def asked_to_wait(self) -> float:
-        """Return the seconds of Retry-After in the newest answer to the window itself; 0 where there is none."""
+        """Return the seconds of Retry-After in the newest answer to the page or its scripts that has one; else 0."""
         wait = 0.0
         for answer in self._answers():
             headers = {name.lower(): value for name, value in answer["response"]["headers"].items()}
-            wait = wait_of(headers.get("retry-after", ""))
+            wait = wait_of(headers.get("retry-after", "")) or wait
         return wait
 
     def _answers(self) -> list[dict[str, Any]]:
-        """Take the driver's notes of what the network brought; return those of documents, oldest first.
+        """Take the driver's notes of what the network brought; return those of pages and of what scripts asked for.
 
         They pile up until they are taken. A remote may keep none.
         """
@@ -106,7 +106,7 @@ class Window:
         except WebDriverException:
             return []
         notes = [json.loads(line)["message"]["params"] for line in lines if '"Network.responseReceived"' in line]
-        return [note for note in notes if note.get("type") == "Document"]
+        return [note for note in notes if note.get("type") in {"Document", "XHR", "Fetch"}]
 
     def look(self, engine: Engine) -> Look:
         """Say what kind of page is open."""
