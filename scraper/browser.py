@@ -68,12 +68,13 @@ class Window:
         self.driver = driver
         self._handle = driver.current_window_handle
         self._received = 0
+        self._notes: list[dict[str, Any]] = []
 
     def open(self, address: str, *, seconds: float = 30.0) -> None:
         """Open an address and wait until the page can be looked at."""
         from selenium.common.exceptions import TimeoutException, WebDriverException
 
-        self._answers()
+        self._answers().clear()
         self.driver.set_page_load_timeout(seconds)
         try:
             self.driver.get(address)
@@ -92,10 +93,19 @@ class Window:
             wait = wait_of(headers.get("retry-after", "")) or wait
         return wait
 
-    def _answers(self) -> list[dict[str, Any]]:
-        """Take the driver's notes of what the network brought; return those of pages and of what scripts asked for.
+    def refused(self, engine: Engine) -> str:
+        """Return the marker of a refusal that the page's scripts got last, of which the page itself shows nothing."""
+        batches = [answer["response"] for answer in self._answers() if answer["type"] != "Document"]
+        if not batches:
+            return ""
+        markers = {f"status:{batches[-1]['status']}"}
+        markers |= {one for one in engine.blocked if one.startswith("url:") and one[4:] in batches[-1]["url"]}
+        return next((one for one in engine.blocked if one in markers), "")
 
-        They pile up until they are taken. A remote may keep none.
+    def _answers(self) -> list[dict[str, Any]]:
+        """Return the driver's notes of the answers to this page and to what its scripts asked for.
+
+        They pile up in the driver until they are taken. A remote may keep none.
         """
         if not hasattr(self.driver, "get_log"):
             return []
@@ -106,7 +116,8 @@ class Window:
         except WebDriverException:
             return []
         notes = [json.loads(line)["message"]["params"] for line in lines if '"Network.responseReceived"' in line]
-        return [note for note in notes if note.get("type") in {"Document", "XHR", "Fetch"}]
+        self._notes += [note for note in notes if note.get("type") in {"Document", "XHR", "Fetch"}]
+        return self._notes
 
     def look(self, engine: Engine) -> Look:
         """Say what kind of page is open."""

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -189,6 +189,7 @@ def _rest(window: Window, state: Reading, step: Step) -> None:
         _until_idle(window, state.reader, step)
     # A page may say so a moment before the next batch comes; it means it when it says so twice.
     elif (look.end and state.idle >= 2) or state.idle >= len(PATIENCE):
+        check(replace(look, blocked="" if look.end else window.refused(state.engine)), state.engine, window)
         state.over = "end of results"
 
 

@@ -285,3 +285,13 @@ def test_a_crashed_tab_is_told(site, tmp_path):
     offers = {clean_address(offer.full.url) for offer in site.truth.offers("pizza", "bing")}
     tried = {url for step in steps if isinstance(step, Record) for url in (step.url, *step.tried)}
     assert offers <= tried
+
+
+def test_a_refused_batch_is_no_end(window, httpserver):
+    """A page that shows nothing of it when its script is refused more results is not at its end: it is blocked."""
+    httpserver.expect_request("/more").respond_with_data("", status=429, headers={"Retry-After": "7"})
+    engine = served(httpserver, page(total=20, script="setTimeout(() => fetch('/more'), 50);"))
+
+    with pytest.raises(EngineBlocked, match="status:429") as caught:
+        found(window, engine)
+    assert caught.value.wait == 7
