@@ -582,7 +582,9 @@ def run_tray(voice: Voice, tray: "Tray", *, site: str | None, modes: Sequence[st
         run = train_tray(voice, tray, (), settings=override(tray.train, mode=mode))
         result["runs"][mode] = describe_run(run)
         clock.lap(f"train {mode}")
-    result["reports"] = [str(write_report(tray.raw)), str(write_report(tray.built / "multiclass"))]
+    together = tray.built / "multiclass"  # which a tray of one item has not
+    datasets = [together] if together.exists() else [tray.built / name for name in tray.items]
+    result["reports"] = [str(write_report(folder)) for folder in (tray.raw, *datasets)]
     result["reports"] += [str(Path(run["run"]) / "report.html") for run in result["runs"].values()]
     clock.lap("report")
     return result | {"seconds": clock.laps}
