@@ -44,6 +44,11 @@ class EngineBlocked(TrayError):
 
     exit_code = 4
 
+    def __init__(self, message: str, *, wait: float = 0.0) -> None:
+        """Keep ``wait``, the seconds for which the engine asked to be left alone."""
+        super().__init__(message)
+        self.wait = wait
+
 
 class EngineBroken(TrayError):
     """A result page loaded and neither the selectors nor the general reader found a picture on it."""

@@ -17,6 +17,8 @@ from dataset.errors import FolderLocked, TrayError
 
 MANIFEST = "manifest.jsonl"
 LOCK = ".lock"
+FORGOTTEN = "forgotten"
+"""The error of a picture that the user had removed for good."""
 DATASET = "dataset.json"
 """Written last: a folder that has it is a finished dataset."""
 POOL = ".pool"
@@ -140,6 +142,7 @@ class ClassFolder:
         """Every address that was tried, kept or rejected, the lesser ones of a tile included."""
         self._records: list[Record] = []
         self._by_sha: dict[str, Record] = {}
+        self._forgotten: set[str] = set()
         self._hashes = np.empty((0, 32), np.uint8)
         self._hashed: list[str] = []
         self._lock = locked(path)
@@ -175,8 +178,11 @@ class ClassFolder:
         """Write a picture and its line; return the record as written.
 
         ``record`` brings sha256, format, width, height and phash of ``data`` and, in ``file``, the true extension
-        (``.jpg``). Bytes that are there already are rejected as ``duplicate bytes``.
+        (``.jpg``). Bytes that are there already are rejected as ``duplicate bytes``, those that the user had removed as
+        ``forgotten``.
         """
+        if record.sha256 in self._forgotten:
+            return self.reject(replace(record, error=FORGOTTEN))
         known = self._by_sha.get(record.sha256)
         if known:
             return self.reject(replace(record, file="", copy_of=known.file, error="duplicate bytes"))
@@ -201,6 +207,8 @@ class ClassFolder:
     def _note(self, record: Record) -> None:
         self.seen.update((record.url, *record.tried))
         self._records.append(record)
+        if record.error == FORGOTTEN and record.sha256:
+            self._forgotten.add(record.sha256)
         if record.kept:
             self._by_sha[record.sha256] = record
             if record.phash and not record.copy_of:

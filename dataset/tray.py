@@ -18,6 +18,11 @@ STRICT = ConfigDict(extra="forbid")
 EngineName = Literal["google", "bing", "yahoo"]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+Colour = Literal[
+    "color", "bw", "red", "orange", "yellow", "green", "teal", "blue", "purple", "pink", "white", "gray", "black",
+    "brown",
+]  # fmt: skip
+DAY = r"(19|20)\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
 
 # What a picture may weigh and must measure, wherever it comes from.
 MIN_SIDE = 64
@@ -44,6 +49,31 @@ class Background:
 
     terms: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     limit: Count | None = None
+
+
+@validated(frozen=True, slots=True, config=STRICT)
+class Filters:
+    """The [scrape.filters] table: what a search asks for beside its term; scraper.filters says who can do what."""
+
+    size: Literal["small", "medium", "large"] | None = None
+    exact: Annotated[str, Field(pattern=r"^[1-9]\d{0,4}x[1-9]\d{0,4}$")] | None = None
+    """Exact width and height, such as ``800x600``."""
+    min_size: Annotated[str, Field(pattern=r"^[1-9]\d{0,4}x[1-9]\d{0,4}$")] | None = None
+    """Least width and height."""
+    colour: Colour | None = None
+    type: Literal["photo", "clipart", "line", "animated", "transparent"] | None = None
+    aspect: Literal["tall", "square", "wide"] | None = None
+    date: Annotated[str, Field(pattern=rf"^(day|week|month|year|{DAY}\.\.{DAY})$")] | None = None
+    """Greatest age, or a range such as ``2024-01-01..2024-06-30``."""
+    licence: (
+        Literal["creative-commons", "public-domain", "share", "share-commercially", "modify", "modify-commercially"]
+        | None
+    ) = None
+    safe: Literal["on", "moderate", "off"] = "on"
+    language: Annotated[str, Field(pattern=r"^[a-z]{2}$")] | None = None
+    """Language of the hosting pages, such as ``en``."""
+    market: Annotated[str, Field(pattern=r"^[a-z]{2}-[A-Z]{2}$")] | None = None
+    """Language and country whose results are wanted, such as ``en-GB``."""
 
 
 @validated(frozen=True, slots=True, config=STRICT)
@@ -78,6 +108,12 @@ class Scrape:
     ignore_opt_outs: bool = False
     allow_networks: tuple[str, ...] = ()
     """Private networks that pictures may come from, such as ``10.1.0.0/16``."""
+    filters: Filters = field(default_factory=Filters)
+    sweep: bool | None = None
+    """Whether, after the terms themselves, each is searched again by size, colour, date and so on until the limit is
+    reached; by default on the live engines, and not on a site of one's own."""
+    grid: str | None = None
+    """Address of a Selenium Grid, or of any W3C remote, whose browsers are used instead of one here."""
 
 
 @validated(frozen=True, slots=True, config=STRICT)
@@ -286,7 +322,7 @@ def _expected(message: str) -> str:
 def _fields_at(parents: list[str]) -> list[str]:
     sections: dict[str, Any] = {
         "": Tray, "items": Item, "background": Background, "scrape": Scrape, "build": Build, "train": Train,
-        "build.split": Split,
+        "build.split": Split, "scrape.filters": Filters,
     }  # fmt: skip
     section = sections.get(".".join(parents)) or sections.get(parents[0] if parents else "", Tray)
     return [name for name in section.__dataclass_fields__ if name != "root"]

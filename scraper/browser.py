@@ -1,5 +1,6 @@
 """What is done in one window: open a page, look what it is, take a step, click, hover."""
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from scraper.download import wait_of
 from scraper.engines import Engine
 
 COMPLETE_SECONDS = 1.0
@@ -71,6 +73,7 @@ class Window:
         """Open an address and wait until the page can be looked at."""
         from selenium.common.exceptions import TimeoutException, WebDriverException
 
+        self._answers()
         self.driver.set_page_load_timeout(seconds)
         try:
             self.driver.get(address)
@@ -80,6 +83,30 @@ class Window:
             # An error page of the browser itself: no answer came, and looking at the page will say so.
             if "net::ERR" not in str(error.msg):
                 raise
+
+    def asked_to_wait(self) -> float:
+        """Return the seconds of Retry-After in the newest answer to the window itself; 0 where there is none."""
+        wait = 0.0
+        for answer in self._answers():
+            headers = {name.lower(): value for name, value in answer["response"]["headers"].items()}
+            wait = wait_of(headers.get("retry-after", ""))
+        return wait
+
+    def _answers(self) -> list[dict[str, Any]]:
+        """Take the driver's notes of what the network brought; return those of documents, oldest first.
+
+        They pile up until they are taken. A remote may keep none.
+        """
+        if not hasattr(self.driver, "get_log"):
+            return []
+        from selenium.common.exceptions import WebDriverException
+
+        try:
+            lines = [line["message"] for line in self.driver.get_log("performance")]
+        except WebDriverException:
+            return []
+        notes = [json.loads(line)["message"]["params"] for line in lines if '"Network.responseReceived"' in line]
+        return [note for note in notes if note.get("type") == "Document"]
 
     def look(self, engine: Engine) -> Look:
         """Say what kind of page is open."""

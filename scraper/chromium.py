@@ -3,17 +3,19 @@
 import ctypes
 import logging
 import os
+import re
 import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from dataset.errors import BrowserError, ConfigError
 from dataset.tray import Scrape
@@ -25,6 +27,9 @@ BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chro
 WINDOW: Final = (1366, 900)
 GRACE: Final = 2.0
 """Seconds for a browser to end by itself."""
+GRID_SECONDS: Final = 300
+"""How long a remote may take to answer: a busy grid lets a new session wait."""
+PIPE: Final = "--remote-debugging-pipe"
 FEATURES: Final = (
     "Translate,MediaRouter,OptimizationHints,OptimizationGuideModelDownloading,InterestFeedContentSuggestions,"
     "AutofillServerCommunication,CertificateTransparencyComponentUpdater,CalculateNativeWinOcclusion"
@@ -58,7 +63,7 @@ FLAGS: Final = (
     "--disable-gpu",
     "--disable-smooth-scrolling",
     # The browser ends when the pipe to its driver does: a killed scraper leaves no orphan.
-    "--remote-debugging-pipe",
+    PIPE,
 )
 PREFERENCES: Final = {
     "credentials_enable_service": False,
@@ -119,6 +124,10 @@ def display_for(engine: Engine, settings: Scrape, *, site: str | None) -> str:
     screen = _has_screen()
     xvfb = shutil.which("Xvfb")
     wanted = settings.display
+    if settings.grid:
+        # The screens are the grid's: whether it has some is its own to say.
+        headless = wanted == "headless" or (wanted == "auto" and (site is not None or engine.headless))
+        return "headless" if headless else "screen"
     if wanted == "screen" and not screen:
         raise ConfigError(
             "Expected a screen for --display screen. Received: no DISPLAY. Say --display xvfb or headless."
@@ -147,6 +156,10 @@ def chromium(settings: Scrape, *, display: str, site: str | None = None) -> Iter
 
     Raises BrowserError, which lists what was tried, when none starts.
     """
+    if settings.grid:
+        with _remote(settings, settings.grid, headless=display == "headless") as driver:
+            yield driver
+        return
     with ExitStack() as stack:
         environment = dict(os.environ)
         if display == "xvfb":
@@ -164,6 +177,12 @@ def kill(driver: Any) -> None:
 
     Its own way to quit waits for pages that do not want to go; this browser has nothing to save.
     """
+    if not hasattr(driver, "service"):
+        # A remote's session can only be asked to end; one that does not answer must not hold anybody up.
+        asked = threading.Thread(target=_quit, args=(driver,), name="quit", daemon=True)
+        asked.start()
+        asked.join(5)
+        return
     process = getattr(driver.service, "process", None)
     if process is None:
         return
@@ -185,16 +204,63 @@ def _ended(process: int, seconds: float) -> bool:
     return not _alive(process)
 
 
-def _options(settings: Scrape, profile: Path, *, headless: bool, site: str | None) -> Any:
+def _quit(driver: Any) -> None:
+    with suppress(Exception):
+        driver.quit()
+
+
+@contextmanager
+def _remote(settings: Scrape, grid: str, *, headless: bool) -> Iterator[Any]:
+    """Open a session of a Selenium Grid or any other W3C remote, and end it with the block."""
+    from selenium.common.exceptions import WebDriverException
+    from selenium.webdriver import Remote
+    from selenium.webdriver.remote.client_config import ClientConfig
+    from urllib3.exceptions import HTTPError
+
+    options = _options(settings, None, headless=headless, site=None)
+    try:
+        parts, address = urlsplit(grid), _without_password(grid)
+        client = ClientConfig(
+            address,
+            timeout=GRID_SECONDS,
+            username=unquote(parts.username) if parts.username else None,
+            password=unquote(parts.password) if parts.password else None,
+        )
+        driver = Remote(command_executor=address, options=options, client_config=client)
+    except (WebDriverException, HTTPError, OSError, ValueError, KeyError) as error:
+        raise BrowserError(
+            f"Expected a Selenium Grid or another W3C remote at {_without_password(grid)}. "
+            f"Received: {_first_line(error)}. Correct --grid, or start the remote."
+        ) from error
+    try:
+        driver.set_page_load_timeout(60)
+        driver.set_script_timeout(60)
+        yield driver
+    finally:
+        kill(driver)
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"//[^/@]*@", "//", url)
+
+
+def _options(settings: Scrape, profile: Path | None, *, headless: bool, site: str | None) -> Any:
+    """Return how the browser starts; without a profile it is not on this machine."""
     from selenium.webdriver import ChromeOptions
 
     options = ChromeOptions()
-    browser = find_browser(settings)
-    if browser:
+    if profile is None:
+        # Nothing of this machine's is there but what the settings name.
+        options.binary_location = settings.browser or ""
+    elif browser := find_browser(settings):
         options.binary_location = browser.path
-    for flag in FLAGS:
+    for flag in FLAGS if profile else [flag for flag in FLAGS if flag != PIPE]:
         options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={profile}")
+    if profile:
+        options.add_argument(f"--user-data-dir={profile}")
+        # The only way to an answer's headers, where an engine says how long it wants to be left alone.
+        options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+        options.add_experimental_option("perfLoggingPrefs", {"enableNetwork": True, "enablePage": False})
     if headless:
         options.add_argument("--headless=new")
     if hasattr(os, "geteuid") and os.geteuid() == 0:

@@ -142,6 +142,8 @@ def _how_to_mend(engine: Engine, key: str = "tile") -> str:
 
 
 def _programs(settings: Scrape) -> Iterator[Finding]:
+    if settings.grid:
+        return
     for what, look in (("browser", find_browser), ("driver", find_driver)):
         try:
             program = look(settings)

@@ -134,7 +134,11 @@ class Fetcher:
                     return Fetched(url, error="redirect to nowhere", status=status, opt_out=opt_out), onward
                 if status != 200:
                     return Fetched(
-                        url, error=str(status), status=status, opt_out=opt_out, retry_after=_wait_of(response)
+                        url,
+                        error=str(status),
+                        status=status,
+                        opt_out=opt_out,
+                        retry_after=wait_of(response.headers.get("Retry-After", "")),
                     ), ""
                 data, error = self._body(response, deadline)
                 return Fetched(url, b"" if error else data, error, status, opt_out), ""
@@ -279,9 +283,8 @@ def short_name(url: str) -> str:
     return f"{url.partition(',')[0][:60]},sha256={hashlib.sha256(url.encode('utf-8', 'replace')).hexdigest()[:32]}"
 
 
-def _wait_of(response: requests.Response) -> float:
-    """Return the seconds of an answer's Retry-After, given as seconds or as a date; 0 where there is none."""
-    value = response.headers.get("Retry-After", "")
+def wait_of(value: str) -> float:
+    """Return the seconds of a Retry-After, given as seconds or as a date; 0 where it is empty, an hour at most."""
     try:
         return min(max(Retry().parse_retry_after(value), 0.0), 3600.0) if value else 0.0
     except (HTTPError, ValueError, OverflowError):

@@ -23,6 +23,9 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from dataset.errors import ConfigError
 from dataset.folder import Kind
 
+Inquiry = tuple[str, str, str]
+"""One search: name of the engine, term, and filters in words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Engine:
@@ -78,6 +81,13 @@ class Candidate:
     title: str = ""
     width: int = 0
     height: int = 0
+    filters: str = ""
+    """What the search asked for beside its term, in the words of scraper.filters."""
+
+    @property
+    def search(self) -> Inquiry:
+        """The search that found it."""
+        return self.engine, self.term, self.filters
 
 
 GOOGLE: Final = Engine(
@@ -177,6 +187,8 @@ GENERAL_FULL: Final = (
     *(f"*@data-{name}" for name in ("origurl", "iurl", "imgurl", "full", "original", "url")),
 )
 FINDER: Final = re.compile(r"(?P<css>.*)@(?P<attribute>[\w*-]+)(?:\{(?P<key>\w+)\}|\?(?P<parameter>\w+))?")
+OF_ENGINES: Final = re.compile(r"^https?://[^/]+/(images\?q=tbn:|th(/id/|\?id=)OIP\b)")
+"""Addresses of the engines' own thumbnails."""
 # A picture that stands in for one that is not loaded yet is a 1x1 GIF or an SVG of a few bytes.
 PLACEHOLDER: Final = re.compile(r"data:image/(gif[;,].{0,110}$|svg)|about:blank")
 
@@ -255,9 +267,11 @@ def read_tile(engine: Engine, tile: LexborHTMLParser, term: str, rank: int) -> C
         ("cached", engine.cached),
         ("thumbnail", engine.thumbnail),
     )
-    for kind, finders in kinds:
+    for promised, finders in kinds:
         for value in found(tile, finders):
             if url := clean_address(value, engine.url):
+                # An engine that has had enough of us gives its thumbnail for the picture.
+                kind: Kind = "thumbnail" if OF_ENGINES.search(url) else promised
                 addresses.setdefault(url, kind)
                 break
     if not addresses or (not engine.tile and "full" not in addresses.values()):

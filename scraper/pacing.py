@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Final
 
@@ -17,10 +18,38 @@ DWELL: Final = 0.12
 REST: Final = (10.0, 30.0)
 REST_AFTER: Final = (150, 250)
 """Results between two rests."""
+RECENT: Final = 30
+"""Results whose share of full sizes is looked at."""
+FALLEN: Final = 0.6
+"""Part of the best share at or below which it has fallen."""
 BETWEEN_TERMS: Final = (14.0, 0.5)
 BETWEEN_TERMS_LIMITS: Final = (8.0, 60.0)
 BACK_OFF: Final = (60.0, 1800.0)
 """First wait after a refusal, doubled each time, and the longest."""
+
+
+class FullShare:
+    """Watches how many of an engine's results still name their picture's full size.
+
+    An engine that has had enough of a visitor gives thumbnails only, some time before it refuses.
+    """
+
+    def __init__(self) -> None:
+        self._recent: deque[bool] = deque(maxlen=RECENT)
+        self._best = 0.0
+
+    def falls(self, results: Iterable[bool]) -> bool:
+        """Count results, each true when it names a full size; return whether their share has fallen well below."""
+        self._recent.extend(results)
+        if len(self._recent) < RECENT:
+            return False
+        share = sum(self._recent) / RECENT
+        self._best = max(self._best, share)
+        if share > FALLEN * self._best:
+            return False
+        # The next word is about other results, and is measured by what came before all this.
+        self._recent.clear()
+        return True
 
 
 class Rhythm:
@@ -59,9 +88,13 @@ class Rhythm:
         self._until_rest -= results
         if self._until_rest <= 0:
             self._until_rest = self._random.randint(*REST_AFTER)
-            self._wait(self._random.uniform(*REST))
+            self.rest()
         else:
             self._wait(self._log_normal(PAUSE, PAUSE_LIMITS))
+
+    def rest(self) -> None:
+        """Rest as one does who has seen enough for a while."""
+        self._wait(self._random.uniform(*REST))
 
     def between_terms(self) -> None:
         """Pause before the next search."""

@@ -19,10 +19,12 @@ from dataset.tray import ClassPlan, Scrape
 from scraper.browser import Window
 from scraper.chromium import chromium, display_for
 from scraper.download import Fetcher, short_name
-from scraper.engines import Candidate, Engine
+from scraper.engines import Candidate, Engine, Inquiry
+from scraper.filters import misfit
+from scraper.forget import concerns
 from scraper.gathering import Gathering
 from scraper.guard import guard_for
-from scraper.hunt import Desk, Hunt, page_keeper, rhythm_of
+from scraper.hunt import Desk, Hunt, asked_of, page_keeper, rhythm_of
 from scraper.pool import Job, Pool
 from scraper.search import Ended, search
 from scraper.tally import Search, Summary, Tally
@@ -79,12 +81,14 @@ def preview(
     """Yield what would be tried, without a download: up to each plan's limit of different addresses."""
     found: dict[str, set[str]] = {plan.name: set() for plan in plans}
     for engine in engines:
+        asked = asked_of(engine, settings.filters)
         rhythm = rhythm_of(settings, engine, site, threading.Event())
         with chromium(settings, display=display_for(engine, settings, site=site), site=site) as driver:
             for plan, term in [(one, term) for one in plans for term in one.terms]:
                 if len(found[plan.name]) < plan.limit:
-                    steps = search(Window(driver), engine, term, rhythm, keep_page=page_keeper(Path(), engine))
-                    yield from _distinct(steps, found[plan.name], plan.limit)
+                    steps = search(Window(driver), asked.engine, term, rhythm, keep_page=page_keeper(Path(), engine))
+                    for candidate in _distinct(steps, found[plan.name], plan.limit):
+                        yield replace(candidate, filters=asked.words)
 
 
 def _distinct(steps: Iterator[list[Candidate] | Ended], found: set[str], limit: int) -> Iterator[Candidate]:
@@ -129,12 +133,13 @@ class Run:
             per_host=settings.per_host,
             spacing=settings.host_spacing * min(1.0, settings.pace),
         )
-        desk = Desk(self._offer, self._ended, self._all_had_a_turn)
+        desk = Desk(self._offer, self._ended, self._all_had_a_turn, self._all_had_their_terms)
         self._hunts = [
             Hunt(engine, settings, self.tallies[engine.name], desk, into=into, site=site) for engine in engines
         ]
         self._threads: list[threading.Thread] = []
         self._first_turns: set[str] = set()
+        self._plain: set[str] = set()
         self._order = {engine.name: place for place, engine in enumerate(engines)}
 
     # The caller's thread
@@ -142,7 +147,7 @@ class Run:
     def go(self) -> Iterator[Record]:
         """Run until nothing is wanted or nothing more comes; yield the records as they are written."""
         for hunt in self._hunts:
-            to_do = [one for one in self.gatherings if one.searches(hunt.engine)]
+            to_do = [one for one in self.gatherings if hunt.has_work(one)]
             for one in to_do:
                 one.engines.add(hunt.engine.name)
             if to_do:
@@ -151,6 +156,7 @@ class Run:
                     threading.Thread(target=self._hunt, args=arguments, name=hunt.engine.name, daemon=True)
                 )
         self._first_turns = {thread.name for thread in self._threads}
+        self._plain = set(self._first_turns)
         for thread in self._threads:
             thread.start()
         while not self._over():
@@ -181,6 +187,8 @@ class Run:
                 jobs, one.deferred = one.deferred, []
                 for job in jobs:
                     self._less_pending(one, job.candidate)
+                with self._lock:
+                    one.note_sweeps()
         return over
 
     def _written(self, job: Job, got: Got) -> Iterator[Record]:
@@ -268,14 +276,14 @@ class Run:
         one = job.gathering
         for candidate in (job.candidate, *self._let_go(job, good=True)):
             with self._lock:
-                one.ended.pop((candidate.engine, candidate.term), None)
-                one.pending[candidate.engine, candidate.term] -= 1
+                one.ended.pop(candidate.search, None)
+                one.pending[candidate.search] -= 1
         yield from ()
 
     def _less_pending(self, one: Gathering, candidate: Candidate) -> None:
         with self._lock:
-            one.pending[candidate.engine, candidate.term] -= 1
-            one.note_progress(candidate.engine, candidate.term)
+            one.pending[candidate.search] -= 1
+            one.note_progress(candidate.search)
 
     # The downloads' threads
 
@@ -312,7 +320,7 @@ class Run:
             height=info.height,
             format=info.format,
             phash=info.phash,
-            error=info.error,
+            error=info.error or misfit(limits.filters, info.width, info.height),
         )
 
     def _failed(self, error: BaseException) -> None:
@@ -344,6 +352,7 @@ class Run:
                 )
         finally:
             self._first_turns.discard(name)
+            self._plain.discard(name)
             self._events.put(lambda: self._gone(name))
 
     def _gone(self, name: str) -> Iterator[Record]:
@@ -360,12 +369,20 @@ class Run:
             one.sharing = False
         self._pool.wake()
 
-    def _ended(self, engine: Engine, one: Gathering, term: str, ended: Ended) -> None:
+    def _all_had_their_terms(self, engine: Engine) -> None:
+        """Wait until every engine has searched all terms to the end, and what they brought is dealt with."""
+        self._plain.discard(engine.name)
+        while (self._plain or any(one.missing and one.under_way_of() for one in self.gatherings)) and (
+            not self._stop.wait(0.1)
+        ):
+            pass
+
+    def _ended(self, one: Gathering, inquiry: Inquiry, ended: Ended) -> None:
         def noted() -> Iterator[Record]:
             with self._lock:
                 if one.missing:
-                    one.ended[engine.name, term] = ended
-                    one.note_progress(engine.name, term)
+                    one.ended[inquiry] = ended
+                    one.note_progress(inquiry)
             yield from ()
 
         self._events.put(noted)
@@ -377,13 +394,14 @@ class Run:
         with self._lock:
             if not again:
                 tally.seen += 1
-                tally.seen_by[one.plan.name, candidate.term] += 1
+                tally.seen_by[one.plan.name, candidate.term, candidate.filters] += 1
             tried = [name for name, _, _ in named if name in one.folder.seen or name in one.failed]
             left = [(url, kind) for name, url, kind in named if name not in tried]
-            if not left or any(name in one.good for name, _, _ in named):
+            forgotten = concerns(one.forgotten, (*candidate.urls, candidate.page))
+            if not left or forgotten or any(name in one.good for name, _, _ in named):
                 tally.known += 1
                 return
-            one.pending[candidate.engine, candidate.term] += 1
+            one.pending[candidate.search] += 1
             job = Job(candidate, one, deque(left), name=short_name(left[0][0]), tried=tried)
             if job.name in one.under_way:
                 one.under_way[job.name].waiting.append(candidate)
@@ -405,6 +423,7 @@ def _begun(job: Job, name: str, kind: Kind) -> Record:
         term=candidate.term,
         rank=candidate.rank,
         title=candidate.title,
+        filters=candidate.filters,
         fetched=datetime.now(UTC).isoformat(timespec="seconds"),
         kind=kind,
         tried=tuple(job.tried),

@@ -117,7 +117,7 @@ def _stepped(window: Window, state: Reading, rhythm: Rhythm) -> Step | None:
         state.failures += 1
         if state.failures > SCRIPT_FAILURES:
             raise
-        check(window.look(state.engine), state.engine)
+        check(window.look(state.engine), state.engine, window)
         return None
 
 
@@ -140,16 +140,17 @@ def arrive(window: Window, engine: Engine, url: str, rhythm: Rhythm) -> Look:
         if not look.consent or not window.click(look.consent):
             break
         look = _answered(window, engine, look)
-    check(look, engine)
+    check(look, engine, window)
     return look
 
 
-def check(look: Look, engine: Engine) -> None:
+def check(look: Look, engine: Engine, window: Window) -> None:
     """Raise EngineBlocked when a page is a refusal."""
     if look.blocked:
         raise EngineBlocked(
             f"Expected results from {engine.name}. Received: a refusal ({look.blocked}) at {look.address}. "
-            f"Wait some hours and go on with the same command, or leave {engine.name} out with --engines."
+            f"Wait some hours and go on with the same command, or leave {engine.name} out with --engines.",
+            wait=window.asked_to_wait(),
         )
     if look.wall:
         raise EngineBlocked(
@@ -171,7 +172,7 @@ def broken(engine: Engine, term: str, window: Window, keep_page: Callable[[str],
 def _rest(window: Window, state: Reading, step: Step) -> None:
     """Decide what a page means on which nothing moves: ask it for more, read it otherwise, wait, or call it the end."""
     look = window.look(state.engine)
-    check(look, state.engine)
+    check(look, state.engine, window)
     if look.consent and window.click(look.consent):
         return
     if not step.count and state.reader is state.engine and state.idle >= 2 and not look.busy:

@@ -13,6 +13,10 @@ SHARE: Final = "share reached"
 CHANGED: Final = "layout changed"
 
 
+Place = tuple[str, str, str]
+"""One search for one class: name of the folder, term, and filters in words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
     """What one engine gave for one term."""
@@ -23,6 +27,12 @@ class Search:
     seen: int
     kept: int
     stopped_because: str
+    filters: str = ""
+    """What was asked for beside the term."""
+    new: int = 0
+    """Pictures that it brought and that look like none that was there: what a sweep is worth."""
+    sweep: bool = False
+    """Whether it was a narrower search after the term itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,8 @@ class Summary:
     """Pictures written by what they are: full, cached, thumbnail."""
     stopped_because: str
     searches: tuple[Search, ...] = ()
+    cannot: tuple[str, ...] = ()
+    """Filters that were wanted and that the engine has no way to be asked for."""
 
 
 @dataclass(slots=True)
@@ -56,11 +68,15 @@ class Tally:
     copies: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
-    seen_by: Counter[tuple[str, str]] = field(default_factory=Counter)
-    kept_by: Counter[tuple[str, str]] = field(default_factory=Counter)
-    reasons: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Why each search ended, by class folder and term."""
+    seen_by: Counter[Place] = field(default_factory=Counter)
+    kept_by: Counter[Place] = field(default_factory=Counter)
+    new_by: Counter[Place] = field(default_factory=Counter)
+    reasons: dict[Place, str] = field(default_factory=dict)
+    """Why each search ended."""
+    swept: set[Place] = field(default_factory=set)
+    """Of these, the narrower searches that came after the terms themselves."""
     error: TrayError | None = None
+    cannot: tuple[str, ...] = ()
 
     def count(self, name: str, record: Record) -> None:
         """Count a record that was written into the class folder of a name."""
@@ -70,7 +86,9 @@ class Tally:
         self.kept += 1
         self.copies += bool(record.copy_of)
         self.kinds[record.kind] += 1
-        self.kept_by[name, record.term] += 1
+        place = (name, record.term, record.filters)
+        self.kept_by[place] += 1
+        self.new_by[place] += not record.copy_of
 
     def summary(self, engine: str, *, full: bool) -> Summary:
         """Return the summary; ``full`` says whether every class folder has all that was wanted."""
@@ -85,9 +103,19 @@ class Tally:
             kinds=dict(self.kinds.most_common()),
             stopped_because=self.in_words(full=full),
             searches=tuple(
-                Search(name, term, self.seen_by[name, term], self.kept_by[name, term], _plain(reason))
-                for (name, term), reason in self.reasons.items()
+                Search(
+                    name=place[0],
+                    term=place[1],
+                    seen=self.seen_by[place],
+                    kept=self.kept_by[place],
+                    stopped_because=_plain(reason),
+                    filters=place[2],
+                    new=self.new_by[place],
+                    sweep=place in self.swept,
+                )
+                for place, reason in self.reasons.items()
             ),
+            cannot=self.cannot,
         )
 
     def in_words(self, *, full: bool) -> str:
@@ -97,14 +125,16 @@ class Tally:
             return f"{kind}: {self.error}"
         if full:
             return LIMIT
-        reasons = Counter(_plain(reason) for reason in self.reasons.values())
-        if not reasons:
+        reasons = Counter(_plain(reason) for place, reason in self.reasons.items() if place not in self.swept)
+        if not reasons and not self.swept:
             return "nothing left to search"
-        if len(reasons) == 1:
-            return next(iter(reasons))
-        return ", ".join(
-            f"{reason} ({count} {'terms' if count > 1 else 'term'})" for reason, count in reasons.most_common()
+        words = ", ".join(
+            reason if len(reasons) == 1 else f"{reason} ({count} {'terms' if count > 1 else 'term'})"
+            for reason, count in reasons.most_common()
         )
+        new = sum(self.new_by[place] for place in self.swept)
+        sweeps = f"{len(self.swept)} {'sweeps' if len(self.swept) > 1 else 'sweep'} brought {new} more"
+        return "; ".join(filter(None, (words, sweeps if self.swept else "")))
 
 
 def _plain(reason: str) -> str:

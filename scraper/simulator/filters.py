@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 
 COLOURS = (
     "red",
@@ -27,7 +28,8 @@ SMALL, LARGE = 480, 800
 class Filters:
     """What a search asks for beside its term; empty for anything.
 
-    `size` is small, medium or large, `exact` width and height, `aspect` tall, square or wide, `days` the greatest age.
+    `size` is small, medium or large, `exact` width and height, `aspect` tall, square or wide, `days` the greatest age,
+    `beyond` an age that pictures are above.
     """
 
     size: str = ""
@@ -37,6 +39,7 @@ class Filters:
     type: str = ""
     licence: bool = False
     days: int = 0
+    beyond: int = 0
 
 
 NONE = Filters()
@@ -61,6 +64,7 @@ def suits(filters: Filters, width: int, height: int, labels: Labels) -> bool:
         and filters.type in ("", "photo")
         and (labels.licence or not filters.licence)
         and (not filters.days or labels.days <= filters.days)
+        and labels.days >= filters.beyond
     )
 
 
@@ -84,16 +88,26 @@ def google(query: Mapping[str, str]) -> Filters:
     """Return what Google's `tbs` and `imgar` ask for."""
     given = dict(part.partition(":")[::2] for part in query.get("tbs", "").split(",") if part)
     exact = (int(given["iszw"]), int(given["iszh"])) if given.get("isz") == "ex" else None
+    first, last = age(given.get("cd_min", "")), age(given.get("cd_max", ""))
     colour = given.get("isc", "") if given.get("ic") == "specific" else given.get("ic", "")
     return Filters(
         size={"l": "large", "m": "medium", "i": "small"}.get(given.get("isz", ""), ""),
         exact=exact,
-        aspect={"t": "tall", "xt": "tall", "s": "square", "w": "wide", "xw": "wide"}.get(query.get("imgar", ""), ""),
+        aspect={"t": "tall", "xt": "tall", "t|xt": "tall", "s": "square", "w": "wide", "xw": "wide"}.get(
+            query.get("imgar", ""), ""
+        ),
         colour=colour,
         type=given.get("itp", ""),
         licence=given.get("il", "") in ("cl", "ol") or "sur" in given,
-        days={"d": 1, "w": 7, "m": 31, "y": 366}.get(given.get("qdr", ""), 0),
+        days={"d": 1, "w": 7, "m": 31, "y": 366}.get(given.get("qdr", ""), 0) or first,
+        beyond=last,
     )
+
+
+def age(written: str) -> int:
+    """Return how many days ago a day was that is written as month/day/year; 0 for none, or for days to come."""
+    month, day, year = map(int, written.split("/")) if written else (1, 1, 9999)
+    return max(0, (datetime.now(UTC).date() - date(year, month, day)).days)
 
 
 def bing(query: Mapping[str, str]) -> Filters:

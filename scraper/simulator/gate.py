@@ -50,7 +50,7 @@ class Gate:
         if engine in scenario.blocked or (
             engine in scenario.headless and "HeadlessChrome" in visit.headers.get("user-agent", "")
         ):
-            return refusal(visit, engine, world, MINUTE)
+            return refusal(visit, engine, world, 0.0)
         if scenario.hiccup and engine == "yahoo" and self.first("hiccup"):
             return Reply.page("", 500)
         if scenario.throttle and (wait := self._remaining(engine)):
@@ -96,8 +96,8 @@ def blocking_page(visit: Visit) -> bool:
 
 
 def refusal(visit: Visit, engine: str, world: World, wait: float) -> Reply:
-    """Return an engine's refusal: Google's and Bing's page with a puzzle, Yahoo's error."""
-    again = {"Retry-After": str(max(1, round(wait)))}
+    """Return an engine's refusal: Google's and Bing's page with a puzzle, Yahoo's error; no wait, no word of it."""
+    again = {"Retry-After": str(max(1, round(wait)))} if wait else {}
     if engine == "yahoo":
         headless = "HeadlessChrome" in visit.headers.get("user-agent", "") and engine in world.scenario.headless
         return Reply.page("", 500) if headless else Reply.page(world.render("yahoo_error.html"), 999, **again)

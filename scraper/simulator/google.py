@@ -26,6 +26,8 @@ def answer(visit: Visit, world: World) -> Reply:
     if not has_results(term) or (query.get("udm") != "2" and query.get("tbm") != "isch"):
         return Reply.page(world.render("google_empty.html", term=term, prefix=prefix(world)))
     offers = world.offers(term, "google", query)
+    if not offers:
+        return Reply.page(world.render("google_empty.html", term=term, prefix=prefix(world)))
     start = visit.number("start", 0)
     batch = offers[start : following(world, term, len(offers), start)]
     if "async" in query:

@@ -24,8 +24,7 @@ def grid(tile: str) -> str:
 
 GOOGLE_LAYOUTS = {
     "2026-09": f'<div><h3><a href="{IMGRES}"><img id="dimg_1" src="{THUMB}" alt="A pizza"></a></h3></div>',
-    "2025-11": '<div data-lpage="https://a.example/" data-docid="x">'
-    f'<a href="{IMGRES}"><img src="{THUMB}"></a></div>',
+    "2025-11": f'<div data-lpage="https://a.example/" data-docid="x"><a href="{IMGRES}"><img src="{THUMB}"></a></div>',
     "2025-02": f'<div><h3><a href="{IMGRES}"><g-img><img src="{THUMB}"></g-img></a></h3></div>',
     "2024-04": f'<div jsname="dTDiAc"><div jsname="qQjpJ"><a href="{IMGRES}"><img src="{THUMB}"></a></div></div>',
     "2020-10": f'<div data-ri="0"><a href="{IMGRES}">'

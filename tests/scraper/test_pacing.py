@@ -2,7 +2,7 @@
 
 from statistics import median
 
-from scraper.pacing import Rhythm
+from scraper.pacing import FullShare, Rhythm
 
 
 def pauses(seed: object, count: int = 400, pace: float = 1.0) -> list[float]:
@@ -69,3 +69,22 @@ def test_slowing_down_lengthens_every_pause():
     slow.pause()
 
     assert waited[1] == waited[0] * 1.5
+
+
+def test_a_falling_share_of_full_sizes_is_noticed():
+    """Results that suddenly name thumbnails only are noticed within one window of results, and again while it lasts."""
+    watch = FullShare()
+
+    assert not any(watch.falls([True] * 9 + [False]) for _ in range(20))
+    noticed = [watch.falls([False] * 5) for _ in range(20)]
+    assert noticed.index(True) <= 3
+    assert sum(noticed) >= 2
+    watch.falls([True] * 30)
+    assert not any(watch.falls([True] * 10) for _ in range(20))
+
+
+def test_few_full_sizes_from_the_start_are_the_engines_way():
+    """An engine whose results name few full sizes all along is not slowed down for that."""
+    watch = FullShare()
+
+    assert not any(watch.falls([number % 3 == 0 for number in range(30)]) for _ in range(10))

@@ -1,0 +1,97 @@
+"""An engine that has had enough: passed by hand, waited out at its word, slowed down."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from dataset.tray import ClassPlan
+from scraper.engines import BING, Engine, read
+from scraper.scrape import Summary, scrape
+from tests.scraper.conftest import QUICK
+from tests.scraper.test_search import page
+
+CHALLENGE = """<!doctype html><title>One last step</title><h1>Verify you are a human</h1>
+<script>setTimeout(() => { location.href = "/passed" }, 700)</script>"""
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have a screen."""
+    if not shutil.which("Xvfb"):
+        pytest.skip("no Xvfb on PATH")
+    from pyvirtualdisplay.display import Display
+
+    with Display(visible=False, size=(1366, 900), manage_global_env=False) as display:
+        monkeypatch.setenv("DISPLAY", display.new_display_var)
+        yield
+
+
+def guarded(httpserver: HTTPServer) -> Engine:
+    """Serve an engine that wants a person before it shows results; what the person does, the page does by itself."""
+    passed: list[bool] = []
+
+    def results(request: Request) -> Response:
+        del request
+        if passed:
+            return Response(page(total=10), content_type="text/html")
+        return Response(CHALLENGE, status=429, content_type="text/html")
+
+    def let_in(request: Request) -> Response:
+        del request
+        passed.append(True)
+        return Response("<h1>Thank you</h1>", content_type="text/html")
+
+    httpserver.expect_request("/search").respond_with_handler(results)
+    httpserver.expect_request("/passed").respond_with_handler(let_in)
+    return replace(BING, url=httpserver.url_for("/search?q={q}"))
+
+
+def summary_of(engine: Engine, into: Path, settings, site: str) -> Summary:
+    """Scrape one term; return the engine's summary."""
+    steps = scrape([ClassPlan("x", ("x",), 500)], into, settings, engines=[engine], site=site)
+    return next(step for step in steps if isinstance(step, Summary))
+
+
+@pytest.mark.usefixtures("screen")
+def test_a_challenge_can_be_passed_by_hand(httpserver, site, tmp_path):
+    """With a screen, the window with the challenge waits for the user, and the search goes on when it is passed."""
+    engine = guarded(httpserver)
+    summary = summary_of(engine, tmp_path, replace(QUICK, display="screen"), site.url)
+
+    assert (summary.seen, summary.stopped_because) == (10, "end of results")
+    assert len([request for request, _ in httpserver.log if request.path == "/search"]) == 2
+
+
+def test_an_engine_is_left_alone_for_as_long_as_it_asks(httpserver, site, tmp_path):
+    """A refusal that names a time is waited out for that time, and not for longer on a site of one's own."""
+    answers = [
+        Response("<h1>Too many requests</h1>", status=429, headers={"Retry-After": "2"}, content_type="text/html"),
+        Response(page(total=10), content_type="text/html"),
+    ]
+    came: list[float] = []
+
+    def answer(request: Request) -> Response:
+        del request
+        came.append(time.monotonic())
+        return answers[len(came) - 1]
+
+    httpserver.expect_request("/search").respond_with_handler(answer)
+    engine = replace(BING, url=httpserver.url_for("/search?q={q}"))
+    summary = summary_of(engine, tmp_path, replace(QUICK, pace=0.002), site.url)
+
+    assert (summary.seen, summary.stopped_because) == (10, "end of results")
+    assert 2 <= came[1] - came[0] < 12
+
+
+def test_an_engines_own_thumbnail_is_no_full_size():
+    """An address of an engine's cache in the place of the picture's is a thumbnail, and is called one."""
+    tile = '<a class="iusc" m=\'{"murl":"https://th.bing.com/th/id/OIP.x?w=200","turl":"https://t.example/1"}\'></a>'
+    (candidate,) = read(BING, tile, "x")
+
+    assert candidate.kinds == ("thumbnail", "thumbnail")
