@@ -101,6 +101,13 @@ def split_commas(_context: click.Context, _option: click.Parameter, value: str |
     return tuple(word.strip() for word in value.split(",")) if value else None
 
 
+def split_pairs(_context: click.Context, _option: click.Parameter, value: tuple[str, ...]) -> dict[str, str] | None:
+    """Return the names and values of a repeatable NAME=VALUE flag; None when it was not given."""
+    if any("=" not in pair for pair in value):
+        raise click.BadParameter(f"Expected NAME=VALUE. Received: {', '.join(value)}.")
+    return dict(pair.split("=", 1) for pair in value) or None
+
+
 def none_if_empty(_context: click.Context, _option: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...] | None:
     """Return None for a repeatable flag that was not given, so that the file's value stands."""
     return value or None
@@ -122,6 +129,23 @@ def scrape_options(command: Wrapped) -> Wrapped:
         click.option("--full-only", "kinds", flag_value="full-only", help="Keep full-size pictures only."),
         click.option("--thumbnails", "kinds", flag_value="thumbnails", help="Keep thumbnails only; hosts are spared."),
         click.option("--contact", help="Address or page for the user agent of downloads."),
+        click.option("--sweep/--no-sweep", default=None, help="Search on by size, colour, date when terms run out."),
+        click.option(
+            "--filter",
+            "filters",
+            multiple=True,
+            callback=split_pairs,
+            metavar="NAME=VALUE",
+            help="size, exact, min_size, colour, type, aspect, date, licence, safe, language or market.",
+        ),
+        click.option("--grid", help="Address of a Selenium Grid, whose browsers are used instead of one here."),
+        click.option(
+            "--allow-network",
+            "allow_networks",
+            multiple=True,
+            callback=none_if_empty,
+            help="Private network that pictures may come from, as a CIDR.",
+        ),
         click.option(
             "--ignore-opt-outs", is_flag=True, default=None, help="Fetch from hosts that opted out; recorded."
         ),
@@ -158,13 +182,15 @@ def train_options(command: Wrapped) -> Wrapped:
 @click.argument("names", nargs=-1, metavar="[TERM|ITEM]...")
 @click.option("--into", type=FOLDER, help="Class folder for the TERMs; no tray.toml is needed then.")
 @click.option("--dry-run", is_flag=True, help="List the addresses that would be tried; download nothing.")
+@click.option("--forget", metavar="ADDRESS|HOST", help="Delete what came from there, and keep it from coming back.")
 @config_option
 @scrape_options
 @json_option
 @click.pass_obj
 def scrape(
-    voice: Voice, /, names: tuple[str, ...], into: Path | None, config: Path, as_json: bool, dry_run: bool, **flags: Any
-) -> None:
+    voice: Voice, /, names: tuple[str, ...], into: Path | None, config: Path, as_json: bool, dry_run: bool,
+    forget: str | None, **flags: Any,
+) -> None:  # fmt: skip
     """Fill class folders from image search: TERMs into one folder, or the ITEMs of tray.toml (all by default)."""
     from dataset.errors import ConfigError
     from dataset.tray import ClassPlan, Tray, class_plans, load, override
@@ -172,6 +198,11 @@ def scrape(
     site = flags.pop("site")
     tray = load(config) if not into or config.exists() else Tray()
     settings = override(tray.scrape, **flags)
+    if forget:
+        from scraper.forget import forget as forget_in
+
+        show(plain(forget_in(into or tray.raw, forget)), as_json, print_pairs)
+        return
     if into:
         if not names:
             raise ConfigError("Expected a term to search for. Received: none. Say: tray scrape pizza --into DIR")
@@ -363,7 +394,9 @@ def review(folder: Path, port: int, run_path: Path | None, raw: Path | None, no_
 @click.option("--label", help="CSV and parquet: column of the labels.")
 @click.option("--split-column", help="CSV: column of the splits.")
 @click.option("--delimiter", help="CSV: what separates the columns.")
-@click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="CSV: take these rows alone.")
+@click.option(
+    "--where", multiple=True, callback=split_pairs, metavar="COLUMN=VALUE", help="CSV: take these rows alone."
+)
 @click.option("--pattern", help="File names: regular expression with a group named label.")
 @click.option("--level", type=int, help="Nested folders: the level that names the class; -1 is the innermost, 0 all.")
 @click.option("--crop", is_flag=True, default=None, help="One picture per box instead of the whole picture.")
@@ -373,18 +406,13 @@ def review(folder: Path, port: int, run_path: Path | None, raw: Path | None, no_
 @click.pass_obj
 def import_(
     voice: Voice, /, kind: str, source: Path, out: Path, relabel: Path | None, split: str | None,
-    where: tuple[str, ...], as_json: bool, **options: Any,
+    as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Bring a public dataset into class folders; FORMAT is folders, zip, csv, voc, coco, huggingface, ..."""
-    from dataset.errors import ConfigError
     from dataset.importers import import_dataset
     from dataset.importers.labels import read_table
 
-    if any("=" not in one for one in where):
-        raise ConfigError(f"Expected --where COLUMN=VALUE. Received: {', '.join(where)}.")
     given = {name: value for name, value in options.items() if value is not None}
-    if where:
-        given["where"] = dict(one.split("=", 1) for one in where)
     table = read_table(relabel) if relabel else None
     show(
         plain(follow(voice, import_dataset(kind, source, out, relabel=table, split=split, **given))),
@@ -582,7 +610,9 @@ def run_tray(voice: Voice, tray: "Tray", *, site: str | None, modes: Sequence[st
         run = train_tray(voice, tray, (), settings=override(tray.train, mode=mode))
         result["runs"][mode] = describe_run(run)
         clock.lap(f"train {mode}")
-    result["reports"] = [str(write_report(tray.raw)), str(write_report(tray.built / "multiclass"))]
+    together = tray.built / "multiclass"  # which a tray of one item has not
+    datasets = [together] if together.exists() else [tray.built / name for name in tray.items]
+    result["reports"] = [str(write_report(folder)) for folder in (tray.raw, *datasets)]
     result["reports"] += [str(Path(run["run"]) / "report.html") for run in result["runs"].values()]
     clock.lap("report")
     return result | {"seconds": clock.laps}

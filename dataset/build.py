@@ -29,9 +29,10 @@ from dataset.folder import (
 )
 from dataset.images import normalise
 from dataset.progress import Progress
+from dataset.quality import defect
 from dataset.relations import relate
 from dataset.review.verdicts import REVIEW
-from dataset.scan import VERSION, WORKERS, Memory, remembering, scan
+from dataset.scan import VERSION, WORKERS, Memory, Picture, remembering, scan
 from dataset.splits import SPLITS, Group, deal, place, read_ledger, wanted, write_ledger
 from dataset.tray import Build, Tray
 
@@ -235,6 +236,11 @@ def _run(work: Work, *, dry_run: bool) -> Iterator[Progress | Built]:
         yield built
 
 
+def _comparable(picture: Picture) -> bool:
+    """Whether a picture has anything to be compared by: blanks are all alike."""
+    return picture.measures is not None and defect(picture.info, picture.measures, min_side=1) is None
+
+
 def _choose(
     work: Work, files: Sequence[tuple[str, Path]], memory: Memory, ledger: Mapping[str, str]
 ) -> Generator[Progress, None, tuple[Choice, list[str]]]:
@@ -243,7 +249,7 @@ def _choose(
     rows = [
         (name, path.relative_to(work.root).as_posix(), one) for (name, path), one in zip(files, scanned, strict=True)
     ]
-    usable = {one.picture.info.sha256: one.path for one in scanned if one.picture.measures}
+    usable = {one.picture.info.sha256: one.path for one in scanned if _comparable(one.picture)}
     pairs = yield from relate(usable, memory)
     choice = choose(
         rows,

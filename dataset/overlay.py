@@ -58,7 +58,7 @@ def overlay(first: Values, second: Values, placing: Values | None = None, *, ste
     It ends in the nearest good place, so ``placing`` should begin within a few pixels of it.
     """
     side = first.shape[0]
-    slopes = np.gradient(second)
+    slopes: list[Values] = [np.gradient(second, axis=axis) for axis in (0, 1)]
     at = np.zeros(6) if placing is None else np.array(placing, np.float64)
     # A thousand places are enough to find the way, four thousand to arrive.
     best, at = _walk(first, second, slopes, at, stride=max(1, side // 32), steps=steps)

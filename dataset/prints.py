@@ -1,6 +1,5 @@
 """What a picture is found by: perceptual hashes of it, of its turns, without its bars, and of its crops."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -194,31 +193,3 @@ def matches(a: Print, b: Print, *, slack: int = 10) -> list[Match]:
         found.append(Match(int(turns[row, column]), row % 8, (row // 8, column)))
     found.sort(key=lambda match: (match.distance, match.crop is not None, match.turn, match.views))
     return [match for match in found[:4] if match.distance <= min(NEAR, found[0].distance + slack)] or found[:1]
-
-
-def candidates(hashes: Sequence[Levels], fresh: int) -> Iterator[tuple[int, int]]:
-    """Yield the pairs (a < b), a among the first ``fresh``, of which some hash lies within ``NEAR`` bits."""
-    whole = [one[CROPS::8] for one in hashes]
-    owners = np.repeat(np.arange(len(hashes)), [len(one) for one in whole])
-    targets = _words(np.vstack(whole))
-    crops = _words(np.vstack([one[:CROPS] for one in hashes]))
-    for index in range(fresh):
-        near: set[int] = set()
-        start = int(np.searchsorted(owners, index + 1))
-        for query in _words(hashes[index]):
-            near.update(owners[start + _within(targets[start:], query)].tolist())
-        for query in _words(hashes[index][CROPS::8]):
-            near.update((index + 1 + _within(crops[(index + 1) * CROPS :], query) // CROPS).tolist())
-        for other in sorted(near):
-            yield index, other
-
-
-def _within(rows: NDArray[np.uint64], query: NDArray[np.uint64]) -> NDArray[np.intp]:
-    # The lowest frequencies differ least among copies: one word of four sorts out nearly all that are none.
-    likely = np.flatnonzero(np.bitwise_count(rows[:, 0] ^ query[0]) <= 24)
-    distances = np.bitwise_count(rows[likely] ^ query).sum(axis=1, dtype=np.int32)
-    return np.asarray(likely[distances <= NEAR])
-
-
-def _words(hashes: Levels) -> NDArray[np.uint64]:
-    return np.ascontiguousarray(hashes).view(np.uint64)

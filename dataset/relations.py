@@ -11,9 +11,9 @@ from PIL import Image
 from dataset.duplicates import CLOSE, Comparison, compare
 from dataset.errors import TrayError
 from dataset.images import look
-from dataset.prints import candidates
 from dataset.progress import Progress
 from dataset.scan import Memory
+from dataset.search import candidates
 
 Pairs = dict[tuple[str, str], Comparison]
 

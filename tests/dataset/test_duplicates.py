@@ -12,7 +12,8 @@ from dataset.duplicates import Comparison, Star, compare, components, explain, s
 from dataset.errors import TrayError
 from dataset.images import look
 from dataset.overlay import band, overlay, residue
-from dataset.prints import TURNS, Bars, candidates, find_bars, make_print, matches, turn_hashes, turned
+from dataset.prints import TURNS, Bars, find_bars, make_print, matches, turn_hashes, turned
+from dataset.search import candidates, join
 from tests.dataset.conftest import drawn, encoded
 
 
@@ -176,6 +177,22 @@ def test_candidates_are_all_pairs_that_are_near() -> None:
 
     assert near == each
     assert {(0, 12), (1, 13), (2, 14)} <= near
+    assert near == set(candidates([one.hashes for one in prints], 13))
+
+
+@pytest.mark.parametrize("bits", [7, 11])
+def test_the_join_finds_each_near_pair_once(bits: int) -> None:
+    """Keys within the bits are found, all of them and once, and none beyond."""
+    chance = np.random.default_rng(bits)
+    keys = chance.integers(0, 2**63, 400, dtype=np.uint64)
+    for at in range(200, 400):
+        flips = chance.choice(64, int(chance.integers(0, 16)), replace=False)
+        keys[at] = keys[at - 200] ^ np.bitwise_or.reduce(np.uint64(1) << flips.astype(np.uint64), initial=np.uint64(0))
+    found = [pair for a, b in join(keys, keys, bits=bits) for pair in zip(a.tolist(), b.tolist(), strict=True)]
+    apart = np.bitwise_count(keys[:, None] ^ keys[None])
+
+    assert len(found) == len(set(found))
+    assert set(found) == set(zip(*(side.tolist() for side in np.nonzero(apart <= bits)), strict=True))
 
 
 def test_only_the_new_are_searched_for() -> None:
