@@ -84,7 +84,7 @@ def test_a_damaged_dataset_is_made_whole(source: Path, tmp_path: Path) -> None:
     """A picture or a table that was deleted comes back."""
     built(source, tmp_path / "out", TINY)
     whole = tree(tmp_path / "out")
-    sorted((tmp_path / "out" / "train" / "cat").iterdir())[0].unlink()
+    min((tmp_path / "out" / "train" / "cat").iterdir()).unlink()
     built(source, tmp_path / "out", TINY)
     assert tree(tmp_path / "out") == whole
     (tmp_path / "out" / "metadata.jsonl").unlink()
@@ -377,7 +377,7 @@ def test_a_class_that_cleaning_empties_says_what_went(source: Path, tmp_path: Pa
     (source / "emu").mkdir()
     for at in range(3):
         (source / "emu" / f"{at}.jpg").write_bytes(b"<html>%d" % at)
-    with pytest.raises(NotEnoughImages, match="class 'emu'.*left out: 3 html"):
+    with pytest.raises(NotEnoughImages, match=r"class 'emu'.*left out: 3 html"):
         built(source, tmp_path / "out", TINY)
 
 
@@ -515,7 +515,7 @@ def test_what_is_missing_is_one_sentence(tray: Tray, tmp_path: Path) -> None:
     """An unknown item, an item without pictures, an item without anything else, a tray without items."""
     with pytest.raises(ConfigError, match="'piza'"):
         build_tray(tray, "piza")
-    with pytest.raises(TrayError, match="scrape first|Scrape first: tray scrape kiwi"):
+    with pytest.raises(TrayError, match=r"scrape first|Scrape first: tray scrape kiwi"):
         build_tray(replace(tray, items={**tray.items, "kiwi": Item(terms=("kiwi",))}), "kiwi")
     alone = replace(tray, items={"pizza": Item(terms=("pizza",))}, background=Background())
     for name in ("not_pizza", "background"):

@@ -153,10 +153,7 @@ def test_a_turn_in_the_exif_is_taken() -> None:
 def test_every_mode_becomes_plain_rgb(mode: str) -> None:
     """Grey, alpha, palette, 16 bits, ink: the normalised JPEG is RGB and looks like the original."""
     image = drawn(9)
-    if mode == "I;16":
-        stored = Image.fromarray(np.asarray(image.convert("L"), np.uint16) * 257)
-    else:
-        stored = image.convert(mode)
+    stored = Image.fromarray(np.asarray(image.convert("L"), np.uint16) * 257) if mode == "I;16" else image.convert(mode)
     data = encoded(stored, "TIFF" if mode == "CMYK" else "PNG")
     plain = Image.open(io.BytesIO(normalise(data, max_side=640, quality=95)))
 

@@ -107,7 +107,7 @@ def test_an_unknown_item_is_named_with_those_that_exist(example: Tray) -> None:
 
 def test_a_wrong_flag_is_a_sentence(example: Tray) -> None:
     """What a flag may not say is told as for the file."""
-    with pytest.raises(ConfigError, match="command line.*limit"):
+    with pytest.raises(ConfigError, match=r"command line.*limit"):
         override(example.scrape, limit=-1)
 
 
