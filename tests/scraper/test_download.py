@@ -272,7 +272,7 @@ def garbage(connection: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("talk", [reset, garbage])
-def test_broken_lines_are_no_pictures(fetcher, talk):
+def test_broken_lines_are_no_pictures(talk):
     """Half a body is nothing, and a line that breaks is tried again."""
     tries: list[int] = []
 
@@ -281,7 +281,8 @@ def test_broken_lines_are_no_pictures(fetcher, talk):
         talk(connection)
 
     with raw_host(counted) as url:
-        fetched = fetcher.fetch(url)
+        patient = replace(QUICK, read_timeout=20.0, total_timeout=60.0)
+        fetched = Fetcher(patient, guard_for(url)).fetch(url)
 
     assert (fetched.error, fetched.data) == ("connection lost", b"")
     assert len(tries) > 1
