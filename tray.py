@@ -789,6 +789,15 @@ def print_scrape(result: dict[str, Any]) -> None:
         ]
         print_rows(("engine", *fields, "stopped because"), *rows)
         click.echo()
+    sweeps = [
+        (name, one["term"], one["filters"], one["new"])
+        for name, engine in result["engines"].items()
+        for one in engine["searches"]
+        if one["sweep"]
+    ]
+    if sweeps:
+        print_rows(("engine", "term", "sweep", "new"), *sweeps)
+        click.echo()
     print_rows(
         ("class", "distinct", "folder"),
         *((name, one["distinct"], one["path"]) for name, one in result["classes"].items()),
