@@ -28,6 +28,8 @@ CLOSE = 128
 SURE = 0.985
 """Correlation from which a photograph needs no closer look."""
 CHROMA = 30.0
+MARGIN = 5
+"""Pixels of 64 at the edges of a crop that say nothing: there its surroundings end, and the other's do not."""
 ALIKE = 0.6
 """Correlation from which two photographs with near hashes belong together."""
 FLAT = 0.35
@@ -98,7 +100,9 @@ def _best(a: Print, b: Print, found: list[Match]) -> tuple[Match, Overlay]:
     best: tuple[Match, Overlay] | None = None
     for match in found:
         first, second = (one.views[view] for one, view in zip((a, b), match.views, strict=True))
-        over = overlay(band(turned(first, match.turn)), band(second), _placing(match))
+        over = overlay(
+            band(turned(first, match.turn)), band(second), _placing(match), margin=MARGIN if match.crop else 0
+        )
         if best is None or over.correlation > best[1].correlation:
             best = match, over
         if over.correlation > SURE:
@@ -133,7 +137,8 @@ def _closer(
     first, second = (
         image.resize(size, Image.Resampling.LANCZOS, box=box) for image, box in zip((first, second), boxes, strict=True)
     )
-    close = overlay(band(square(first.convert("L"), CLOSE), 9), band(square(second.convert("L"), CLOSE), 9), steps=8)
+    levels = (square(image.convert("L"), CLOSE) for image in _as_bright(first, second))
+    close = overlay(*(band(one, 9) for one in levels), steps=8)
     left = residue(close)
     tint = tint_difference(first, second, close.placing, strict=flat)
     seen = replace(seen, stage="128 pixels", closer=round(close.correlation, 3), chroma=tint)
@@ -147,6 +152,20 @@ def _closer(
     if same and tint > CHROMA:
         return replace(seen, verdict="related", stage="colour")
     return replace(seen, verdict="same" if same else "related" if related else "different")
+
+
+def _as_bright(first: Image.Image, second: Image.Image) -> tuple[Image.Image, Image.Image]:
+    """Return both with the darker one as bright as the other, so that both have lost the same lights."""
+    levels = [
+        np.asarray(image.convert("L").resize((32, 32), Image.Resampling.BOX), np.float64) for image in (first, second)
+    ]
+    (dark, bright), swapped = (levels, False) if levels[0].mean() < levels[1].mean() else (levels[::-1], True)
+    whole = (dark > 16) & (bright < 235)
+    gain = float(np.median(bright[whole] / dark[whole])) if whole.any() else 1.0
+    if not 1.03 < gain < 3:
+        return first, second
+    table = [min(255, round(gain * level)) for level in range(256)] * 3
+    return (first, second.point(table)) if swapped else (first.point(table), second)
 
 
 def _inside(image: Image.Image, box: Values) -> Image.Image:

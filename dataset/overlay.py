@@ -52,24 +52,27 @@ def band(levels: NDArray[np.uint8], wide: int = 13) -> Values:
     return fine - _mean(fine, wide)
 
 
-def overlay(first: Values, second: Values, placing: Values | None = None, *, steps: int = STEPS) -> Overlay:
+def overlay(
+    first: Values, second: Values, placing: Values | None = None, *, steps: int = STEPS, margin: int = 0
+) -> Overlay:
     """Lay the second square over the first, by Gauss-Newton steps on six numbers of place and two of contrast.
 
-    It ends in the nearest good place, so ``placing`` should begin within a few pixels of it.
+    It ends in the nearest good place, so ``placing`` should begin within a few pixels of it. What lies within
+    ``margin`` pixels of an edge of either does not count: there a part of a picture differs from the whole.
     """
     side = first.shape[0]
     slopes: list[Values] = [np.gradient(second, axis=axis) for axis in (0, 1)]
     at = np.zeros(6) if placing is None else np.array(placing, np.float64)
     # A thousand places are enough to find the way, four thousand to arrive.
-    best, at = _walk(first, second, slopes, at, stride=max(1, side // 32), steps=steps)
+    best, at = _walk(first, second, slopes, at, stride=max(1, side // 32), steps=steps, margin=margin)
     if best >= HOPELESS:
-        _, at = _walk(first, second, slopes, at, stride=max(1, side // 64), steps=3)
-    (moved,), inside = _warp((second,), at, _grid(side))
+        _, at = _walk(first, second, slopes, at, stride=max(1, side // 64), steps=3, margin=margin)
+    (moved,), inside = _warp((second,), at, _grid(side), margin)
     return Overlay(_correlation(first, moved, inside), at, first, moved, inside)
 
 
 def _walk(  # noqa: PLR0913 - one walk, what it walks on and how far
-    first: Values, second: Values, slopes: Sequence[Values], at: Values, *, stride: int, steps: int
+    first: Values, second: Values, slopes: Sequence[Values], at: Values, *, stride: int, steps: int, margin: int
 ) -> tuple[float, Values]:
     """Return the best correlation on the way, over every ``stride``-th place, and where that was."""
     side = first.shape[0]
@@ -79,7 +82,7 @@ def _walk(  # noqa: PLR0913 - one walk, what it walks on and how far
     best, best_at = -2.0, at
     limit = np.array([0.1, 0.1, 0.05 * side, 0.1, 0.1, 0.05 * side])
     for step in range(steps):
-        (moved, down, right), inside = _warp((second, slopes[0], slopes[1]), at, (ys, xs))
+        (moved, down, right), inside = _warp((second, slopes[0], slopes[1]), at, (ys, xs), margin)
         correlation = _correlation(target, moved, inside)
         if correlation > best:
             best, best_at = correlation, at
@@ -148,7 +151,7 @@ def _grid(side: int) -> tuple[Values, Values]:
 
 
 def _warp(
-    pictures: Sequence[Values], at: Values, grid: tuple[Values, Values]
+    pictures: Sequence[Values], at: Values, grid: tuple[Values, Values], margin: int = 0
 ) -> tuple[list[Values], NDArray[np.bool_]]:
     """Return pictures read at the moved places of a grid, bilinear, and where those places lie inside."""
     side = pictures[0].shape[0]
@@ -156,7 +159,9 @@ def _warp(
     centre = (side - 1) / 2
     x = (1 + at[0]) * xs + at[1] * ys + at[2] + centre
     y = at[3] * xs + (1 + at[4]) * ys + at[5] + centre
-    inside = (x >= 0) & (x <= side - 1) & (y >= 0) & (y <= side - 1)
+    inside = (x >= margin) & (x <= side - 1 - margin) & (y >= margin) & (y <= side - 1 - margin)
+    if margin:
+        inside &= np.maximum(np.abs(xs), np.abs(ys)) <= centre - margin
     x, y = x.clip(0, side - 1.001), y.clip(0, side - 1.001)
     left, top = x.astype(np.intp), y.astype(np.intp)
     right, down = x - left, y - top

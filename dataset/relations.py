@@ -30,7 +30,7 @@ def relate(paths: Mapping[str, Path], memory: Memory) -> Generator[Progress, Non
         hashes = memory.hashes(shas)
         found = list(candidates(hashes, fresh))
 
-        @lru_cache(64)
+        @lru_cache(192)
         def small(sha: str) -> Image.Image:
             return _small(paths[sha])
 

@@ -19,7 +19,7 @@ from dataset.prints import Print, find_bars, make_print
 from dataset.progress import Progress
 from dataset.quality import Measures, measure
 
-VERSION = "4"
+VERSION = "5"
 """Goes up whenever a measure, a hash or a verdict changes: what an older one remembered is then forgotten."""
 WORKERS = max(2, os.cpu_count() or 1)
 
