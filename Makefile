@@ -1,4 +1,6 @@
 # Two commands: `make demo` runs the whole pipeline offline, `make test` passes the tests.
+# Most tests wait for pages and pauses, so more of them than there are cores run side by side.
+JOBS ?= 3
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 
@@ -8,7 +10,7 @@ demo: env
 	.venv/bin/tray demo $(DEMO_ARGS)
 
 test: env lint
-	.venv/bin/python -m pytest $(PYTEST_ARGS)
+	.venv/bin/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 env:
 	@sh ./environment.sh

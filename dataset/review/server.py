@@ -7,6 +7,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -75,7 +76,9 @@ class Review:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # The loop owns its sockets, so it closes them itself, and ends when none is left.
-        self._server.trigger.pull_trigger(self._close)
+        # A loop that is awake already may run the closing, and shut the trigger, before the wake-up call is written.
+        with suppress(OSError):
+            self._server.trigger.pull_trigger(self._close)
         self._thread.join(timeout=5)
         self._server.task_dispatcher.shutdown()
 

@@ -6,6 +6,7 @@ import logging
 import socket
 import sys
 import threading
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -92,7 +93,9 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # The loop owns its sockets, so it closes them itself, and ends when none is left.
-        self._server.trigger.pull_trigger(self._close)
+        # A loop that is awake already may run the closing, and shut the trigger, before the wake-up call is written.
+        with suppress(OSError):
+            self._server.trigger.pull_trigger(self._close)
         self._thread.join(timeout=5)
         self._server.task_dispatcher.shutdown()
         self.service.close()
