@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dataset.tray import ClassPlan, Scrape, Train, Tray
     from scraper.doctor import Finding
     from scraper.simulator import Truth
+    from train.predict import Prediction
     from train.runs import Run
 
 Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
@@ -70,7 +71,7 @@ class Voice:
         """Return a tqdm bar on stderr, silent with -q."""
         from tqdm import tqdm
 
-        return tqdm(file=sys.stderr, disable=self.quiet, dynamic_ncols=True, mininterval=0.5, **options)
+        return tqdm(**{"disable": self.quiet} | options, file=sys.stderr, dynamic_ncols=True, mininterval=0.5)
 
 
 class _AboveTheBars(logging.Handler):
@@ -323,21 +324,29 @@ def evaluate(run: Path, data: Path | None, out: Path | None, as_json: bool) -> N
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Labels shown per picture.")
-@json_option
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["table", "csv", "jsonl", "json"]),
+    default="table",
+    help="How the answer is written, a picture at a time.",
+)
+@click.option("--json", "kind", flag_value="json", help="Print JSON instead of a table.")
 @click.pass_obj
-def predict(voice: Voice, /, run: Path, images: tuple[Path, ...], top: int, as_json: bool) -> None:
+def predict(voice: Voice, /, run: Path, images: tuple[Path, ...], top: int, kind: str) -> None:
     """Give each picture's labels and probabilities; for a binary run, which items are on the tray."""
-    from train.predict import predict
+    from train.answers import written
+    from train.predict import labels_of, predict
     from train.runs import open_run
 
-    files = list(image_files(images))
-    predictions = predict(open_run(run), files, top=top)
-    if not as_json:
-        print_predictions(predictions)
-        return
-    with voice.bar(total=len(files), desc="predict", unit="picture") as bar:
-        found = [one for one in predictions if bar.update() or True]
-    click.echo(json.dumps(plain(found), indent=2, ensure_ascii=False))
+    opened = open_run(run)
+    labels = labels_of(opened)
+    found = predict(opened, image_files(images), top=len(labels) if kind == "csv" else top)
+    # Counted first and listed again, so that a million files are never held.
+    for line in written(
+        watched(voice, found, total=sum(1 for _ in image_files(images))), cast(Any, kind), labels=labels
+    ):
+        click.echo(line)
 
 
 @main.command()
@@ -709,6 +718,19 @@ class Clock:
         self._last = now
 
 
+def watched(voice: Voice, predictions: Iterable["Prediction"], *, total: int) -> Iterator["Prediction"]:
+    """Yield predictions and draw how far they are; say at the end how many files could not be read."""
+    unread = 0
+    # On a terminal the answers themselves are the progress.
+    with voice.bar(total=total, desc="predict", unit="picture", disable=voice.quiet or sys.stdout.isatty()) as bar:
+        for one in predictions:
+            unread += bool(one.error)
+            bar.update()
+            yield one
+    if unread:
+        log.warning("%d of %d files could not be read; their rows say why.", unread, total)
+
+
 def image_files(paths: Iterable[Path]) -> Iterator[Path]:
     """Yield the pictures that were named, and those in folders that were named."""
     from dataset.errors import TrayError
@@ -831,14 +853,6 @@ def print_evaluation(result: dict[str, Any]) -> None:
     rows = [(name, *(one[field] for field in fields)) for name, one in result["per_class"].items()]
     print_rows(("class", *fields), *rows)
     click.echo(f"\naccuracy {result['accuracy']:.3f}, macro F1 {result['macro_f1']:.3f}, {result['n']} pictures")
-
-
-def print_predictions(predictions: Iterable[Any]) -> None:
-    """Print label and probability of each picture as it comes."""
-    for one in predictions:
-        shown = one.items or one.probabilities
-        listed = "  ".join(f"{label} {probability:.2f}" for label, probability in shown.items())
-        click.echo(f"{one.file}  {one.error or one.label}  {listed}".rstrip())
 
 
 def print_findings(findings: list[dict[str, Any]]) -> None:

@@ -40,6 +40,13 @@ def predict(run: Run, files: Iterable[Path], *, top: int = 5) -> Iterator[Predic
             yield describe(run, file, answer, top=top)
 
 
+def labels_of(run: Run) -> list[str]:
+    """Return the labels that predictions tell probabilities of: the classes, or of several items the items."""
+    if len(run.items) > 1:
+        return [names[-1] for names in run.labels.values()]
+    return [name for names in run.labels.values() for name in names]
+
+
 def classify(run: Run, files: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Array] | str]]:
     """Yield each file with the probabilities of each classifier's classes, or with why it can't be read."""
     for batch in decode_ahead(files, run.image_size, batch_size=BATCH):
