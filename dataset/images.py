@@ -223,6 +223,12 @@ def read(data: bytes, *, max_side: int | None = None) -> Image.Image:
         return _read(whole, max_side)
 
 
+def stored(data: bytes) -> tuple[tuple[int, int], int]:
+    """Return width and height of a picture as it is stored, and EXIF's orientation, 1 to 8: how it is to be shown."""
+    with Image.open(io.BytesIO(data), formats=_openable(FORMATS)) as image:
+        return image.size, _turn(image)
+
+
 def to_jpeg(image: Image.Image, *, quality: int) -> bytes:
     """Return an RGB picture as JPEG without metadata."""
     out = io.BytesIO()

@@ -73,9 +73,9 @@ subtracted or divided: the model does that.
 |---|---|---|
 {kinds}
 
-On {checked["pictures"]} {source}, the largest difference to the run's own probabilities was
-{checked["largest_difference"]:.2g} ({checked["mean_difference"]:.2g} on average), and the most probable class was the
-same in {100 * checked["same_label"]:.1f} % of the answers.
+Measured at export on {checked["pictures"]} {source}: the largest difference to the run's own probabilities was
+{checked["largest_difference"]:.2g} ({checked["mean_difference"]:.2g} on average).
+Of {checked["decisions"]} clear decisions, {100 * checked["same_decision"]:.1f} % were the run's.
 
 ```
 pip install {install} pillow numpy

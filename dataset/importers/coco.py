@@ -9,7 +9,8 @@ from typing import Any
 
 from dataset.errors import TrayError
 from dataset.importers.boxes import MARGIN, labelled
-from dataset.importers.labelled import Box, Labelled, address, official_split
+from dataset.importers.labelled import Box, Frame, Labelled, address, official_split
+from dataset.importers.outlines import around
 from dataset.importers.pictures import finder, named
 from dataset.importers.tables import read_json
 
@@ -46,22 +47,42 @@ def _photos(path: Path, roots: list[Path], *, crop: bool, margin: float) -> Iter
     document = read_json(path, "images", "annotations", "categories")
     try:
         names = {one["id"]: str(one["name"]) for one in document["categories"]}
+        photos = {one["id"]: (str(one["file_name"]), _frame(one)) for one in document["images"]}
         boxes: dict[Any, list[tuple[str, Box]]] = defaultdict(list)
-        strange: dict[Any, str] = {}
+        strange: dict[Any, list[str]] = defaultdict(list)
         for one in document["annotations"]:
-            if one["category_id"] not in names:
-                strange[one["image_id"]] = f"unknown category {one['category_id']}"
-            elif not one.get("iscrowd") and "bbox" in one:
-                left, top, width, height = map(float, one["bbox"])
-                boxes[one["image_id"]].append((names[one["category_id"]], Box(left, top, left + width, top + height)))
-        photos = [(one["id"], str(one["file_name"])) for one in document["images"]]
+            image, category = one["image_id"], one["category_id"]
+            if category not in names:
+                strange[image].append(f"unknown category {category}")
+            elif image in photos and not one.get("iscrowd"):
+                if box := _box(one, photos[image][1]):
+                    boxes[image].append((names[category], box))
+                else:
+                    strange[image].append("no box in it")
     except (KeyError, TypeError, ValueError) as error:
         raise TrayError(f"Expected COCO annotations in {path}. Received: an entry without {error}.") from error
     words = [*re.split(r"[_.]", path.stem), path.parent.name]
     split = next((official_split(word) for word in reversed(words) if official_split(word)), "")
     find = finder(roots)
-    for number, name in photos:
+    for number, (name, _) in photos.items():
         photo = named(name, "", find, origin=address(path, f"image={number}"), split=split)
-        if number in strange and not boxes[number]:
-            photo = replace(photo, error=strange[number])
-        yield from labelled(photo, boxes[number], crop=crop, margin=margin)
+        for reason in strange[number] if boxes[number] and crop else strange[number][:1]:
+            if crop or not boxes[number]:
+                yield replace(photo, error=photo.error or reason)
+        if boxes[number] or not strange[number]:
+            yield from labelled(photo, boxes[number], crop=crop, margin=margin)
+
+
+def _frame(image: dict[str, Any]) -> Frame:
+    """Return the size of the photo that the boxes were drawn on, where the image says it."""
+    width, height = image.get("width"), image.get("height")
+    return (width, height) if isinstance(width, int) and isinstance(height, int) else None
+
+
+def _box(annotation: dict[str, Any], frame: Frame) -> Box | None:
+    """Return an object's box, by its outline where it has none itself."""
+    try:
+        left, top, width, height = map(float, annotation["bbox"])
+        return Box(left, top, left + width, top + height, frame=frame)
+    except (KeyError, TypeError, ValueError):
+        return around(annotation.get("segmentation"), frame)

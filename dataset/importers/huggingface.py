@@ -15,7 +15,7 @@ from dataset.importers.labelled import Labelled, address, official_split
 from dataset.importers.pictures import Find, finder, named
 from dataset.importers.tables import rows
 
-METADATA = ("metadata.jsonl", "metadata.csv")
+METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 
 
 def huggingface(source: Path, *, label: str | None = None) -> Iterator[Labelled]:
@@ -24,6 +24,7 @@ def huggingface(source: Path, *, label: str | None = None) -> Iterator[Labelled]
     Parquet needs pyarrow. In an image folder, metadata files say the labels; without any, the folders do.
     """
     parquet = [source] if source.suffix == ".parquet" else sorted(source.rglob("*.parquet"))
+    parquet = [path for path in parquet if path.name not in METADATA]
     if parquet:
         for path in parquet:
             yield from _from_parquet(path, label)
@@ -37,7 +38,8 @@ def huggingface(source: Path, *, label: str | None = None) -> Iterator[Labelled]
 
 def _from_metadata(table: Path, label: str | None, source: Path) -> Iterator[Labelled]:
     find = finder([table.parent])
-    lines = _lines(table) if table.suffix == ".jsonl" else rows(table, "file_name")
+    read = {".jsonl": _lines, ".parquet": _table}.get(table.suffix)
+    lines = read(table) if read else rows(table, "file_name")
     folders = table.relative_to(source).parent.parts
     column = ""
     for number, row in lines:
@@ -52,7 +54,7 @@ def _from_metadata(table: Path, label: str | None, source: Path) -> Iterator[Lab
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, 1):
             try:
                 row = json.loads(line)
@@ -61,6 +63,15 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if not isinstance(row, dict):
                 raise TrayError(f"Expected one JSON object per line in {path}. Received in line {number}: {line!r}.")
             yield number, row
+
+
+def _table(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    with _parquet(path) as file:
+        number = 0
+        for batch in file.iter_batches():
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
 
 
 def _label_column(names: list[str], label: str | None, table: Path) -> str:
@@ -73,7 +84,8 @@ def _label_column(names: list[str], label: str | None, table: Path) -> str:
     return found
 
 
-def _from_parquet(path: Path, label: str | None) -> Iterator[Labelled]:
+def _parquet(path: Path) -> Any:
+    """Return a parquet file, open; raises TrayError when it is none, or pyarrow is missing."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq  # type: ignore[import-not-found,import-untyped,unused-ignore]
@@ -82,10 +94,13 @@ def _from_parquet(path: Path, label: str | None) -> Iterator[Labelled]:
             f"Expected pyarrow to read {path}, and it is not installed. Install it: pip install pyarrow"
         ) from None
     try:
-        file = pq.ParquetFile(path)
+        return pq.ParquetFile(path)
     except (OSError, pa.ArrowException) as error:
         raise TrayError(f"Expected a parquet file at {path}. Received: {error}. Download it again.") from error
-    with file:
+
+
+def _from_parquet(path: Path, label: str | None) -> Iterator[Labelled]:
+    with _parquet(path) as file:
         features = _features(file.schema_arrow.metadata or {})
         names = file.schema_arrow.names
         picture = _picture_column(file.schema_arrow, features, path)

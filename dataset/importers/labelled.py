@@ -2,15 +2,15 @@
 
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dataset.images import read
+from dataset.images import read, stored
 from dataset.tray import MAX_BYTES
 
 SPLITS: Final[Mapping[str, str]] = {
@@ -19,6 +19,10 @@ SPLITS: Final[Mapping[str, str]] = {
     "test": "test", "testing": "test", "testset": "test", "evaluation": "test", "eval": "test", "privatetest": "test",
 }  # fmt: skip
 """What datasets call their splits, and what they are called here."""
+
+
+Frame = tuple[int, int] | Literal["stored"] | None
+"""The photo as stored, before its EXIF note turns it; or the width and height that annotations give, which tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class Box:
     relative: bool = False
     margin: float = 0.0
     """What a crop takes along around the box, as a share of the box's sides."""
+    frame: Frame = None
+    """What the box is drawn on, where that is known; else the photo as it is shown."""
 
     @property
     def area(self) -> float:
@@ -43,6 +49,13 @@ class Box:
         scale, unit = (100, "percent:") if self.relative else (1, "")
         numbers = ",".join(f"{round(value * scale, 4):g}" for value in (x, y, width, height))
         return f"xywh={unit}{numbers}" + (f"&margin={self.margin:g}" if self.margin else "")
+
+
+TURNED: Final[Mapping[int, Callable[[float, float], tuple[float, float]]]] = {
+    2: lambda x, y: (1 - x, y), 3: lambda x, y: (1 - x, 1 - y), 4: lambda x, y: (x, 1 - y), 5: lambda x, y: (y, x),
+    6: lambda x, y: (1 - y, x), 7: lambda x, y: (1 - y, 1 - x), 8: lambda x, y: (y, 1 - x),
+}  # fmt: skip
+"""Where a point of the stored picture is shown, both as shares of the sides, by EXIF's orientation."""
 
 
 def _nothing() -> bytes:
@@ -105,7 +118,7 @@ def crop(data: bytes, box: Box) -> bytes:
     Raises OSError when the box is empty or lies outside.
     """
     whole = read(data)
-    left, top, right, bottom = _pixels(box, whole.size)
+    left, top, right, bottom = _pixels(_upright(box, data), whole.size)
     if right - left < 2 or bottom - top < 2:
         raise OSError("empty box")
     part = whole.crop((left, top, right, bottom))
@@ -115,6 +128,20 @@ def crop(data: bytes, box: Box) -> bytes:
     options: dict[str, Any] = {"quality": 95, "subsampling": 0}
     part.save(out, "JPEG", **options)
     return out.getvalue()
+
+
+def _upright(box: Box, data: bytes) -> Box:
+    """Return a box on the photo as it is shown, also where it was drawn on the photo as it is stored."""
+    size, turn = stored(data)
+    lies = turn >= 5 and box.frame == size and size[0] != size[1]
+    if turn not in TURNED or not (lies or box.frame == "stored"):
+        return box
+    width, height = (1, 1) if box.relative else size
+    (left, right), (top, bottom) = (
+        sorted(TURNED[turn](x / width, y / height)[axis] for x, y in ((box.left, box.top), (box.right, box.bottom)))
+        for axis in (0, 1)
+    )
+    return replace(box, left=left, top=top, right=right, bottom=bottom, relative=True)
 
 
 def _pixels(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -9,7 +9,9 @@ from dataset.errors import TrayError
 from dataset.importers import tables
 
 LONGEST = 100
-"""Characters of a folder's name at most; systems allow 255 bytes."""
+"""Characters of a folder's name at most."""
+BYTES = 240
+"""Bytes of a folder's name at most; systems allow 255, and a letter may take four."""
 RESERVED = frozenset(
     {"con", "prn", "aux", "nul", *(f"{name}{digit}" for name in ("com", "lpt") for digit in range(10))}
 )
@@ -20,7 +22,7 @@ REST = "*"
 def safe_name(label: str) -> str:
     """Return a label as the name of a folder: letters, digits, ``-`` and ``_`` only; empty when none is left."""
     words = re.sub(r"[^\w-]+", "_", unicodedata.normalize("NFC", label))
-    name = re.sub(r"_+", "_", words).strip("_-")[:LONGEST].rstrip("_-")
+    name = re.sub(r"_+", "_", words).strip("_-")[:LONGEST].encode()[:BYTES].decode(errors="ignore").rstrip("_-")
     return f"{name}_" if name.lower() in RESERVED else name
 
 

@@ -51,7 +51,8 @@ def _box(row: dict[str, str], table: Path, number: int) -> Box:
         left, right, top, bottom = (float(row[name]) for name in COLUMNS[2:])
     except ValueError as error:
         raise TrayError(f"Expected numbers from 0 to 1 in row {number} of {table}. Received: {error}.") from None
-    return Box(left, top, right, bottom, relative=True)
+    # Its authors: "the degrees that the image and boxes should be rotated", so boxes lie on what is stored.
+    return Box(left, top, right, bottom, relative=True, frame="stored")
 
 
 def _classes(names: Path | None, table: Path) -> dict[str, str]:

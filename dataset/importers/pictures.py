@@ -1,13 +1,16 @@
 """Where the pictures of a source lie."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from dataset.folder import SUFFIXES
 from dataset.importers.labelled import Labelled, address, read_file
 
+log: Final = logging.getLogger("tray")
 KNOWN = SUFFIXES | {".ppm", ".jpe", ".jfif"}
 Find = Callable[[str], Path | str]
 """From a picture's name, as a table gives it, to its file; or to the reason why there is none."""
@@ -21,9 +24,14 @@ def is_picture(name: str) -> bool:
 
 
 def picture_files(root: Path) -> Iterator[Path]:
-    """Yield the pictures below a folder in a fixed order; hidden files and folders are passed over."""
+    """Yield the pictures below a folder in a fixed order; hidden files and folders are passed over.
+
+    Links to folders are not followed, since they may lead anywhere; the log names them.
+    """
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
+        for link in (path for path in (Path(folder, name) for name in folders) if path.is_symlink()):
+            log.warning("%s is a link to another folder and is not followed; import that folder itself.", link)
         yield from (Path(folder, name) for name in sorted(files) if is_picture(name))
 
 
@@ -49,7 +57,7 @@ def finder(roots: Sequence[Path]) -> Find:
             return "no file name"
         name = name.replace("\\", "/")
         for path in (root / name for root in roots):
-            if path.is_file():
+            if _is_file(path):
                 held = any(path.resolve().is_relative_to(root) for root in inside)
                 return path if held else "outside the source"
         if not index:
@@ -61,6 +69,14 @@ def finder(roots: Sequence[Path]) -> Find:
         return near[0] if len(near) == 1 else "missing file" if not near else "ambiguous file name"
 
     return find
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        # A column of texts, looked at for file names, may hold what is too long for one.
+        return False
 
 
 def _bare(name: str) -> str:

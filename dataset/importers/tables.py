@@ -1,5 +1,6 @@
 """Tables in text files: the delimiter, the header, and rows as dictionaries."""
 
+import codecs
 import csv
 import json
 from collections.abc import Iterator, Sequence
@@ -31,7 +32,9 @@ def rows(path: Path, *needed: str, delimiter: str | None = None) -> Iterator[tup
                 padded = [*values, *[""] * (len(header) - len(values))]
                 yield number, {name: value.strip() for name, value in zip(header, padded, strict=False)}
         except (csv.Error, UnicodeDecodeError) as error:
-            raise TrayError(f"Expected {path} to be a table in UTF-8. Received: {error}. Save it as CSV.") from error
+            raise TrayError(
+                f"Expected {path} to be a table in UTF-8. Received: {error}. Save it as CSV in UTF-8."
+            ) from error
 
 
 def columns(path: Path, *, delimiter: str | None = None) -> list[str]:
@@ -40,7 +43,9 @@ def columns(path: Path, *, delimiter: str | None = None) -> list[str]:
         with _open(path) as file:
             header = next(csv.reader(file, delimiter=delimiter or guess_delimiter(path)), [])
     except (csv.Error, UnicodeDecodeError) as error:
-        raise TrayError(f"Expected {path} to be a table in UTF-8. Received: {error}. Save it as CSV.") from error
+        raise TrayError(
+            f"Expected {path} to be a table in UTF-8. Received: {error}. Save it as CSV in UTF-8."
+        ) from error
     if not header:
         raise TrayError(f"Expected {path} to begin with the names of its columns. Received: an empty file.")
     return [name.strip() for name in header]
@@ -52,7 +57,9 @@ def guess_delimiter(path: Path) -> str:
         try:
             header = file.readline(1 << 20)
         except UnicodeDecodeError as error:
-            raise TrayError(f"Expected {path} to be a table in UTF-8. Received: {error}. Save it as CSV.") from error
+            raise TrayError(
+                f"Expected {path} to be a table in UTF-8. Received: {error}. Save it as CSV in UTF-8."
+            ) from error
     return max(DELIMITERS, key=header.count)
 
 
@@ -85,7 +92,11 @@ def one_file(source: Path, patterns: Sequence[str], what: str) -> Path:
 
 def _open(path: Path) -> Any:
     try:
-        return path.open(encoding="utf-8-sig", newline="")
+        with path.open("rb") as file:
+            mark = file.read(2)
+        # What some spreadsheets call "Unicode text" says so with its first two bytes.
+        wide = mark in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
+        return path.open(encoding="utf-16" if wide else "utf-8-sig", newline="")
     except OSError as error:
         raise TrayError(f"Expected a table at {path}. Received: {error.strerror}. Name another file.") from error
 

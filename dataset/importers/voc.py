@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 from dataset.errors import TrayError
 from dataset.importers.boxes import MARGIN, labelled
-from dataset.importers.labelled import Box, Labelled, address, official_split
+from dataset.importers.labelled import Box, Frame, Labelled, address, official_split
 from dataset.importers.pictures import Find, finder, named
 
 
@@ -33,7 +33,8 @@ def _photo(path: Path, find: Find, split: str, *, crop: bool, margin: float) -> 
         if b"<!ENTITY" in text or b"<!DOCTYPE" in text:
             raise ValueError("an XML file with a document type")  # noqa: TRY301
         root = ET.fromstring(text)  # noqa: S314
-        boxes = [_box(one) for one in root.iterfind("object")]
+        frame = _frame(root)
+        boxes = [_box(one, frame) for one in root.iterfind("object")]
     except (OSError, ValueError, ET.ParseError, KeyError) as error:
         yield Labelled("", address(path), split=split, error=f"annotation can't be read: {error}")
         return
@@ -44,14 +45,20 @@ def _photo(path: Path, find: Find, split: str, *, crop: bool, margin: float) -> 
     yield from labelled(photo, boxes, crop=crop, margin=margin)
 
 
-def _box(one: ET.Element) -> tuple[str, Box]:
+def _frame(root: ET.Element) -> Frame:
+    """Return the size of the photo that the boxes were drawn on, where the annotation says it."""
+    width, height = (root.findtext(f"size/{key}") or "" for key in ("width", "height"))
+    return (int(width), int(height)) if width.isdecimal() and height.isdecimal() else None
+
+
+def _box(one: ET.Element, frame: Frame) -> tuple[str, Box]:
     name = (one.findtext("name") or "").strip()
     corners = [one.findtext(f"bndbox/{key}") for key in ("xmin", "ymin", "xmax", "ymax")]
     if not name or None in corners:
         raise ValueError("an object without a name or a box")
     left, top, right, bottom = (float(text or "") for text in corners)
     # The corners are the first and the last pixel, counted from 1.
-    return name, Box(left - 1, top - 1, right, bottom)
+    return name, Box(left - 1, top - 1, right, bottom, frame=frame)
 
 
 def _splits(source: Path) -> dict[str, str]:

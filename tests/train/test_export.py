@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from dataset.errors import ConfigError, TrayError
 from tests.train.conftest import COLOURS, draw
-from train.export import TOLERANCES, Exported, Format, Precision, export
+from train.export import TOLERANCES, Exported, Format, Precision, _decisions, export
 from train.export_example import LOAD
 from train.runs import Run
 
@@ -54,7 +55,8 @@ def test_each_file_says_what_the_run_says(
     assert result.pictures >= 32
     assert result.largest_difference <= tolerance.largest
     assert result.mean_difference <= tolerance.mean
-    assert result.same_label > 0.95
+    assert result.decisions > 50
+    assert result.same_decision >= tolerance.same_decision
     assert result.bytes > 1000
 
 
@@ -125,6 +127,40 @@ def test_a_run_of_one_classifier_has_one_output(plain_run: Run, tmp_path: Path) 
         "savedmodel",
     ]
     assert list(tmp_path.iterdir()) == [tmp_path / "out"]
+
+
+def test_a_second_export_does_nothing(plain_run: Run, tmp_path: Path) -> None:
+    """The same run with the same options is there already; what was damaged or asked otherwise is written anew."""
+
+    def times() -> dict[str, int]:
+        return {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+
+    out = tmp_path / "out"
+    first = export(plain_run, out, format="tflite")
+    written = times()
+    second = export(plain_run, out, format="tflite")
+    assert second == dataclasses.replace(first, unchanged=True)
+    assert times() == written
+
+    first.file.write_bytes(first.file.read_bytes()[:-1])
+    assert export(plain_run, out, format="tflite") == first
+    assert not export(plain_run, out, format="tflite", precision="float16").unchanged
+    retrained = Run(tmp_path / "retrained", plain_run.record)
+    shutil.copytree(plain_run.path, retrained.path)
+    assert export(retrained, tmp_path / "other", format="keras").file.is_file()
+    (retrained.path / "run.json").write_text((retrained.path / "run.json").read_text() + "\n")
+    assert not export(retrained, tmp_path / "other", format="keras").unchanged
+
+
+def test_decisions_are_compared_where_there_is_one_to_make() -> None:
+    """A file may be near the run's probabilities and still decide otherwise; hair-breadth decisions do not count."""
+    expected = np.array([[0.3, 0.7], [0.9, 0.1], [0.52, 0.48]])
+    (by_threshold, margin), (by_most, lead) = _decisions(expected, 0.6), _decisions(expected, None)
+
+    assert by_threshold.tolist() == [True, False, False]
+    assert margin == pytest.approx([0.1, 0.5, 0.12])
+    assert by_most.tolist() == [1, 0, 0]
+    assert lead == pytest.approx([0.4, 0.8, 0.04])
 
 
 def without_pictures(run: Run, tmp_path: Path) -> Run:
