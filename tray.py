@@ -227,32 +227,37 @@ def scrape(
 @click.option("--from", "source", type=FOLDER, help="Any folder of class folders; no tray.toml is needed then.")
 @click.option("--out", type=FOLDER, help="Where the dataset of --from goes.")
 @click.option("--dry-run", is_flag=True, help="Show what would go and why; write nothing.")
+@click.option("--engine", type=click.Choice(["threads", "dask"]), help="Who works: this process, or a Dask cluster.")
+@click.option("--scheduler", metavar="ADDRESS", help="The Dask cluster's scheduler; by default a cluster starts here.")
 @config_option
 @json_option
 @click.pass_obj
 def build(
     voice: Voice,
+    /,
     items: tuple[str, ...],
     source: Path | None,
     out: Path | None,
     dry_run: bool,
     config: Path,
     as_json: bool,
+    **flags: Any,
 ) -> None:
     """Verify, drop duplicates, normalise and split: class folders become datasets."""
     from dataset.build import build, build_folder
     from dataset.errors import ConfigError
-    from dataset.tray import Tray, load
+    from dataset.tray import Tray, load, override
 
     if bool(source) != bool(out) or (source and items):
         raise ConfigError(
             "Expected --from DIR with --out DIR and no items, or items alone. Say: tray build --from A --out B"
         )
     if source and out:
-        settings = (load(config) if config.exists() else Tray()).build
+        settings = override((load(config) if config.exists() else Tray()).build, **flags)
         steps = build_folder(source, out, settings, dry_run=dry_run)
     else:
-        steps = build(load(config), items, dry_run=dry_run)
+        tray = load(config)
+        steps = build(replace(tray, build=override(tray.build, **flags)), items, dry_run=dry_run)
     show(plain(follow(voice, steps)), as_json, print_build)
 
 
@@ -568,7 +573,9 @@ def follow(voice: Voice, steps: Any) -> Any:
             if bar is None or step.stage != stage:
                 if bar is not None:
                     bar.close()
-                bar, stage = voice.bar(total=step.total, desc=step.stage, unit=step.unit), step.stage
+                # What was done before this run began says nothing of the rate.
+                bar = voice.bar(total=step.total, desc=step.stage, unit=step.unit, initial=step.done)
+                stage = step.stage
             bar.set_postfix_str(step.note, refresh=False)
             bar.update(step.done - bar.n)
         else:

@@ -7,9 +7,9 @@ import os
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,9 +32,10 @@ from dataset.progress import Progress
 from dataset.quality import defect
 from dataset.relations import relate
 from dataset.review.verdicts import REVIEW
-from dataset.scan import VERSION, WORKERS, Memory, Picture, remembering, scan
+from dataset.scan import SHARD, VERSION, Memory, Picture, remembering, scan
 from dataset.splits import SPLITS, Group, deal, place, read_ledger, wanted, write_ledger
 from dataset.tray import Build, Tray
+from dataset.workers import Workers, hired
 
 log: Final = logging.getLogger("tray")
 METADATA = "metadata.jsonl"
@@ -217,12 +218,13 @@ def _run(work: Work, *, dry_run: bool) -> Iterator[Progress | Built]:
         if not dry_run and memory.recall("state") == state and all(_intact(plan.out) for plan in work.plans):
             yield replace(_from_json(memory.recall("built")), unchanged=True)
             return
+        workers = held.enter_context(hired(work.settings.engine, work.settings.scheduler))
         while True:
-            datasets, choice, sides = yield from _decide(work, files, memory)
+            datasets, choice, sides = yield from _decide(work, files, memory, workers)
             if dry_run:
                 yield _summary(work, datasets, choice)
                 return
-            spoilt = yield from _fill_pool(work, datasets)
+            spoilt = yield from _fill_pool(work, datasets, workers)
             if not spoilt:
                 break
             _remember_damage(memory, spoilt)
@@ -242,15 +244,15 @@ def _comparable(picture: Picture) -> bool:
 
 
 def _choose(
-    work: Work, files: Sequence[tuple[str, Path]], memory: Memory, ledger: Mapping[str, str]
+    work: Work, files: Sequence[tuple[str, Path]], memory: Memory, ledger: Mapping[str, str], workers: Workers
 ) -> Generator[Progress, None, tuple[Choice, list[str]]]:
     """Scan, compare and choose; yields Progress and returns the choice and the usable contents."""
-    scanned = yield from scan(work.root, [path for _, path in files], memory)
+    scanned = yield from scan(work.root, [path for _, path in files], memory, workers)
     rows = [
         (name, path.relative_to(work.root).as_posix(), one) for (name, path), one in zip(files, scanned, strict=True)
     ]
-    usable = {one.picture.info.sha256: one.path for one in scanned if _comparable(one.picture)}
-    pairs = yield from relate(usable, memory)
+    usable = {one.picture.info.sha256: one.path.absolute() for one in scanned if _comparable(one.picture)}
+    pairs = yield from relate(usable, memory, workers)
     choice = choose(
         rows,
         pairs,
@@ -264,10 +266,12 @@ def _choose(
     return choice, sorted(usable)
 
 
-def _decide(work: Work, files: Sequence[tuple[str, Path]], memory: Memory) -> Generator[Progress, None, Decision]:
+def _decide(
+    work: Work, files: Sequence[tuple[str, Path]], memory: Memory, workers: Workers
+) -> Generator[Progress, None, Decision]:
     """Choose and deal; yields Progress and returns the datasets, the choice and the ledger to come."""
     ledger = read_ledger(work.pool / LEDGER, work.settings.split, seed=work.settings.seed)
-    choice, contents = yield from _choose(work, files, memory, ledger)
+    choice, contents = yield from _choose(work, files, memory, ledger, workers)
     sides, keys = _deal(choice, contents, ledger, work.settings)
     datasets = {plan.name: _select(plan, choice.kept, sides, keys, work.settings) for plan in work.plans}
     for plan in work.plans:
@@ -371,7 +375,7 @@ def _check_enough(plan: Plan, rows: Sequence[Chosen], settings: Build, rejected:
         )
 
 
-def _fill_pool(work: Work, datasets: Datasets) -> Generator[Progress, None, list[str]]:
+def _fill_pool(work: Work, datasets: Datasets, workers: Workers) -> Generator[Progress, None, list[str]]:
     """Normalise what the pool lacks; yields Progress and returns the contents that could not be normalised."""
     settings, pool = work.settings, work.pool
     stamp = json.dumps({"max_side": settings.max_side, "quality": settings.quality, "version": 1})
@@ -379,29 +383,40 @@ def _fill_pool(work: Work, datasets: Datasets) -> Generator[Progress, None, list
         for path in pool.glob("*.jpg"):
             path.unlink()
         write_whole(pool / "pool.json", stamp.encode())
+    for part in pool.glob(".*.part"):
+        part.unlink(missing_ok=True)
     needed = {row.kept.sha256: row.kept.source for rows in datasets.values() for row in rows}
     there = {path.name for path in os.scandir(pool)}
     missing = sorted(sha for sha in needed if f"{sha[:16]}.jpg" not in there)
-    spoilt: list[str] = []
+    files = [((work.root / needed[sha]).absolute(), (pool / f"{sha[:16]}.jpg").absolute()) for sha in missing]
+    shards = [files[at : at + SHARD] for at in range(0, len(files), SHARD)]
+    make = partial(normalise_all, max_side=settings.max_side, quality=settings.quality)
+    good: list[bool] = []
+    for made in workers.map(make, shards):
+        good += made
+        yield Progress("normalise", len(good), len(missing))
+    return [sha for sha, fine in zip(missing, good, strict=True) if not fine]
 
-    def make(sha: str) -> str:
-        path = work.root / needed[sha]
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise TrayError(f"Expected to read {path}. Received: {error.strerror}. Run the command again.") from error
-        try:
-            plain = normalise(data, max_side=settings.max_side, quality=settings.quality)
-        except TrayError:
-            return sha
-        write_whole(pool / f"{sha[:16]}.jpg", plain)
-        return ""
 
-    with ThreadPoolExecutor(WORKERS) as threads:
-        for done, bad in enumerate(threads.map(make, missing), 1):
-            spoilt += [bad] if bad else []
-            yield Progress("normalise", done, len(missing))
-    return spoilt
+def normalise_all(files: Sequence[tuple[Path, Path]], *, max_side: int, quality: int) -> list[bool]:
+    """Normalise the first of each pair of files into the second; return which could be, for the rest is damaged.
+
+    Raises TrayError when a file can't be opened or written.
+    """
+    return [_normalised(source, target, max_side=max_side, quality=quality) for source, target in files]
+
+
+def _normalised(source: Path, target: Path, *, max_side: int, quality: int) -> bool:
+    try:
+        data = source.read_bytes()
+    except OSError as error:
+        raise TrayError(f"Expected to read {source}. Received: {error.strerror}. Run the command again.") from error
+    try:
+        plain = normalise(data, max_side=max_side, quality=quality)
+    except TrayError:
+        return False
+    write_whole(target, plain)
+    return True
 
 
 def _remember_damage(memory: Memory, spoilt: Sequence[str]) -> None:
@@ -504,9 +519,14 @@ def _describe(plan: Plan, work: Work, rows: Sequence[Chosen], choice: Choice, di
         "rejected": dict(sorted(Counter(one.reason for one in _of(plan, choice.rejected)).items())),
         "flags": dict(sorted(Counter(flag for row in rows for flag in row.kept.flags).items())),
         "sources": {label: [list(kind) for kind in plan.classes[label]] for label in plan.class_names},
-        "config": asdict(work.settings),
+        "config": asdict(_decisive(work.settings)),
         "fingerprint": digest,
     }
+
+
+def _decisive(settings: Build) -> Build:
+    """Return the settings without those that change no byte of the result."""
+    return replace(settings, engine="threads", scheduler=None)
 
 
 def _counts(plan: Plan, rows: Sequence[Chosen]) -> Counts:
@@ -541,7 +561,7 @@ def _from_json(text: str) -> Built:
 
 def _state(work: Work, files: Sequence[tuple[str, Path]]) -> str:
     """Return a digest of everything that a build depends on, without opening a picture."""
-    digest = hashlib.sha256(f"{VERSION} {work.settings} {work.plans} {sorted(work.folders)}".encode())
+    digest = hashlib.sha256(f"{VERSION} {_decisive(work.settings)} {work.plans} {sorted(work.folders)}".encode())
     for name, path in files:
         status = path.stat()
         digest.update(f"{name}/{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())

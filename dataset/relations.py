@@ -1,9 +1,9 @@
 """How the scanned pictures hang together: every pair that is the same or related, found once and remembered."""
 
 import json
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import asdict
-from functools import lru_cache, partial
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from PIL import Image
@@ -11,14 +11,27 @@ from PIL import Image
 from dataset.duplicates import CLOSE, Comparison, compare
 from dataset.errors import TrayError
 from dataset.images import look
+from dataset.prints import Print
 from dataset.progress import Progress
 from dataset.scan import Memory
 from dataset.search import candidates
+from dataset.workers import HERE, Workers
 
 Pairs = dict[tuple[str, str], Comparison]
+SHARD = 32
+"""Pairs that are compared at once: what is lost at most when a worker is."""
 
 
-def relate(paths: Mapping[str, Path], memory: Memory) -> Generator[Progress, None, Pairs]:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One picture to compare: its content, a file of it, and its print."""
+
+    sha256: str
+    path: Path
+    print: Print
+
+
+def relate(paths: Mapping[str, Path], memory: Memory, workers: Workers = HERE) -> Generator[Progress, None, Pairs]:
     """Compare the pictures that are new with all; ``paths`` has a file of each content.
 
     Yields Progress and returns the pairs that are not different.
@@ -27,23 +40,20 @@ def relate(paths: Mapping[str, Path], memory: Memory) -> Generator[Progress, Non
     shas = sorted(paths, key=lambda sha: (sha in compared, sha))
     fresh = sum(sha not in compared for sha in shas)
     if fresh:
-        hashes = memory.hashes(shas)
-        found = list(candidates(hashes, fresh))
-
-        @lru_cache(192)
-        def small(sha: str) -> Image.Image:
-            return _small(paths[sha])
-
-        for done, (first, second) in enumerate(found):
-            if done % 64 == 0:
-                yield Progress("compare", done, len(found), "pair")
-            a, b = sorted((shas[first], shas[second]))
-            comparison = compare(memory.print_of(a), memory.print_of(b), partial(_both, small, a, b))
-            if comparison.verdict != "different":
-                memory.base.execute(
-                    "INSERT OR REPLACE INTO pairs VALUES (?, ?, ?)", (a, b, json.dumps(asdict(comparison)))
-                )
-        yield Progress("compare", len(found), len(found), "pair")
+        found = yield from candidates(memory.hashes(shas), fresh, workers)
+        settled = set(memory.base.execute("SELECT a, b FROM pairs UNION ALL SELECT a, b FROM different"))
+        each = (tuple(sorted((shas[first], shas[second]))) for first, second in found)
+        pairs = [pair for pair in each if pair not in settled]
+        shards = (
+            [tuple(Known(sha, paths[sha], memory.print_of(sha)) for sha in pair) for pair in pairs[at : at + SHARD]]
+            for at in range(0, len(pairs), SHARD)
+        )
+        done = 0
+        for comparisons in workers.map(compare_all, shards):
+            _settle(memory, zip(pairs[done : done + SHARD], comparisons, strict=True))
+            done += len(comparisons)
+            yield Progress("compare", done, len(pairs), "pair")
+        memory.base.execute("DELETE FROM different")
         memory.base.executemany("INSERT OR IGNORE INTO compared VALUES (?)", [(sha,) for sha in shas[:fresh]])
         memory.base.commit()
     here = set(shas)
@@ -51,15 +61,31 @@ def relate(paths: Mapping[str, Path], memory: Memory) -> Generator[Progress, Non
     return {(a, b): Comparison(**json.loads(text)) for a, b, text in rows if a in here and b in here}
 
 
-def _both(small: Callable[[str], Image.Image], a: str, b: str) -> tuple[Image.Image, Image.Image]:
-    return small(a), small(b)
+def _settle(memory: Memory, rows: Iterable[tuple[tuple[str, ...], Comparison]]) -> None:
+    """Remember how some pairs compare, the different ones until all are done: an interrupted build goes on here."""
+    for pair, how in rows:
+        if how.verdict == "different":
+            memory.base.execute("INSERT OR IGNORE INTO different VALUES (?, ?)", pair)
+        else:
+            memory.base.execute("INSERT OR REPLACE INTO pairs VALUES (?, ?, ?)", (*pair, json.dumps(asdict(how))))
+    memory.base.commit()
 
 
-def _small(path: Path) -> Image.Image:
+def compare_all(pairs: Sequence[tuple[Known, Known]]) -> list[Comparison]:
+    """Return how the pictures of each pair compare."""
+    return [
+        compare(a.print, b.print, lambda a=a, b=b: (small(a.path, a.sha256), small(b.path, b.sha256)))  # type: ignore[misc]
+        for a, b in pairs
+    ]
+
+
+@lru_cache(64)
+def small(path: Path, _sha256: str) -> Image.Image:
+    """Return a picture at reduced size; its content names it, so that one that changed is read again."""
     try:
-        small = look(path.read_bytes(), min_side=1, side=CLOSE)[1]
+        found = look(path.read_bytes(), min_side=1, side=CLOSE)[1]
     except OSError as error:
         raise TrayError(f"Expected to read {path}. Received: {error.strerror}. Run the command again.") from error
-    if small is None:
+    if found is None:
         raise TrayError(f"Expected {path} to stay as it is while it is built from; it changed. Run the command again.")
-    return small
+    return found

@@ -16,8 +16,8 @@ import jinja2
 from dataset.findings import FEW, findings, share, spoken
 from dataset.folder import write_whole
 from dataset.review.catalogue import SPLITS
-from dataset.scan import WORKERS
 from dataset.survey import DUPLICATES, Copies, Refused, Shown, Side, Survey, evenly, look_at, survey
+from dataset.workers import WORKERS
 
 REPORT: Final = "report.html"
 ROOM: Final = 12_000_000

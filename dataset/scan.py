@@ -1,15 +1,13 @@
 """What is known of every file: each is read and decoded once, and remembered by its content."""
 
 import json
-import os
 import sqlite3
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -18,10 +16,13 @@ from dataset.images import ImageInfo, look
 from dataset.prints import Print, find_bars, make_print
 from dataset.progress import Progress
 from dataset.quality import Measures, measure
+from dataset.search import Hashes
+from dataset.workers import HERE, Workers
 
 VERSION = "5"
 """Goes up whenever a measure, a hash or a verdict changes: what an older one remembered is then forgotten."""
-WORKERS = max(2, os.cpu_count() or 1)
+SHARD = 32
+"""Files that are read at once: what is lost at most, for each worker, when a scan is killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Memory:
         self.base.execute("CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT)")
         version = f"{VERSION} {self.limits}"
         if self.recall("version") != version:
-            for table in ("files", "pictures", "prints", "pairs", "compared"):
+            for table in ("files", "pictures", "prints", "pairs", "different", "compared"):
                 self.base.execute(f"DROP TABLE IF EXISTS {table}")
             self.base.execute("DELETE FROM state")
             self.note("version", version)
@@ -86,6 +87,7 @@ class Memory:
             "pictures (sha256 TEXT PRIMARY KEY, size INTEGER, info TEXT, measures TEXT, hashes BLOB)",
             "prints (sha256 TEXT PRIMARY KEY, views BLOB, boxes BLOB, colours BLOB)",
             "pairs (a TEXT, b TEXT, comparison TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID",
+            "different (a TEXT, b TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID",
             "compared (sha256 TEXT PRIMARY KEY) WITHOUT ROWID",
         ):
             self.base.execute(f"CREATE TABLE IF NOT EXISTS {table}")
@@ -113,12 +115,20 @@ class Memory:
             np.frombuffer(hashes, np.uint8).reshape(-1, 32),
         )
 
-    def hashes(self, sha256s: Sequence[str]) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
+    def hashes(self, sha256s: Sequence[str]) -> Hashes:
         """Return the hashes of pictures that were scanned, in the order asked for."""
-        wanted = set(sha256s)
-        rows = self.base.execute("SELECT sha256, hashes FROM pictures WHERE hashes IS NOT NULL")
-        found = {sha: np.frombuffer(blob, np.uint8).reshape(-1, 32) for sha, blob in rows if sha in wanted}
-        return [found[sha] for sha in sha256s]
+        numbers = {sha: number for number, sha in enumerate(sha256s)}
+        counts = np.zeros(len(sha256s), np.intp)
+        for sha, size in self.base.execute("SELECT sha256, length(hashes) FROM pictures WHERE hashes IS NOT NULL"):
+            if sha in numbers:
+                counts[numbers[sha]] = size // 32
+        ends = counts.cumsum()
+        levels = np.empty((int(ends[-1]) if len(ends) else 0, 32), np.uint8)
+        for sha, blob in self.base.execute("SELECT sha256, hashes FROM pictures WHERE hashes IS NOT NULL"):
+            if sha in numbers:
+                last = ends[numbers[sha]]
+                levels[last - counts[numbers[sha]] : last] = np.frombuffer(blob, np.uint8).reshape(-1, 32)
+        return Hashes(levels, counts)
 
 
 @contextmanager
@@ -137,7 +147,9 @@ def remembering(path: Path | None, *, limits: tuple[int, int], copy: Path | None
         ) from error
 
 
-def scan(root: Path, paths: Sequence[Path], memory: Memory) -> Generator[Progress, None, list[Scanned]]:
+def scan(
+    root: Path, paths: Sequence[Path], memory: Memory, workers: Workers = HERE
+) -> Generator[Progress, None, list[Scanned]]:
     """Read every file that is new or has changed; yield Progress and return what is known of each, in order.
 
     Each content is decoded once in its life. What can't be read is there with its ``info.error``.
@@ -145,7 +157,7 @@ def scan(root: Path, paths: Sequence[Path], memory: Memory) -> Generator[Progres
     known = {path: (size, changed, sha) for path, size, changed, sha in memory.base.execute("SELECT * FROM files")}
     pictures = dict(_pictures(memory))
     shas: dict[Path, str] = {}
-    fresh: list[tuple[Path, str, os.stat_result]] = []
+    fresh: list[tuple[Path, str, int, int]] = []
     for path in paths:
         name = path.relative_to(root).as_posix()
         status = path.stat()
@@ -153,29 +165,30 @@ def scan(root: Path, paths: Sequence[Path], memory: Memory) -> Generator[Progres
         if (size, changed) == (status.st_size, status.st_mtime_ns) and sha in pictures:
             shas[path] = sha
         else:
-            fresh.append((path, name, status))
+            fresh.append((path, name, status.st_size, status.st_mtime_ns))
+    del known
     yield Progress("scan", len(shas), len(paths))
-    with ThreadPoolExecutor(WORKERS) as pool:
-        waiting = iter(fresh)
-        running = [(item, pool.submit(_examine, item[0], memory.limits)) for item in islice(waiting, 4 * WORKERS)]
-        while running:
-            (path, name, status), task = running.pop(0)
-            picture, one = task.result()
-            running += [(item, pool.submit(_examine, item[0], memory.limits)) for item in islice(waiting, 1)]
+    shards = [fresh[at : at + SHARD] for at in range(0, len(fresh), SHARD)]
+    looks = workers.map(
+        partial(examine, limits=memory.limits), ([path.absolute() for path, *_ in shard] for shard in shards)
+    )
+    for shard, looked in zip(shards, looks, strict=True):
+        for (path, name, size, changed), (picture, one) in zip(shard, looked, strict=True):
             sha = shas[path] = picture.info.sha256 or f"unread:{name}"
             if sha not in pictures:
                 pictures[sha] = picture
                 if picture.info.sha256:
                     _remember(memory, picture, one)
             if picture.info.sha256:
-                memory.base.execute(
-                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (name, status.st_size, status.st_mtime_ns, sha)
-                )
-            if len(shas) % 256 == 0:
-                memory.base.commit()
-            yield Progress("scan", len(shas), len(paths))
-    memory.base.commit()
+                memory.base.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (name, size, changed, sha))
+        memory.base.commit()
+        yield Progress("scan", len(shas), len(paths))
     return [Scanned(path, pictures[shas[path]]) for path in paths]
+
+
+def examine(paths: Sequence[Path], *, limits: tuple[int, int]) -> list[tuple[Picture, Print | None]]:
+    """Return what each file is; ``limits`` are the most pixels and bytes that are read."""
+    return [_examine(path, limits) for path in paths]
 
 
 def _examine(path: Path, limits: tuple[int, int]) -> tuple[Picture, Print | None]:

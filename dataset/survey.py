@@ -18,8 +18,8 @@ from dataset.images import grey64, look, phash, to_jpeg
 from dataset.quality import flags, measure
 from dataset.review.catalogue import DATASET, METADATA, SPLITS, json_lines, raw_of
 from dataset.review.verdicts import read_verdicts
-from dataset.scan import WORKERS
 from dataset.tray import MAX_BYTES, MAX_PIXELS
+from dataset.workers import WORKERS
 
 REJECTED: Final = "rejected.jsonl"
 LOOKED: Final = 4000

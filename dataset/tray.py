@@ -144,6 +144,10 @@ class Build:
     """Negatives per positive in a binary dataset."""
     cap: Count | None = None
     """Pictures per class at most."""
+    engine: Literal["threads", "dask"] = "threads"
+    """Who does the work: this process, or the workers of a Dask cluster; the result is the same to the byte."""
+    scheduler: str | None = None
+    """Address of the Dask cluster's scheduler, such as ``tcp://10.0.0.1:8786``; without one, a cluster starts here."""
 
 
 @validated(frozen=True, slots=True, config=STRICT)

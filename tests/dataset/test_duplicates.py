@@ -12,8 +12,8 @@ from dataset.duplicates import Comparison, Star, compare, components, explain, s
 from dataset.errors import TrayError
 from dataset.images import look
 from dataset.overlay import band, overlay, residue
-from dataset.prints import TURNS, Bars, find_bars, make_print, matches, turn_hashes, turned
-from dataset.search import candidates, join
+from dataset.prints import TURNS, Bars, Print, find_bars, make_print, matches, turn_hashes, turned
+from dataset.search import Hashes, candidates, join
 from tests.dataset.conftest import drawn, encoded
 
 
@@ -167,39 +167,55 @@ def test_hashes_of_turns_are_those_of_turned_pictures() -> None:
         assert np.bitwise_count(hashes[turn] ^ again).sum() <= 2
 
 
+def near_pairs(prints: list[Print], fresh: int) -> set[tuple[int, int]]:
+    """Run the search to its end."""
+    search = candidates(Hashes.of([one.hashes for one in prints]), fresh)
+    try:
+        while True:
+            next(search)
+    except StopIteration as end:
+        return set(end.value)
+
+
 def test_candidates_are_all_pairs_that_are_near() -> None:
     """The search over all prints finds the pairs that comparing each with each finds."""
     pictures = [drawn(seed) for seed in range(12)]
     pictures += [ImageOps.mirror(pictures[0]), cropped(0.1, 0.1, 0.1, 0.1)(pictures[1]), recoded(20)(pictures[2])]
     prints = [make_print(small(one)) for one in pictures]
-    near = set(candidates([one.hashes for one in prints], len(prints)))
+    near = near_pairs(prints, len(prints))
     each = {(a, b) for a in range(15) for b in range(a + 1, 15) if matches(prints[a], prints[b])[0].distance <= 76}
 
     assert near == each
     assert {(0, 12), (1, 13), (2, 14)} <= near
-    assert near == set(candidates([one.hashes for one in prints], 13))
+    assert near == near_pairs(prints, 13)
 
 
+@pytest.mark.parametrize("once", [False, True])
 @pytest.mark.parametrize("bits", [7, 11])
-def test_the_join_finds_each_near_pair_once(bits: int) -> None:
-    """Keys within the bits are found, all of them and once, and none beyond."""
+def test_the_join_finds_each_near_pair_once(bits: int, once: bool) -> None:
+    """Keys within the bits are found, all of them and once, and none beyond; with ``once``, from one side at least."""
     chance = np.random.default_rng(bits)
     keys = chance.integers(0, 2**63, 400, dtype=np.uint64)
     for at in range(200, 400):
         flips = chance.choice(64, int(chance.integers(0, 16)), replace=False)
         keys[at] = keys[at - 200] ^ np.bitwise_or.reduce(np.uint64(1) << flips.astype(np.uint64), initial=np.uint64(0))
-    found = [pair for a, b in join(keys, keys, bits=bits) for pair in zip(a.tolist(), b.tolist(), strict=True)]
+    blocks = join(keys, keys, bits=bits, once=once)
+    found = [pair for a, b in blocks for pair in zip(a.tolist(), b.tolist(), strict=True)]
     apart = np.bitwise_count(keys[:, None] ^ keys[None])
+    near = set(zip(*(side.tolist() for side in np.nonzero(apart <= bits)), strict=True))
 
     assert len(found) == len(set(found))
-    assert set(found) == set(zip(*(side.tolist() for side in np.nonzero(apart <= bits)), strict=True))
+    if once:
+        assert set(found) < near
+        found += [(b, a) for a, b in found]
+    assert set(found) == near
 
 
 def test_only_the_new_are_searched_for() -> None:
     """With three new pictures in front, no pair among the old ones is found again."""
     prints = [make_print(small(recoded(30 + seed)(drawn(1)))) for seed in range(6)]
 
-    assert {a for a, _ in candidates([one.hashes for one in prints], 3)} == {0, 1, 2}
+    assert {a for a, _ in near_pairs(prints, 3)} == {0, 1, 2}
 
 
 def test_bars_are_found_to_the_pixel_row() -> None:

@@ -1,0 +1,146 @@
+"""Who does the work of a stage: threads of this process, or the workers of a Dask cluster.
+
+A stage cuts its work into shards and brings a pure function; where it is done changes no byte of the result. Another
+kind of cluster is another class with the two verbs of ``Workers``.
+"""
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any, Final, Protocol, TypeVar
+
+from dataset.errors import ConfigError, TrayError
+
+log: Final = logging.getLogger("tray")
+WORKERS: Final = max(2, os.cpu_count() or 1)
+"""Threads of this process."""
+PATIENCE: Final = "30s"
+"""How long a cluster may take to answer, and to bring its first worker."""
+
+Shard = TypeVar("Shard")
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+class Workers(Protocol):
+    """The two things that a stage asks for."""
+
+    def map(self, work: Callable[..., Result], shards: Iterable[Shard], *shared: Any) -> Iterator[Result]:
+        """Yield ``work(shard, *shared)`` of each shard, in order, a few shards ahead of who asks."""
+
+    def share(self, array: Any) -> Any:
+        """Bring an array to every worker once; return what stands for it among ``shared``."""
+
+
+class Threads:
+    """Threads of this process: decoding leaves Python's lock alone."""
+
+    def map(self, work: Callable[..., Result], shards: Iterable[Shard], *shared: Any) -> Iterator[Result]:
+        """Yield ``work(shard, *shared)`` of each shard, in order."""
+        pool = ThreadPoolExecutor(WORKERS)
+        try:
+            for task in _begun(lambda shard: pool.submit(work, shard, *shared), shards, ahead=2 * WORKERS):
+                yield task.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def share(self, array: Any) -> Any:
+        """Return the array itself."""
+        return array
+
+
+class Dask:
+    """The workers of a Dask cluster; they read and write the same paths as this process.
+
+    What a worker held when it was lost is done again by another.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    def map(self, work: Callable[..., Result], shards: Iterable[Shard], *shared: Any) -> Iterator[Result]:
+        """Yield ``work(shard, *shared)`` of each shard, in order."""
+        ahead = 2 * max(2, sum(self.client.nthreads().values()))
+        for task in _begun(lambda shard: self.client.submit(work, shard, *shared, pure=False), shards, ahead=ahead):
+            yield task.result()
+
+    def share(self, array: Any) -> Any:
+        """Copy the array to every worker."""
+        return self.client.scatter(array, broadcast=True)
+
+
+def _begun(submit: Callable[[Shard], Task], shards: Iterable[Shard], *, ahead: int) -> Iterator[Task]:
+    """Yield each shard's task, in order, with ``ahead`` of them begun at most."""
+    tasks: deque[Task] = deque()
+    for shard in shards:
+        tasks.append(submit(shard))
+        if len(tasks) >= ahead:
+            yield tasks.popleft()
+    while tasks:
+        yield tasks.popleft()
+
+
+HERE: Final = Threads()
+
+
+@contextmanager
+def hired(engine: str, scheduler: str | None = None) -> Iterator[Workers]:
+    """Hold the workers of an engine: ``threads``, or ``dask`` with the address of its scheduler.
+
+    Without an address, a cluster of one process per core starts here and ends with the work. Raises TrayError when
+    the package is missing, the cluster does not answer, or is lost.
+    """
+    if engine == "threads":
+        if scheduler:
+            raise ConfigError(f"Expected the engine dask where there is a scheduler. Received: {engine}, {scheduler}.")
+        yield HERE
+        return
+    try:
+        distributed: Any = import_module("distributed")
+    except ImportError:
+        raise TrayError(
+            "Expected the package distributed for the engine dask, and it is not installed. "
+            "Install it: pip install distributed. Or leave --engine out: one machine needs no cluster."
+        ) from None
+    where = scheduler or "this machine"
+    cluster = None if scheduler else distributed.LocalCluster(
+        threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+    )  # fmt: skip
+    try:
+        with distributed.Client(cluster or scheduler, timeout=PATIENCE) as client:
+            client.wait_for_workers(1, timeout=PATIENCE)
+            _check_alike(client, where)
+            yield Dask(client)
+    except (OSError, TimeoutError, distributed.KilledWorker, distributed.client.FutureCancelledError) as error:
+        raise TrayError(
+            f"Expected a Dask cluster at {where} with at least one worker until the work is done. Received: "
+            f"{type(error).__name__}: {error}. What was done is kept: mend the cluster and run the command again."
+        ) from error
+    finally:
+        if cluster:
+            cluster.close()
+
+
+def made_with() -> dict[str, str]:
+    """Return the versions on which the bytes of a result depend."""
+    import numpy as np
+    import PIL
+
+    from dataset.scan import VERSION
+
+    return {"tray's measures": VERSION, "Pillow": PIL.__version__, "numpy": np.__version__}
+
+
+def _check_alike(client: Any, where: str) -> None:
+    """Refuse workers whose results would differ from those of this process."""
+    ours = made_with()
+    for address, theirs in sorted(client.run(made_with, on_error="return").items()):
+        if theirs != ours:
+            raise TrayError(
+                f"Expected the workers at {where} to have tray with {ours}. Received from {address}: {theirs}. "
+                f"Install the same versions there, and run the command again."
+            )
