@@ -1,29 +1,44 @@
 """Keras and TensorFlow, imported without the notes that they write past Python's own stderr."""
 
+import logging
 import os
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 @contextmanager
-def _stderr_closed() -> Iterator[None]:
-    """Turn the process's stderr away: TensorFlow writes there before it reads any level."""
-    kept = os.dup(2)
+def quiet() -> Iterator[None]:
+    """Keep back what TensorFlow and converters say about themselves, past Python's streams and where results belong."""
+    loggers = [logging.getLogger(name) for name in ("absl", "tensorflow", "tf2onnx")]
+    levels = [one.level for one in loggers]
+    for one in loggers:
+        one.setLevel(logging.ERROR)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
-        yield
+        for stream in (1, 2):
+            os.dup2(nowhere, stream)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        for stream, old in zip((1, 2), kept, strict=True):
+            os.dup2(old, stream)
+        for stream in (*kept, nowhere):
+            os.close(stream)
+        for one, level in zip(loggers, levels, strict=True):
+            one.setLevel(level)
 
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-with _stderr_closed():
+with quiet():
     import keras
     import tensorflow as tf
 # It takes models that each want their own trace for one that is traced over and over.
 tf.get_logger().setLevel("ERROR")
 
-__all__ = ["keras", "tf"]
+__all__ = ["keras", "quiet", "tf"]

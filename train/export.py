@@ -3,12 +3,8 @@
 import hashlib
 import json
 import logging
-import os
 import shutil
-import sys
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -116,6 +112,10 @@ def export(
     does not exist, TrayError when packages are missing, when there is nothing to calibrate int8 by, and when the file
     does not say what the run says.
     """
+    # It brings TensorFlow with it.
+    from train.backend import quiet
+    from train.forward import drawn
+
     _check_wanted(format, precision, out)
     stamp = _fingerprint(run, format, precision, pictures)
     if there := _there(out, stamp):
@@ -126,7 +126,7 @@ def export(
             f"Expected pictures to calibrate int8 by: those that {run.path} was trained on, or others like them. "
             f"Received: none. Name a folder of pictures, or choose float16."
         )
-    pixels = np.stack(sample) if sample else _drawn(run.image_size)
+    pixels = np.stack(sample) if sample else drawn(CHECKED_ON, run.image_size)
     # What int8 takes its ranges from says nothing about how it does on other pictures.
     step = max(1, len(pixels) // CHECKED_ON)
     asked, others = pixels[::step], np.delete(pixels, slice(None, None, step), axis=0)
@@ -134,7 +134,7 @@ def export(
     shutil.rmtree(part, ignore_errors=True)
     try:
         file = make_folder(part) / FILES[format]
-        with _quiet():
+        with quiet():
             _WRITERS[format](run, file, precision, others if len(others) else pixels)
             found = _compare(run, _READERS[format](file, run), asked, real=bool(sample))
         kind = format if precision == "float" else f"{format} {precision}"
@@ -294,16 +294,6 @@ def _spread(files: Sequence[Path], most: int) -> Iterable[Path]:
     if len(files) <= most:
         return files
     return [files[n] for n in np.linspace(0, len(files) - 1, most).astype(int)]
-
-
-def _drawn(size: int) -> Array:
-    """Return pictures of soft patches in all colours, always the same: better than none to compare two models by."""
-    rng = np.random.default_rng(0)
-    coarse = rng.integers(0, 256, (CHECKED_ON, 6, 6, 3)).astype(np.float32)
-    rows = np.linspace(0, 5, size).astype(int)
-    return np.clip(coarse[:, rows][:, :, rows] + rng.normal(0, 12, (CHECKED_ON, size, size, 3)), 0, 255).astype(
-        np.uint8
-    )
 
 
 def _compare(run: Run, answers: Callable[[Array], Answer], pixels: Array, *, real: bool) -> dict[str, Any]:
@@ -478,32 +468,6 @@ _READERS: Final[Mapping[Format, Callable[[Path, Run], Callable[[Array], Answer]]
     "tflite": _read_tflite,
     "onnx": _read_onnx,
 }
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep back what converters say about themselves, some of it where results belong; what matters is compared."""
-    loggers = [logging.getLogger(name) for name in ("absl", "tensorflow", "tf2onnx")]
-    levels = [one.level for one in loggers]
-    for one in loggers:
-        one.setLevel(logging.ERROR)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept = [os.dup(1), os.dup(2)]
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        for stream in (1, 2):
-            os.dup2(nowhere, stream)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for stream, old in zip((1, 2), kept, strict=True):
-            os.dup2(old, stream)
-        for stream in (*kept, nowhere):
-            os.close(stream)
-        for one, level in zip(loggers, levels, strict=True):
-            one.setLevel(level)
 
 
 def _size(path: Path) -> int:

@@ -16,8 +16,9 @@ from dataset.folder import make_folder, write_whole
 from dataset.progress import Progress
 from dataset.tray import Train
 from train import backbones
-from train.backend import keras, tf
+from train.backend import keras
 from train.data import Photo, decode_ahead
+from train.forward import fastest
 
 STORE = ".features"
 """Folder beside the runs that keeps features; deleting it costs nothing but time."""
@@ -90,7 +91,8 @@ def embed(
 ) -> Generator[Progress, None, tuple[dict[str, Array], dict[str, str]]]:
     """Yield progress and return the features of each photo by its sha256, and why some photos have none.
 
-    What ``store`` has is taken from there; what is computed goes there, a few batches at a time.
+    What ``store`` has is taken from there; what is computed goes there, a few batches at a time. Which runtime computed
+    it is not part of the key: all of them are held to what Keras says.
     """
     folder = make_folder(store / with_.key)
     found = {sha256: one for sha256, one in _stored(folder) if sha256 in photos}
@@ -98,7 +100,7 @@ def embed(
     yield Progress("embed pictures", len(found), len(photos))
     errors: dict[str, str] = {}
     fresh: dict[str, Array] = {}
-    forward = _forward(with_) if missing else None
+    forward = fastest(lambda: with_.model, with_.input_size, ("",), store=folder, key=with_.key) if missing else None
     left = iter(missing)
     batches = decode_ahead((photo.path for photo in missing), with_.input_size, batch_size=BATCH)
     for number, batch in enumerate(batches, start=1):
@@ -110,7 +112,7 @@ def embed(
             else:
                 readable[photo.sha256] = pixels
         if readable and forward:
-            fresh |= zip(readable, np.asarray(forward(np.stack(list(readable.values())))), strict=True)
+            fresh |= zip(readable, forward(np.stack(list(readable.values())))[""], strict=True)
         if number % CHUNK == 0:
             _keep(folder, fresh)
             found |= fresh
@@ -118,12 +120,6 @@ def embed(
         yield Progress("embed pictures", len(found) + len(fresh) + len(errors), len(photos))
     _keep(folder, fresh)
     return found | fresh, errors
-
-
-def _forward(with_: Extractor) -> Any:
-    size, model = with_.input_size, with_.model
-    spec = tf.TensorSpec((None, size, size, 3), tf.uint8)
-    return tf.function(lambda pixels: model(pixels, training=False), input_signature=[spec], autograph=False)
 
 
 def _stored(folder: Path) -> Generator[tuple[str, Array], None, None]:

@@ -23,8 +23,9 @@ from dataset.tray import Train
 from train import backbones, features, heads, models, report
 from train.data import Dataset, Part, Photo, Pixels, decode_all, read_dataset, require_enough
 from train.evaluate import Judged, cooled, temperature
+from train.forward import by_keras
 from train.learn import Epoch, Learned, Network, Row, learn
-from train.runs import FORMAT, HISTORY, ITEMS, MODEL, RUN, Run, finished, forward, open_run
+from train.runs import FORMAT, HISTORY, ITEMS, MODEL, RUN, Run, finished, open_run
 
 PLAN = "plan.json"
 """What a run is going to be; the mark by which an interrupted one is found again."""
@@ -159,7 +160,7 @@ def _from_nothing(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome
     for item, dataset in data.items():
         parts[item] = models.build(settings.model, size=size, classes=len(dataset.class_names))
         parts[item].set_weights(learned[item].weights)
-    answers = _ask(forward(models.joined(parts), size, tuple(data)), data, pixels)
+    answers = _ask(by_keras(models.joined(parts), size, tuple(data)), data, pixels)
     temperatures = {}
     for item, dataset in data.items():
         val = dataset.part("val")

@@ -1,8 +1,9 @@
 """A finished training run on disk: what it was trained on and how, what it learned, and how good it is."""
 
 import csv
+import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ METRICS = "metrics.json"
 HISTORY = "history.csv"
 REPORT = "report.html"
 PREDICTIONS = "predictions.csv"
+LITE = ".lite"
+"""Folder for the model in the form of a faster runtime; made when it is first asked, and again when it is deleted."""
 ITEMS = "items"
 """Folder of the items' own figures and reports, where a run has several."""
 FORMAT = 1
@@ -101,25 +104,11 @@ class Run:
 
     @cached_property
     def _forward(self) -> Callable[[Array], dict[str, Array]]:
-        return forward(self.model, self.image_size, self.items)
+        from train.forward import fastest
 
-
-def forward(model: Any, size: int, items: Sequence[str]) -> Callable[[Array], dict[str, Array]]:
-    """Return a function from (n, size, size, 3) uint8 pixels to the probabilities of each item's classes.
-
-    keras predict() would cost 70 ms a call before it computes anything.
-    """
-    from train.backend import tf
-
-    spec = tf.TensorSpec((None, size, size, 3), tf.uint8)
-    run = tf.function(lambda pixels: model(pixels, training=False), input_signature=[spec], autograph=False)
-
-    def ask(pixels: Array) -> dict[str, Array]:
-        said = run(pixels)
-        outputs = said if isinstance(said, Mapping) else {items[0]: said}
-        return {item: np.asarray(output) for item, output in outputs.items()}
-
-    return ask
+        file = self.path / MODEL
+        key = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+        return fastest(lambda: self.model, self.image_size, self.items, store=self.path / LITE, key=key)
 
 
 def open_run(path: Path) -> Run:

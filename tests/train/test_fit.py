@@ -42,7 +42,7 @@ def test_a_run_learns_what_can_be_learned(plain_run: Run) -> None:
 
 def test_a_run_holds_what_it_promises(plain_run: Run) -> None:
     """All files of the contract are there, nothing else is, and run.json says what was trained and how."""
-    assert {path.name for path in plain_run.path.iterdir()} == {
+    assert {path.name for path in plain_run.path.iterdir() if not path.name.startswith(".")} == {
         "run.json", "history.csv", "model.keras", "metrics.json", "report.html", "predictions.csv",
     }  # fmt: skip
     record = json.loads((plain_run.path / "run.json").read_text())
