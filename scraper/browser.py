@@ -49,6 +49,8 @@ class Step:
     grew: bool
     moved: bool
     bottom: bool
+    answers: int = 0
+    """Answers that the page's own scripts got since the step before."""
     hidden: bool = False
     """Whether another window covers the page."""
     sent: int = 0

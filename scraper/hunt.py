@@ -18,7 +18,7 @@ from scraper.chromium import chromium, display_for, kill
 from scraper.engines import Candidate, Engine, Inquiry
 from scraper.filters import Filtered, filtered
 from scraper.gathering import Gathering
-from scraper.pacing import FullShare, Rhythm
+from scraper.pacing import THINNED, FullShare, Rhythm
 from scraper.search import Ended, search
 from scraper.sweeps import BARREN, Plan
 from scraper.tally import CHANGED, LIMIT, SHARE, Tally
@@ -168,11 +168,10 @@ class Hunt:
                 refusals += 1
                 if refusals > REFUSALS or self.stop.is_set():
                     raise
+                self._rhythm.slow_down(wait=error.wait)
                 if self._settings.display == "screen" and self._passed_by_hand():
-                    self._rhythm.slow_down()
                     continue
                 log.warning("%s refuses (%s of %s); waiting.", self.engine.name, refusals, REFUSALS)
-                self._rhythm.slow_down()
                 seconds = self._rhythm.back_off(refusals, error.wait)
                 log.debug("%s: waited %.0f s after: %s", self.engine.name, seconds, error)
             except TrayError:
@@ -219,7 +218,7 @@ class Hunt:
                     return step
                 if self._full.falls("full" in candidate.kinds for candidate in step):
                     log.warning("%s: fewer and fewer results name their full size; slowing down.", self.engine.name)
-                    self._rhythm.slow_down()
+                    self._rhythm.slow_down(share=THINNED)
                     self._rhythm.rest()
                 for candidate in step:
                     self._desk.offer(gathering, replace(candidate, filters=asked.words))

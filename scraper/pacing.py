@@ -22,10 +22,17 @@ RECENT: Final = 30
 """Results whose share of full sizes is looked at."""
 FALLEN: Final = 0.6
 """Part of the best share at or below which it has fallen."""
+THINNED: Final = 0.67
+"""Part of what came of late that is asked for once fewer full sizes come."""
 BETWEEN_TERMS: Final = (14.0, 0.5)
 BETWEEN_TERMS_LIMITS: Final = (8.0, 60.0)
 BACK_OFF: Final = (60.0, 1800.0)
 """First wait after a refusal, doubled each time, and the longest."""
+MINUTE: Final = 60.0
+"""Seconds over which an engine is taken to count what it is asked for, at least."""
+REMEMBERED: Final = 600.0
+TELLING: Final = 4
+"""Answers before a refusal from which on it is about their number."""
 
 
 class FullShare:
@@ -52,6 +59,48 @@ class FullShare:
         return True
 
 
+class Allowance:
+    """How much an engine may be asked in a minute: anything, until it has refused; then half of what it gave before.
+
+    Pages and what their scripts fetch count alike, as both are what an engine counts.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.most = 0
+        """Answers in a period; 0 for any number."""
+        self.period = MINUTE
+        self._clock = clock
+        self._times: deque[float] = deque()
+
+    def count(self, answers: int) -> None:
+        """Note answers that came just now."""
+        now = self._clock()
+        self._times.extend([now] * answers)
+        while self._times and now - self._times[0] > REMEMBERED:
+            self._times.popleft()
+
+    def lower(self, *, share: float, wait: float = 0.0) -> None:
+        """Allow this share of what came of late; ``wait`` is for how long the engine wants to be left alone.
+
+        An engine that wants more than a minute may well count over more than one. Few answers tell nothing about
+        their number: who refuses the first visit has another reason.
+        """
+        self.period = max(self.period, min(wait, REMEMBERED))
+        came = self._recent()
+        if came >= TELLING:
+            self.most = max(1, min(int(came * share), self.most or came))
+
+    def wait(self) -> float:
+        """Return the seconds until the engine may be asked again."""
+        if not self.most or self._recent() < self.most:
+            return 0.0
+        return max(0.0, self._times[-self.most] + self.period - self._clock())
+
+    def _recent(self) -> int:
+        now = self._clock()
+        return sum(now - one <= self.period for one in self._times)
+
+
 class Rhythm:
     """The seeded pauses of one engine; ``sleep`` is called with every one of them, in seconds.
 
@@ -70,6 +119,12 @@ class Rhythm:
         self._sleep = sleep
         self._slowness = 1.0
         self._until_rest = self._random.randint(*REST_AFTER)
+        self.allowance = Allowance()
+
+    def before_asking(self) -> None:
+        """Wait while the engine was asked for as much as it bears."""
+        if wait := self.allowance.wait():
+            self._sleep(wait)
 
     def glide(self) -> tuple[float, float]:
         """Return how far to scroll, as a share of the window's height, and in how many seconds."""
@@ -100,9 +155,13 @@ class Rhythm:
         """Pause before the next search."""
         self._wait(self._log_normal(BETWEEN_TERMS, BETWEEN_TERMS_LIMITS))
 
-    def slow_down(self) -> None:
-        """Make every later pause half as long again, up to eight times the first."""
+    def slow_down(self, *, share: float = 0.5, wait: float = 0.0) -> None:
+        """Make every later pause half as long again, up to eight times the first, and ask for this share at most.
+
+        ``wait`` is for how long the engine asked to be left alone.
+        """
         self._slowness = min(8.0, self._slowness * 1.5)
+        self.allowance.lower(share=share, wait=wait)
 
     def back_off(self, refusals: int, asked: float = 0.0) -> float:
         """Wait after so many refusals in a row, at least as long as was asked; return the seconds."""

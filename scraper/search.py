@@ -48,9 +48,13 @@ def search(
         return
     state = Reading(engine, term, reader=engine)
     while not state.over:
+        rhythm.before_asking()
         step = _stepped(window, state, rhythm)
         if step is None:
             continue
+        if step.answers:
+            rhythm.allowance.count(step.answers)
+            _check_batches(window, state.engine)
         window.hover(step.hover, rhythm.dwell())
         new = state.take(step)
         if new:
@@ -127,13 +131,11 @@ def arrive(window: Window, engine: Engine, url: str, rhythm: Rhythm) -> Look:
     Raises EngineBlocked when a captcha, a refusal or a consent page that stays is all there is.
     """
     window.close_others()
-    window.open(url)
-    look = window.settled(engine, seconds=5.0)
+    look = _opened(window, engine, url, rhythm)
     if look.blocked.startswith("status:5") and look.status >= 500:
         # A single server error happens to everybody; a second one is meant.
         rhythm.pause()
-        window.open(url)
-        look = window.settled(engine, seconds=5.0)
+        look = _opened(window, engine, url, rhythm)
     for _ in range(4):
         if not (look.wall or look.consent) or look.blocked:
             break
@@ -142,6 +144,13 @@ def arrive(window: Window, engine: Engine, url: str, rhythm: Rhythm) -> Look:
         look = _answered(window, engine, look)
     check(look, engine, window)
     return look
+
+
+def _opened(window: Window, engine: Engine, url: str, rhythm: Rhythm) -> Look:
+    rhythm.before_asking()
+    window.open(url)
+    rhythm.allowance.count(1)
+    return window.settled(engine, seconds=5.0)
 
 
 def check(look: Look, engine: Engine, window: Window) -> None:
@@ -157,6 +166,13 @@ def check(look: Look, engine: Engine, window: Window) -> None:
             f"Expected results from {engine.name}. Received: a consent page that no button ends, at {look.address}. "
             f"Try --display screen and answer it by hand, or leave {engine.name} out with --engines."
         )
+
+
+def _check_batches(window: Window, engine: Engine) -> None:
+    """Raise EngineBlocked when what the page's scripts got last is a refusal; a server's error may pass by itself."""
+    marker = window.refused(engine)
+    if marker and not marker.startswith("status:5"):
+        check(replace(window.look(engine), blocked=marker), engine, window)
 
 
 def broken(engine: Engine, term: str, window: Window, keep_page: Callable[[str], Path]) -> EngineBroken:

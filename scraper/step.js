@@ -3,7 +3,13 @@
 const [o, done] = arguments;
 const KEY = Symbol.for("tray");
 // What is handed out stays in the outbox until the next call says that it arrived: an alert can swallow an answer.
-const memory = (window[KEY] ??= { results: new WeakMap(), outbox: [], sent: Math.floor(Math.random() * 1e9) });
+const memory = (window[KEY] ??= { results: new WeakMap(), outbox: [], sent: Math.floor(Math.random() * 1e9), answers: 0 });
+// What the page's own scripts fetch counts for how much the engine is asked.
+memory.watch ??= new PerformanceObserver((list) => {
+  memory.answers += list.getEntries().filter((one) => /^(fetch|xmlhttprequest)$/.test(one.initiatorType)).length;
+});
+if (!memory.watching) memory.watch.observe({ type: "resource", buffered: true });
+memory.watching = true;
 if (o.received === memory.sent) memory.outbox = [];
 const tiles = memory.outbox;
 
@@ -127,9 +133,12 @@ const glide = async (box, distance, ms) => {
     }
   }
   memory.sent += 1;
+  const answers = memory.answers;
+  memory.answers = 0;
   done({
     tiles,
     hover,
+    answers,
     count: count(),
     grew: grew(),
     moved: Math.abs(box.scrollTop - from) > 2,

@@ -10,7 +10,6 @@ from urllib.parse import quote
 from scraper.simulator.reply import Reply, Visit
 from scraper.simulator.world import World
 
-MINUTE = 60.0
 COOKIES = {"google": "SOCS", "bing": "BCP", "yahoo": "GUC"}
 SLOW = 1.5  # how long a batch takes when too many were asked for
 THINS, REFUSES = 1.25, 1.5  # shares of what an engine bears at which it gives thumbnails only, and nothing
@@ -70,7 +69,7 @@ class Gate:
         with self._lock:
             tally = self._tallies.setdefault(engine, Tally())
             tally.asked.append(now)
-            while now - tally.asked[0] > MINUTE:
+            while now - tally.asked[0] > scenario.minute:
                 tally.asked.popleft()
             used = len(tally.asked) / limit
             if used >= REFUSES:

@@ -68,6 +68,8 @@ class Scenario:
     consent: str = ""  # a `page` before the results, or a `dialog` over them
     language: str = "en"  # of the consent page; also de
     throttle: int = 0  # pages and batches a minute that an engine bears; 0 for any
+    minute: float = 60.0  # the time over which it counts them
+    warns: bool = True  # before it refuses, batches come slowly, then without addresses
     lifts: float = 60.0  # how long an engine's refusal lasts; each repeat lasts twice as long
     fault: str = ""  # what a page does to its browser: alert, leaving, popup, permission or busy
 
@@ -110,6 +112,12 @@ SCENARIOS: dict[str, Scenario] = {
         about="more than a dozen pages a minute are slowed down, then thinned out, then refused for a while",
         throttle=12,
         lifts=20.0,
+    ),
+    "curt": Scenario(
+        about="a dozen pages a minute and half as many more are refused for a while, without a warning",
+        throttle=12,
+        lifts=20.0,
+        warns=False,
     ),
     "consent": Scenario(about="each engine asks for consent first, on pages of its own", consent="page"),
     "consent-dialog": Scenario(about="a consent dialog lies over the results", consent="dialog"),

@@ -134,6 +134,7 @@ class Site:
         used = self.gate.load(engine, self.world)
         if used >= REFUSES and (stopped := self.gate.stops(visit, engine, self.world)):
             return stopped
+        used *= scenario.warns
         if batch and scenario.spinner:
             return Reply(manner="hold", delay=scenario.hold)
         if batch and scenario.fails_once and self.gate.first(visit.target):

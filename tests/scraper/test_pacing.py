@@ -1,8 +1,14 @@
 """The human rhythm."""
 
+from dataclasses import replace
 from statistics import median
 
-from scraper.pacing import FullShare, Rhythm
+import pytest
+import requests
+
+from scraper import pacing
+from scraper.pacing import Allowance, FullShare, Rhythm
+from scraper.simulator import SCENARIOS, Site
 
 
 def pauses(seed: object, count: int = 400, pace: float = 1.0) -> list[float]:
@@ -88,3 +94,56 @@ def test_few_full_sizes_from_the_start_are_the_engines_way():
     watch = FullShare()
 
     assert not any(watch.falls([number % 3 == 0 for number in range(30)]) for _ in range(10))
+
+
+def test_refused_once_is_refused_never_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After its one refusal an engine is asked for less in its minute than it bears: its own log shows it."""
+    minute, bears, wanted = 0.8, 8, 24
+    monkeypatch.setattr(pacing, "MINUTE", minute)
+    scenario = replace(SCENARIOS["curt"], throttle=bears, minute=minute, lifts=0.5)
+    rhythm = Rhythm(0.0, 0, door=0.0)
+    got = 0
+    with Site(scenario=scenario, results=4) as site, requests.Session() as visitor:
+        while got < wanted:
+            rhythm.before_asking()
+            answer = visitor.get(f"{site.url}/bing/images/search?q=pizza", timeout=5)
+            if "/turing/" in answer.url:
+                rhythm.slow_down(wait=0.1)
+                rhythm.back_off(1, float(answer.headers["Retry-After"]))
+                continue
+            rhythm.allowance.count(1)
+            got += 1
+        assert site.gate.refusals("bing") == 1
+        times = [line.time for line in site.log if line.status == 200][-12:]
+
+    assert all(later - earlier > minute * 0.99 for earlier, later in zip(times, times[bears:], strict=False))
+
+
+def test_an_allowance_shrinks_and_stays() -> None:
+    """Half of what came before the refusal is allowed, then half of that; the wait ends when the oldest is over."""
+    now = [0.0]
+    allowance = Allowance(lambda: now[0])
+    allowance.count(12)
+    assert allowance.wait() == 0
+    allowance.lower(share=0.5)
+    now[0] = 20.0
+    assert (allowance.most, allowance.wait()) == (6, 40)
+    now[0] = 61.0
+    assert allowance.wait() == 0
+    allowance.count(6)
+    allowance.lower(share=0.5, wait=120)
+    assert (allowance.most, allowance.period, allowance.wait()) == (6, 120, 120)
+    now[0] = 130.0
+    allowance.lower(share=0.5)
+    assert (allowance.most, allowance.wait()) == (3, 51)
+
+
+def test_who_refuses_the_first_visit_says_nothing_of_numbers() -> None:
+    """A wall before the first results lengthens the pauses only: who passes it by hand is not held to one page."""
+    waited: list[float] = []
+    rhythm = Rhythm(1.0, 0, sleep=waited.append)
+    rhythm.allowance.count(1)
+    rhythm.slow_down()
+    rhythm.before_asking()
+
+    assert waited == []

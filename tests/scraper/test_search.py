@@ -287,6 +287,18 @@ def test_a_crashed_tab_is_told(site, tmp_path):
     assert offers <= tried
 
 
+def test_what_the_pages_scripts_fetch_is_counted(window, httpserver):
+    """A page and what its scripts ask for count as so many answers of the engine; pictures do not."""
+    httpserver.expect_request("/more").respond_with_data("")
+    script = "for (let i = 0; i < 3; i += 1) setTimeout(() => fetch('/more?' + i), 50 * i);"
+    rhythm = Rhythm(0.02, 1, sleep=threading.Event().wait)
+    list(search(window, served(httpserver, page(total=40, script=script)), "pizza", rhythm, keep_page=Path))
+    for _ in range(4):
+        rhythm.allowance.lower(share=1.0)
+
+    assert rhythm.allowance.most == 4
+
+
 def test_a_refused_batch_is_no_end(window, httpserver):
     """A page that shows nothing of it when its script is refused more results is not at its end: it is blocked."""
     httpserver.expect_request("/more").respond_with_data("", status=429, headers={"Retry-After": "7"})
