@@ -21,6 +21,9 @@ from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from selenium.webdriver.common.actions.interaction import POINTER_TOUCH
+from selenium.webdriver.common.actions.pointer_input import PointerInput
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -557,6 +560,69 @@ def test_deciding_by_keyboard(review: Review, raw: Path, window: webdriver.Chrom
     line = lines_of(raw / "pizza")[-1]
     assert {"file", "verdict", "label", "time", "window"} == line.keys()
     assert len(list(raw.glob("*/*.jpg"))) == 24
+    assert page.errors() == []
+
+
+class Finger:
+    """One finger on a page."""
+
+    def __init__(self, page: Page) -> None:
+        self.browser = page.browser
+
+    def swipe(self, element: WebElement, across: int, down: int = 0) -> None:
+        """Put the finger on the middle of an element, drag it, and lift it."""
+        self._press(element, [(across // 2, down // 2), (across, down)], 0.02)
+
+    def tap(self, element: WebElement) -> None:
+        """Touch an element for a moment."""
+        self._press(element, [], 0.02)
+
+    def hold(self, element: WebElement) -> None:
+        """Press an element for long."""
+        self._press(element, [], 0.7)
+
+    def _press(self, element: WebElement, way: list[tuple[int, int]], seconds: float) -> None:
+        finger = ActionBuilder(self.browser, mouse=PointerInput(POINTER_TOUCH, "finger"), duration=40)
+        act = finger.pointer_action
+        act.move_to(element)
+        act.pointer_down()
+        for x, y in way:
+            act.move_to(element, x, y)
+        act.pause(seconds)
+        act.pointer_up()
+        finger.perform()
+
+
+def test_deciding_by_finger(review: Review, raw: Path, window: webdriver.Chrome) -> None:
+    """Swipes keep and drop, on the grid and on the large picture; taps move and look; a long press selects."""
+    page = Page(window, review.url)
+    finger = Finger(page)
+    finger.swipe(page.tile(0), -80)
+    page.wait(lambda: len(lines_of(raw / "pizza")) == 1)
+    finger.swipe(page.tile(2), 80)
+    page.wait(lambda: len(lines_of(raw / "pizza")) == 2)
+    finger.swipe(page.tile(4), 20)  # not far enough
+    finger.swipe(page.tile(4), 30, -60)  # that is scrolling
+    assert [(line["file"], line["verdict"]) for line in lines_of(raw / "pizza")] == [
+        ("pizza07.jpg", "drop"), ("pizza03.jpg", "keep"),
+    ]  # fmt: skip
+
+    finger.tap(page.tile(6))
+    assert page.cursor() == 6
+    assert not page.find("#viewer").is_displayed()
+    finger.tap(page.tile(6))
+    page.wait(page.find("#viewer").is_displayed)
+    label = page.tiles()[6].split(",")[0]
+    finger.swipe(page.find("#viewer .stage"), -200)
+    page.wait(lambda: any(line["verdict"] == "drop" for line in lines_of(raw / label)[-1:]))
+    assert page.cursor() == 7
+    page.keys(Keys.ESCAPE).wait(lambda: not page.find("#viewer").is_displayed())
+
+    finger.hold(page.tile(8))
+    finger.tap(page.tile(9))
+    assert page.find("#chosen").text == "2 selected"
+    finger.swipe(page.tile(9), 80)
+    page.wait(lambda: "5 of 24" in page.find("#tally").text)
     assert page.errors() == []
 
 

@@ -2,6 +2,7 @@
 
 import { Album, STATES } from "./album.js";
 import { Grid } from "./grid.js";
+import { touched } from "./touch.js";
 import { Wire, ask } from "./wire.js";
 
 const STRONG = .6;
@@ -612,7 +613,7 @@ document.addEventListener("keydown", keyed);
 
 get("sheet").addEventListener("pointerdown", (event) => {
   const tile = event.target.closest(".tile");
-  if (!tile || event.button !== 0) return;
+  if (!tile || event.button !== 0 || event.pointerType !== "mouse") return;
   const position = Number(tile.dataset.position);
   get("grid").focus({ preventScroll: true });
   if (event.shiftKey) {
@@ -627,6 +628,39 @@ get("sheet").addEventListener("pointerdown", (event) => {
   }
 });
 get("sheet").addEventListener("dblclick", look);
+
+// A tap puts the cursor on a picture, a second one shows it large; with some selected, taps select more.
+const SIDE = { "-1": "drop", 1: "keep" };
+touched(get("sheet"), {
+  find: (event) => event.target.closest(".tile"),
+  reach: (tile) => Math.min(64, .4 * tile.offsetWidth),
+  tap: (tile) => {
+    const position = Number(tile.dataset.position);
+    const again = position === cursor && !chosen.size;
+    get("grid").focus({ preventScroll: true });
+    if (chosen.size) toggle(position);
+    move(position);
+    if (again) look();
+  },
+  hold: (tile) => {
+    move(Number(tile.dataset.position));
+    toggle(Number(tile.dataset.position));
+  },
+  swipe: (tile, side) => {
+    const position = Number(tile.dataset.position);
+    const picture = album.list[position];
+    if (chosen.has(picture)) return decide(SIDE[side]);
+    move(position);
+    decide(SIDE[side], "", [picture]);
+  },
+});
+touched(get("viewer"), {
+  find: (event) => event.target.closest(".stage"),
+  reach: (stage) => Math.min(90, .25 * stage.offsetWidth),
+  tap: () => {},
+  hold: () => {},
+  swipe: (_, side) => decide(SIDE[side]),
+});
 get("viewer").addEventListener("close", () => { get("viewer").replaceChildren(); get("grid").focus(); showCursor(); });
 get("palette").addEventListener("close", () => { if (!get("viewer").open) get("grid").focus(); });
 get("keys").addEventListener("close", () => get("grid").focus());
