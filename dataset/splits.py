@@ -4,18 +4,18 @@ The rule, in this order:
 
 1. The unit is the group: pictures that are the same or belong together are dealt as one.
 2. A group that was dealt before stays where it is, whatever joins it later; the ledger remembers it.
-3. Else the group's salted hash deals it: below ``test`` it tests, below ``test + val`` it validates, else it trains.
-   This depends on nothing but the group and the seed.
-4. Where chance gives a class far too few or too many pictures in a split (less than 7 tenths of its share, more
-   than 14, or none), the undealt groups whose hashes lie nearest change sides. The ledger then keeps them there.
+3. The others stand in the order of their salted hashes. From the front, the test split takes what brings each of its
+   classes to its share, then the validation split does; the rest trains. So each class folder (an item, its
+   look-alikes, the background) is in every split in the shares that were asked for, now and after it has grown.
+
+This depends on the groups, the seed and the ledger alone, not on the order of files.
 """
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from typing import Final
 
@@ -49,62 +49,77 @@ def place(key: str, *, seed: int) -> float:
 def deal(groups: list[Group], split: Split, *, seed: int, before: Mapping[str, str]) -> dict[str, str]:
     """Return the split of every group's key; ``before`` is the ledger, by the SHA-256 of pictures."""
     places = {group.key: place(group.key, seed=seed) for group in groups}
+    groups = sorted(groups, key=lambda one: (places[one.key], one.key))
     dealt: dict[str, str] = {}
-    free: list[Group] = []
-    for group in sorted(groups, key=lambda one: (places[one.key], one.key)):
+    for group in groups:
         sides = sorted({before[sha] for sha in group.members if sha in before}, key=SPLITS.index)
         if sides:
             # Two sides can only meet here when the rules of grouping changed: the stricter side wins.
             dealt[group.key] = sides[-1]
-        else:
-            dealt[group.key] = _by_hash(places[group.key], split)
-            free.append(group)
-    undealt = {group.key for group in free}
+    free = [group for group in groups if group.key not in dealt]
+    for side in wanted(split)[:0:-1]:
+        missing = _missing(groups, dealt, side, getattr(split, side))
+        for group in _fill(free, missing):
+            dealt[group.key] = side
+        free = [group for group in free if group.key not in dealt]
+    dealt |= {group.key: "train" for group in free}
+    known = {group.key for group in groups if any(sha in before for sha in group.members)}
     for name in sorted({name for group in groups for name in group.sizes}):
-        mine = sorted((one for one in groups if name in one.sizes), key=lambda one: (places[one.key], one.key))
-        _even_out(name, mine, dealt, undealt, split)
+        _leave_none_empty([one for one in groups if name in one.sizes], name, dealt, known, wanted(split))
     return dealt
 
 
-def _by_hash(at: float, split: Split) -> str:
-    return "test" if at < split.test else "val" if at < split.test + split.val else "train"
-
-
-def _even_out(name: str, groups: list[Group], dealt: dict[str, str], undealt: set[str], split: Split) -> None:
-    """Move undealt groups of one class, in the order of their hashes, until no split has far too few or too many."""
-    total = sum(group.sizes[name] for group in groups)
-    counts, numbers = Counter[str](), Counter[str]()
+def _missing(groups: list[Group], dealt: Mapping[str, str], side: str, share: float) -> dict[str, float]:
+    """Return how many pictures of each class a split lacks, given what lies in it; negative when it has too many."""
+    totals, there, numbers = Counter[str](), Counter[str](), Counter[str]()
     for group in groups:
-        counts[dealt[group.key]] += group.sizes[name]
-        numbers[dealt[group.key]] += 1
+        totals.update(group.sizes)
+        numbers.update(group.sizes.keys())
+        if dealt.get(group.key) == side:
+            there.update(group.sizes)
+    return {name: max(1.0, share * totals[name]) - there[name] for name in totals}
 
-    def move(group: Group, side: str) -> None:
-        for count, size in ((counts, group.sizes[name]), (numbers, 1)):
-            count[dealt[group.key]] -= size
-            count[side] += size
-        dealt[group.key] = side
 
-    for side in wanted(split)[:0:-1]:
-        share = getattr(split, side) * total
-        least, most = max(1, int(0.7 * share)), max(1, ceil(1.4 * share))
-        for group in groups[::-1]:
-            if counts[side] <= most:
-                break
-            size = group.sizes[name]
-            spare = counts[side] - size >= least or size > most
-            if dealt[group.key] == side and group.key in undealt and spare:
-                move(group, "train")
-        while counts[side] < least:
-            giver = max((one for one in wanted(split) if one != side), key=lambda one: counts[one])
-            # What was dealt before moves only into a split that would else be empty, because it lost what it held.
-            free = [one for one in groups if dealt[one.key] == giver and (one.key in undealt or not numbers[side])]
-            free.sort(key=lambda one: one.key not in undealt)
-            if numbers[giver] < 2 or not free:
-                break
-            room = most - counts[side]
-            move(
-                next((one for one in free if one.sizes[name] <= room), min(free, key=lambda one: one.sizes[name])), side
-            )
+def _fill(free: list[Group], missing: dict[str, float]) -> Iterator[Group]:
+    """Yield the groups that bring a split to its shares: those that fit in the order given, then the lesser evils."""
+    left = []
+    for group in free:
+        if all(size <= missing[name] + 0.5 for name, size in group.sizes.items()):
+            yield _taken(group, missing)
+        else:
+            left.append(group)
+    while left:
+        gain, at = max((_gain(group, missing), -at) for at, group in enumerate(left))
+        if gain <= 0:
+            return
+        yield _taken(left.pop(-at), missing)
+
+
+def _taken(group: Group, missing: dict[str, float]) -> Group:
+    for name, size in group.sizes.items():
+        missing[name] -= size
+    return group
+
+
+def _gain(group: Group, missing: Mapping[str, float]) -> float:
+    """Return by how much a group brings a split closer to its shares."""
+    return sum(abs(missing[name]) - abs(missing[name] - size) for name, size in group.sizes.items())
+
+
+def _leave_none_empty(
+    groups: list[Group], name: str, dealt: dict[str, str], known: set[str], sides: tuple[str, ...]
+) -> None:
+    """Give a split that has no group of a class the smallest one of the split with most.
+
+    What was dealt before moves only where nothing new can: a split that lost what it held would else be none.
+    """
+    for side in sides:
+        numbers = Counter(dealt[group.key] for group in groups)
+        giver = max(sides, key=lambda one: numbers[one])
+        if numbers[side] or numbers[giver] < 2:
+            continue
+        mine = [group for group in groups if dealt[group.key] == giver]
+        dealt[min(mine, key=lambda one: (one.key in known, one.sizes[name])).key] = side
 
 
 def read_ledger(path: Path, split: Split, *, seed: int) -> dict[str, str]:

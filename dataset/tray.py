@@ -118,7 +118,7 @@ class Scrape:
 
 @validated(frozen=True, slots=True, config=STRICT)
 class Split:
-    """Shares of the groups of near-duplicates that go to validation and test; the rest trains."""
+    """Shares of each class that go to validation and test, in whole groups of near-duplicates; the rest trains."""
 
     val: Share = 0.1
     test: Share = 0.1

@@ -31,13 +31,30 @@ def test_a_key_always_lies_at_the_same_place_and_keys_lie_everywhere() -> None:
     assert min(tenths.values()) > 400
 
 
-def test_shares_are_kept() -> None:
-    """Of a thousand groups about a tenth tests and a tenth validates."""
-    dealt = deal([group(str(key)) for key in range(1000)], SPLIT, seed=0, before={})
-    counts = Counter(dealt.values())
+@pytest.mark.parametrize("count", [10, 37, 200, 1000])
+def test_shares_are_met(count: int) -> None:
+    """Groups of one picture meet the shares that were asked for to the picture."""
+    split = Split(val=0.1, test=0.15)
+    counts = Counter(deal([group(str(key)) for key in range(count)], split, seed=0, before={}).values())
 
-    assert 70 <= counts["val"] <= 140
-    assert 70 <= counts["test"] <= 140
+    assert abs(counts["val"] - 0.1 * count) <= 0.5
+    assert abs(counts["test"] - 0.15 * count) <= 0.5
+
+
+def test_groups_of_all_sizes_and_classes_come_close() -> None:
+    """With groups of one to four pictures, some of two classes, no class misses a share by more than two pictures."""
+    chance = np.random.default_rng(0)
+    kinds = ("pizza", "not_pizza", "background", "not_pizza background")
+    groups = [group(str(key), str(chance.choice(kinds)), int(chance.integers(1, 5))) for key in range(150)]
+    split = Split(val=0.15, test=0.15)
+    dealt = deal(groups, split, seed=0, before={})
+    for name in ("pizza", "not_pizza", "background"):
+        sizes = Counter[str]()
+        for one in groups:
+            sizes[dealt[one.key]] += one.sizes.get(name, 0)
+
+        assert abs(sizes["val"] - 0.15 * sizes.total()) <= 2
+        assert abs(sizes["test"] - 0.15 * sizes.total()) <= 2
 
 
 def test_the_order_of_groups_changes_nothing() -> None:
@@ -65,8 +82,7 @@ def test_each_class_of_many_has_its_share() -> None:
     for name in "abcdefgh":
         counts = Counter(dealt[one.key] for one in groups if name in one.sizes)
 
-        assert 2 <= counts["val"] <= 5
-        assert 2 <= counts["test"] <= 5
+        assert counts == {"train": 24, "val": 3, "test": 3}
 
 
 def test_a_split_without_a_share_stays_empty() -> None:
@@ -80,7 +96,7 @@ def test_a_split_without_a_share_stays_empty() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_nothing_old_moves_when_pictures_are_added(seed: int) -> None:
-    """A class grows in steps of any size; who was dealt stays, and no split starves."""
+    """A class grows in steps of any size; who was dealt stays, and each class keeps its shares."""
     chance = np.random.default_rng(seed)
     groups: list[Group] = []
     ledger: dict[str, str] = {}
@@ -91,9 +107,11 @@ def test_nothing_old_moves_when_pictures_are_added(seed: int) -> None:
 
         assert all(now[sha] == side for sha, side in ledger.items())
         ledger = now
-    counts = Counter(ledger.values())
-    assert counts["val"] >= 0.06 * len(ledger)
-    assert counts["test"] >= 0.06 * len(ledger)
+        for name in "ab":
+            counts = Counter(dealt[one.key] for one in groups if name in one.sizes)
+
+            assert abs(counts["val"] - max(1, 0.1 * counts.total())) <= 0.5
+            assert abs(counts["test"] - max(1, 0.1 * counts.total())) <= 0.5
 
 
 def test_a_group_that_gains_a_member_and_a_name_stays() -> None:
