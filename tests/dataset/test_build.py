@@ -206,8 +206,8 @@ def test_added_pictures_move_no_old_one(source: Path, tmp_path: Path) -> None:
 
 def test_a_new_picture_that_ties_two_sides_is_held_out(source: Path, tmp_path: Path) -> None:
     """The whole of which one part trains and another tests joins neither side; both parts stay where they are."""
-    out = tmp_path / "out"
     for seed in range(700, 730):
+        out = tmp_path / f"out{seed}"
         whole = drawn(seed, (600, 400))
         (source / "cat" / "left.jpg").write_bytes(encoded(whole.crop((0, 0, 480, 400))))
         (source / "cat" / "right.jpg").write_bytes(encoded(whole.crop((120, 0, 600, 400))))
