@@ -182,7 +182,7 @@ def train_options(command: Wrapped) -> Wrapped:
 @main.command()
 @click.argument("names", nargs=-1, metavar="[TERM|ITEM]...")
 @click.option("--into", type=FOLDER, help="Class folder for the TERMs; no tray.toml is needed then.")
-@click.option("--dry-run", is_flag=True, help="List the addresses that would be tried; download nothing.")
+@click.option("--dry-run", is_flag=True, help="List what would be tried, or forgotten; change nothing.")
 @click.option("--forget", metavar="ADDRESS|HOST", help="Delete what came from there, and keep it from coming back.")
 @config_option
 @scrape_options
@@ -202,7 +202,7 @@ def scrape(
     if forget:
         from scraper.forget import forget as forget_in
 
-        show(plain(forget_in(into or tray.raw, forget)), as_json, print_pairs)
+        show(plain(forget_in(into or tray.raw, forget, pool=tray.pool, dry_run=dry_run)), as_json, print_pairs)
         return
     if into:
         if not names:
@@ -216,7 +216,7 @@ def scrape(
     if dry_run:
         from scraper.scrape import preview
 
-        for candidate in preview(plans, settings, engines=engines_of(tray, settings, site), site=site):
+        for candidate in preview(plans, folder, settings, engines=engines_of(tray, settings, site), site=site):
             click.echo(json.dumps(plain(candidate)) if as_json else candidate.urls[0])
         return
     show(scrape_into(voice, plans, folder, tray=tray, settings=settings, site=site), as_json, print_scrape)

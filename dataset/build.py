@@ -17,6 +17,7 @@ from dataset.choose import Choice, Contradict, Kept, Rejected, choose, groups, p
 from dataset.errors import NotEnoughImages, TrayError
 from dataset.folder import (
     DATASET,
+    FORGOTTEN,
     MANIFEST,
     POOL,
     SOURCE,
@@ -24,6 +25,7 @@ from dataset.folder import (
     locked,
     make_folder,
     pictures,
+    records,
     unwritable,
     write_whole,
 )
@@ -386,6 +388,9 @@ def _fill_pool(work: Work, datasets: Datasets, workers: Workers) -> Generator[Pr
     for part in pool.glob(".*.part"):
         part.unlink(missing_ok=True)
     needed = {row.kept.sha256: row.kept.source for rows in datasets.values() for row in rows}
+    forgotten = {one.sha256 for folder in work.folders.values() for one in records(folder) if one.error == FORGOTTEN}
+    for sha in forgotten - needed.keys():
+        (pool / f"{sha[:16]}.jpg").unlink(missing_ok=True)
     there = {path.name for path in os.scandir(pool)}
     missing = sorted(sha for sha in needed if f"{sha[:16]}.jpg" not in there)
     files = [((work.root / needed[sha]).absolute(), (pool / f"{sha[:16]}.jpg").absolute()) for sha in missing]

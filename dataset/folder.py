@@ -1,5 +1,6 @@
 """A class folder: pictures exactly as received, and a manifest line for each that was tried."""
 
+import errno
 import json
 import os
 import re
@@ -68,7 +69,11 @@ class Record:
     failures: tuple[str, ...] = ()
     """Why each of ``tried`` failed, as far as this run knows."""
     filters: str = ""
+    """What the search asked for beside its term, such as a licence or a size."""
     opt_out: str = ""
+    """The owner's opt-out; a picture that was kept with one was fetched with ``--ignore-opt-outs``."""
+    landed: str = ""
+    """Address to which redirects led from ``url``; empty where there were none."""
     split: str = ""
     """Split that an imported dataset gave the picture; a build deals its own."""
 
@@ -154,7 +159,8 @@ class ClassFolder:
             _cut_torn_line(self.path / MANIFEST)
             for record in records(self.path):
                 self._note(record)
-            self._manifest = (self.path / MANIFEST).open("a", encoding="utf-8")
+            # A line goes out in one piece, so that closing never has a rest to write to a full disk.
+            self._manifest = (self.path / MANIFEST).open("ab", buffering=0)
         except OSError as error:
             self._lock.__exit__(None, None, None)
             raise unwritable(self.path, error) from error
@@ -189,18 +195,27 @@ class ClassFolder:
         name = record.sha256[:16] + Path(f"x{record.file}").suffix
         record = replace(record, file=name, bytes=len(data), copy_of=self.look_alike(record.phash))
         write_whole(self.path / name, data)
-        return self._write(record)
+        try:
+            return self._write(record)
+        except TrayError:
+            (self.path / name).unlink(missing_ok=True)
+            raise
 
     def reject(self, record: Record) -> Record:
         """Write the line of a picture that was not kept; return the record as written."""
         return self._write(replace(record, file=""))
 
     def _write(self, record: Record) -> Record:
+        line, whole = to_line(record).encode(), os.fstat(self._manifest.fileno()).st_size
+        failure, written = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 0
         try:
-            self._manifest.write(to_line(record))
-            self._manifest.flush()
+            written = self._manifest.write(line)
         except OSError as error:
-            raise unwritable(self.path / MANIFEST, error) from error
+            failure = error
+        if written != len(line):
+            with suppress(OSError):
+                self._manifest.truncate(whole)
+            raise unwritable(self.path / MANIFEST, failure) from failure
         self._note(record)
         return record
 
@@ -247,7 +262,9 @@ def count_distinct(folder: Path) -> int:
 
 def to_line(record: Record) -> str:
     """Return a record as one line of JSON, without the fields that are empty."""
-    return json.dumps({key: value for key, value in asdict(record).items() if value}, ensure_ascii=False) + "\n"
+    line = json.dumps({key: value for key, value in asdict(record).items() if value}, ensure_ascii=False) + "\n"
+    # Pages hold halves of characters, which no file can.
+    return line.encode("utf-8", "replace").decode()
 
 
 def from_line(line: str) -> Record:
@@ -318,6 +335,11 @@ def _cut_torn_line(manifest: Path) -> None:
             whole = start
         if whole < size:
             file.truncate(whole)
+
+
+def bits_apart(one: str, other: str) -> int:
+    """Return in how many of 256 bits two perceptual hashes differ."""
+    return (int(one, 16) ^ int(other, 16)).bit_count()
 
 
 def _bits(phash: str) -> np.ndarray[Any, np.dtype[np.uint8]]:

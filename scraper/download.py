@@ -2,10 +2,12 @@
 
 import base64
 import binascii
+import math
 import re
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from http.cookiejar import DefaultCookiePolicy
@@ -24,16 +26,24 @@ from urllib3.exceptions import (
 )
 from urllib3.util import Retry
 
+from dataset.folder import FORGOTTEN
 from dataset.tray import Scrape
 from scraper.engines import clean_address
+from scraper.forget import concerns
 from scraper.guard import Guard, GuardedAdapter, PrivateAddressError
-from scraper.optout import FREE, SHUT, TOKEN, Robots, header_refusal, parse_robots
+from scraper.optout import FREE, TOKEN, UNREAD, Robots, header_refusal, parse_robots
 
 TRIES: Final = 3
 REDIRECTS: Final = 5
 AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+BUSY: Final = frozenset({429, 503})
+"""Answers of a host that is asked too much."""
 RESET: Final = "connection lost"
+NOWHERE: Final = frozenset({"host not found", "no connection", "certificate", "private address", "address not allowed"})
+"""Failures that a robots.txt shares with everything else on its host."""
 ROBOTS_SECONDS: Final = 5.0
+ROBOTS_AGAIN: Final = 60.0
+"""Seconds after which a robots.txt that could not be read is asked for again."""
 ROBOTS_BYTES: Final = 512_000
 CHUNK: Final = 65536
 
@@ -52,16 +62,24 @@ class Fetched:
     """The owner's opt-out, also where it was ignored."""
     retry_after: float = 0.0
     """Seconds for which the host asked to be left alone."""
+    landed: str = ""
+    """Where redirects led to; empty where there were none."""
 
 
 class Fetcher:
-    """Fetches addresses from many threads, each with a session of its own; ``close`` breaks what is under way."""
+    """Fetches addresses from many threads, each with a session of its own; ``close`` breaks what is under way.
 
-    def __init__(self, settings: Scrape, guard: Guard) -> None:
+    ``busy`` is told at once which host is asked too much, and for how many seconds it wants to be left alone.
+    """
+
+    def __init__(
+        self, settings: Scrape, guard: Guard, *, busy: Callable[[str, float], None] = lambda _host, _seconds: None
+    ) -> None:
         self._settings = settings
         self._guard = guard
+        self._busy = busy
         self._local = threading.local()
-        self._robots: dict[str, Robots] = {}
+        self._robots: dict[str, tuple[Robots, float]] = {}
         self._robots_locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -80,14 +98,19 @@ class Fetcher:
             for _, sock in self._waiting.values():
                 _shut(sock)
 
-    def fetch(self, url: str, *, referer: str = "") -> Fetched:
-        """Return the bytes behind a data: or http(s) address, or the reason why there are none; never raises."""
-        if url.startswith("data:"):
+    def fetch(self, url: str, *, referer: str = "", forgotten: frozenset[str] = frozenset()) -> Fetched:
+        """Return the bytes behind a data: or http(s) address, or the reason why there are none; never raises.
+
+        Nothing is asked of the addresses and hosts that are ``forgotten``, wherever a redirect leads.
+        """
+        if url[:5].lower() == "data:":
             return decode(url)
         retry = Retry(total=TRIES - 1, backoff_factor=0.5, backoff_max=8, backoff_jitter=0.5)
         deadline = time.monotonic() + self._settings.total_timeout
         while True:
-            fetched = self._try(url, referer, deadline)
+            fetched = self._try(url, referer, deadline, forgotten)
+            if fetched.status in BUSY:
+                self._busy(host_of(fetched.landed or url), fetched.retry_after)
             if fetched.error != RESET and fetched.status not in AGAIN:
                 return fetched
             if not retry.total or self._stopped.is_set():
@@ -99,21 +122,25 @@ class Fetcher:
                 return fetched
             self._stopped.wait(wait)
 
-    def _try(self, url: str, referer: str, deadline: float) -> Fetched:
+    def _try(self, url: str, referer: str, deadline: float, forgotten: frozenset[str]) -> Fetched:
         """Go to an address once, and on along its redirects."""
         here = url
         for _ in range(REDIRECTS + 1):
-            if urlsplit(here).scheme not in {"http", "https"}:
-                return Fetched(url, error="address not allowed")
-            opt_out = self._robots_of(here).refusal(here)
-            if opt_out and not self._settings.ignore_opt_outs:
-                return Fetched(url, error="opted out", opt_out=opt_out)
+            landed = here if here != url else ""
+            if not _readable(here) or urlsplit(here).scheme not in {"http", "https"}:
+                return Fetched(url, error="address not allowed", landed=landed)
+            if concerns(forgotten, (here,)):
+                return Fetched(url, error=FORGOTTEN, landed=landed)
+            robots = self._robots_of(here)
+            opt_out = robots.refusal(here)
+            if (robots.error or opt_out) and not self._settings.ignore_opt_outs:
+                return Fetched(url, error=robots.error or "opted out", opt_out=opt_out, landed=landed)
             answer, onward = self._ask(here, referer, deadline)
-            answer = replace(answer, url=url, opt_out=answer.opt_out or opt_out)
+            answer = replace(answer, url=url, opt_out=answer.opt_out or opt_out, landed=landed)
             if not onward:
                 return answer
             here = onward
-        return Fetched(url, error="too many redirects", status=answer.status)
+        return replace(answer, error="too many redirects")
 
     def _ask(self, url: str, referer: str, deadline: float) -> tuple[Fetched, str]:
         """Ask one address; return what came, and where it points to if that is elsewhere."""
@@ -152,38 +179,50 @@ class Fetcher:
                 self._waiting.pop(threading.get_ident(), None)
 
     def _body(self, response: requests.Response, deadline: float, most: int = 0) -> tuple[bytes, str]:
-        """Return a body, or why it was broken off. What Content-Length says is not believed."""
+        """Return a body, or as much as came and why it was broken off. What Content-Length says is not believed."""
         most = most or self._settings.max_bytes
         pieces: list[bytes] = []
         size = 0
-        while piece := response.raw.read1(CHUNK, decode_content=True):
+        while (
+            size <= most and time.monotonic() <= deadline and (piece := response.raw.read1(CHUNK, decode_content=True))
+        ):
             size += len(piece)
-            if size > most:
-                return b"", "too many bytes"
-            if time.monotonic() > deadline:
-                return b"", "timeout"
             pieces.append(piece)
+        body = b"".join(pieces)
         # A line that was cut at the deadline, or at our own end, looks like the end of the body.
         if self._stopped.is_set():
-            return b"", "stopped"
+            return body, "stopped"
         if time.monotonic() > deadline:
-            return b"", "timeout"
-        return b"".join(pieces), "" if size else "empty"
+            return body, "timeout"
+        return body, "too many bytes" if size > most else "" if size else "empty"
 
     def _robots_of(self, url: str) -> Robots:
-        """Return the robots.txt of an address's host, fetched once."""
+        """Return the robots.txt of an address's host, fetched once; one that could not be read, once a minute."""
         parts = urlsplit(url)
-        origin = f"{parts.scheme}://{parts.netloc}"
+        origin = f"{parts.scheme}://{host_of(url)}"
         with self._lock:
             lock = self._robots_locks.setdefault(origin, threading.Lock())
         with lock:
-            if origin not in self._robots:
-                self._robots[origin] = self._fetch_robots(f"{origin}/robots.txt")
-            return self._robots[origin]
+            robots, until = self._robots.get(origin, (FREE, 0.0))
+            if time.monotonic() >= until:
+                robots = self._fetch_robots(f"{origin}/robots.txt")
+                self._robots[origin] = robots, time.monotonic() + ROBOTS_AGAIN if robots.error else math.inf
+            return robots
 
     def _fetch_robots(self, url: str) -> Robots:
-        """Return what a robots.txt says; where there is none, or no answer, nothing is forbidden (RFC 9309, 2.3.1)."""
+        """Return what a robots.txt says; it may stumble once."""
         deadline = time.monotonic() + ROBOTS_SECONDS
+        robots = self._ask_robots(url, deadline)
+        if robots is UNREAD and time.monotonic() + 1.0 < deadline:
+            self._stopped.wait(0.5)
+            robots = self._ask_robots(url, deadline)
+        return robots
+
+    def _ask_robots(self, url: str, deadline: float) -> Robots:
+        """Return what a robots.txt says; where there is none, nothing is forbidden (RFC 9309, 2.3.1).
+
+        Of a huge one the beginning counts; without an answer nothing is known.
+        """
         timeout = (min(ROBOTS_SECONDS, self._settings.connect_timeout), ROBOTS_SECONDS)
         self._local.deadline = deadline
         try:
@@ -192,14 +231,16 @@ class Fetcher:
                     if location := self._session.get_redirect_target(response):
                         url = urljoin(url, location)
                         continue
-                    if response.status_code >= 500:
-                        return SHUT
+                    if response.status_code >= 500 or response.status_code == 429:
+                        return UNREAD
                     if response.status_code != 200:
                         return FREE
-                    text, _ = self._body(response, deadline, ROBOTS_BYTES)
-                    return parse_robots(text.decode("utf-8", "replace"))
-        except Exception:  # noqa: BLE001 - no answer is an answer here
-            return FREE
+                    text, error = self._body(response, deadline, ROBOTS_BYTES)
+                    whole = text if error != "too many bytes" else text[: text.rfind(b"\n") + 1]
+                    return UNREAD if error in {"timeout", "stopped"} else parse_robots(whole.decode("utf-8", "replace"))
+        except Exception as error:  # noqa: BLE001 - one bad host is data, whatever it brings a client to raise
+            reason = _reason(error)
+            return Robots(error=reason) if reason in NOWHERE else UNREAD
         finally:
             with self._lock:
                 self._waiting.pop(threading.get_ident(), None)
@@ -241,6 +282,18 @@ class Fetcher:
                         _shut(sock)
 
 
+def host_of(url: str) -> str:
+    """Return the host of an address in small letters, with its port where one is given."""
+    return urlsplit(url).netloc.rpartition("@")[2].lower()
+
+
+def _readable(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).hostname)
+    except ValueError:
+        return False
+
+
 def user_agent(contact: str = "") -> str:
     """Return ``tray/<version>``, with the contact address where one is given."""
     try:
@@ -276,7 +329,7 @@ def decode(url: str) -> Fetched:
 
 def short_name(url: str) -> str:
     """Return the address itself, or, for a data: address, its head and a digest: enough to know it again."""
-    if not url.startswith("data:"):
+    if url[:5].lower() != "data:":
         return url
     import hashlib
 

@@ -246,7 +246,7 @@ def general(engine: Engine) -> Engine:
 
 def address(engine: Engine, term: str) -> str:
     """Return the address of the engine's result page for a term."""
-    return engine.url.replace("{q}", quote_plus(term))
+    return engine.url.replace("{q}", quote_plus(term, errors="replace"))
 
 
 def read(engine: Engine, html: str | Iterable[str], term: str, *, first_rank: int = 1) -> list[Candidate]:
@@ -316,7 +316,7 @@ def clean_address(raw: str, base: str = "") -> str:
     Undoes what pages do to addresses: entities, double percent-encoding, missing scheme, stray quotes, fragments.
     """
     url = raw.strip().strip("\"'")
-    if url.startswith("data:"):
+    if url[:5].lower() == "data:":
         return url
     if "&amp;" in url:
         url = entities.unescape(url)
@@ -338,8 +338,8 @@ def clean_address(raw: str, base: str = "") -> str:
         or ("." not in host and ":" not in host and host != "localhost")
     ):
         return ""
-    path = quote(parts.path, safe="/%:@!$&'()*+,;=~-._")
-    query = quote(parts.query, safe="/%:@!$&'()*+,;=~-._?[]{}|")
+    path = quote(parts.path, safe="/%:@!$&'()*+,;=~-._", errors="replace")
+    query = quote(parts.query, safe="/%:@!$&'()*+,;=~-._?[]{}|", errors="replace")
     return urlunsplit((parts.scheme.lower(), parts.netloc, path, query, ""))
 
 

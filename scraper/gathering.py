@@ -136,7 +136,7 @@ class Gathering:
         try:
             with path.open("a", encoding="utf-8") as file:
                 # A killed process may have left a line without its end: it must not spoil this one.
-                file.write(("\n" if file.tell() else "") + json.dumps(note, ensure_ascii=False))
+                file.write(("\n" if file.tell() else "") + json.dumps(note))
         except OSError as error:
             raise unwritable(path, error) from error
 

@@ -40,7 +40,7 @@ class Guard:
         inner = _carried(ip)
         if inner is not None:
             return self.allows(str(inner))
-        return ip.is_global and not ip.is_multicast
+        return ip.is_global and not (ip.is_multicast or ip.is_reserved or getattr(ip, "is_site_local", False))
 
 
 def guard_for(site: str | None, allowed: Iterable[str] = ()) -> Guard:

@@ -19,6 +19,8 @@ class Robots:
     rules: tuple[tuple[bool, str], ...] = ()
     no_training: tuple[str, ...] = ()
     """Path patterns below which pictures may not train models (``Content-Usage: train-ai=n``)."""
+    error: str = ""
+    """Why it could not be read; until it can, nothing of its host is fetched (RFC 9309, 2.3.1.4)."""
 
     def refusal(self, url: str) -> str:
         """Return why the address may not be fetched, or an empty string."""
@@ -33,7 +35,7 @@ class Robots:
 
 
 FREE: Final = Robots()
-SHUT: Final = Robots(rules=((False, "/"),))
+UNREAD: Final = Robots(error="robots.txt unavailable")
 
 
 def header_refusal(headers: Mapping[str, str]) -> str:
@@ -53,6 +55,7 @@ def header_refusal(headers: Mapping[str, str]) -> str:
 
 def parse_robots(text: str) -> Robots:
     """Return what a robots.txt says to us (RFC 9309: our own group, else that for ``*``; the longest match wins)."""
+    text = text.removeprefix("\ufeff")
     groups: dict[str, list[tuple[str, str]]] = {}
     agents: list[str] = []
     in_rules = False

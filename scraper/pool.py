@@ -6,15 +6,17 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
-from urllib.parse import urlsplit
 
 from dataset.folder import Kind
+from scraper.download import host_of
 from scraper.engines import Candidate
 from scraper.gathering import Gathering, Room
 
 Result = TypeVar("Result")
 NO_HOST: Final = ""
 IDLE_SECONDS: Final = 60.0
+SLOWER: Final = (0.5, 5.0)
+"""Seconds between two requests to a host that was asked too much: the fewest and the most."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,7 +44,7 @@ class Job:
     @property
     def host(self) -> str:
         """The host of the next address; empty for a data: address."""
-        return urlsplit(self.addresses[0][0]).netloc.lower() if self.addresses else NO_HOST
+        return host_of(self.addresses[0][0]) if self.addresses else NO_HOST
 
 
 class Pool(Generic[Result]):
@@ -76,6 +78,7 @@ class Pool(Generic[Result]):
         self._lanes: dict[str, deque[Job]] = {}
         self._at_host: Counter[str] = Counter()
         self._next_at: dict[str, float] = {}
+        self._slowed: dict[str, float] = {}
         self._started: set[Job] = set()
         self._changed = threading.Condition()
         self._stopped = False
@@ -99,10 +102,12 @@ class Pool(Generic[Result]):
                 self.active[job.key] -= 1
             self._changed.notify_all()
 
-    def rest(self, host: str, seconds: float) -> None:
-        """Leave a host alone for so long."""
+    def slow_down(self, host: str, seconds: float) -> None:
+        """Leave a host alone for so long; then ask it one thing at a time, half as often each time it complains."""
+        least, most = SLOWER
         with self._changed:
-            self._next_at[host] = max(self._next_at.get(host, 0.0), time.monotonic() + seconds)
+            pause = self._slowed[host] = min(most, max(least, 2 * self._slowed.get(host, self._spacing)))
+            self._next_at[host] = max(self._next_at.get(host, 0.0), time.monotonic() + max(seconds, pause))
 
     def wake(self) -> None:
         """Have the room of every queued job asked for again."""
@@ -136,6 +141,9 @@ class Pool(Generic[Result]):
         finally:
             with self._changed:
                 self._at_host[host] -= 1
+                if host in self._slowed:
+                    # Its answer may have taken long, and tries of its own.
+                    self._next_at[host] = max(self._next_at[host], time.monotonic() + self._slowed[host])
                 self._changed.notify_all()
         if result is None:
             self.put(job)
@@ -152,12 +160,15 @@ class Pool(Generic[Result]):
                     wait = self._next_at.get(host, 0.0) - now if host else 0.0
                     if wait > 0:
                         soonest = min(soonest, wait)
-                    elif (not host or self._at_host[host] < self._per_host) and (job := self._from_lane(host)):
+                    elif (not host or self._at_host[host] < self._most_at(host)) and (job := self._from_lane(host)):
                         self._at_host[host] += 1
-                        self._next_at[host] = now + self._spacing
+                        self._next_at[host] = now + self._slowed.get(host, self._spacing)
                         return job
                 self._changed.wait(soonest)
             return None
+
+    def _most_at(self, host: str) -> int:
+        return 1 if host in self._slowed else self._per_host
 
     def _from_lane(self, host: str) -> Job | None:
         """Take the first job of a host that may start."""

@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from dataset.errors import BrowserError, EngineBlocked, EngineBroken, TrayError
-from dataset.folder import ClassFolder, Kind, Record
+from dataset.folder import FORGOTTEN, ClassFolder, Kind, Record, bits_apart
 from dataset.images import inspect
 from dataset.tray import ClassPlan, Scrape
 from scraper.browser import Window
@@ -21,7 +21,7 @@ from scraper.chromium import chromium, display_for
 from scraper.download import Fetcher, short_name
 from scraper.engines import Candidate, Engine, Inquiry
 from scraper.filters import misfit
-from scraper.forget import concerns
+from scraper.forget import concerns, listed
 from scraper.gathering import Gathering
 from scraper.guard import guard_for
 from scraper.hunt import Desk, Hunt, asked_of, page_keeper, rhythm_of
@@ -34,7 +34,9 @@ __all__ = ["Search", "Summary", "preview", "scrape"]
 log: Final = logging.getLogger("tray")
 
 # Failures that are the owner's word, not bad luck: no other copy of the picture is taken either.
-FINAL: Final = frozenset({"opted out", "stopped"})
+FINAL: Final = frozenset({"opted out", FORGOTTEN, "stopped"})
+UNLIKE_BITS: Final = 80
+"""Bits of 256 between the hashes of a picture and its thumbnail; those of two pictures lie 128 apart on average."""
 LONGEST_REST: Final = 60.0
 """Seconds for which a host is left alone at its word, at most: the run is to end."""
 
@@ -76,10 +78,11 @@ def scrape(
 
 
 def preview(
-    plans: Sequence[ClassPlan], settings: Scrape, *, engines: Sequence[Engine], site: str | None = None
+    plans: Sequence[ClassPlan], into: Path, settings: Scrape, *, engines: Sequence[Engine], site: str | None = None
 ) -> Iterator[Candidate]:
     """Yield what would be tried, without a download: up to each plan's limit of different addresses."""
     found: dict[str, set[str]] = {plan.name: set() for plan in plans}
+    forgotten = {plan.name: listed(into / plan.name) for plan in plans}
     for engine in engines:
         asked = asked_of(engine, settings.filters)
         rhythm = rhythm_of(settings, engine, site, threading.Event())
@@ -87,12 +90,19 @@ def preview(
             for plan, term in [(one, term) for one in plans for term in one.terms]:
                 if len(found[plan.name]) < plan.limit:
                     steps = search(Window(driver), asked.engine, term, rhythm, keep_page=page_keeper(Path(), engine))
-                    for candidate in _distinct(steps, found[plan.name], plan.limit):
+                    allowed = _remembered(steps, forgotten[plan.name])
+                    for candidate in _distinct(allowed, found[plan.name], plan.limit):
                         yield replace(candidate, filters=asked.words)
 
 
-def _distinct(steps: Iterator[list[Candidate] | Ended], found: set[str], limit: int) -> Iterator[Candidate]:
+def _remembered(steps: Iterator[list[Candidate] | Ended], forgotten: frozenset[str]) -> Iterator[Candidate]:
     for candidate in (one for step in steps if not isinstance(step, Ended) for one in step):
+        if not concerns(forgotten, (*candidate.urls, candidate.page)):
+            yield candidate
+
+
+def _distinct(candidates: Iterator[Candidate], found: set[str], limit: int) -> Iterator[Candidate]:
+    for candidate in candidates:
         if candidate.urls[0] not in found:
             found.add(candidate.urls[0])
             yield candidate
@@ -122,7 +132,11 @@ class Run:
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._events: SimpleQueue[Callable[[], Iterator[Record]]] = SimpleQueue()
-        self._fetcher = Fetcher(settings, guard_for(site, settings.allow_networks))
+        self._fetcher = Fetcher(
+            settings,
+            guard_for(site, settings.allow_networks),
+            busy=lambda host, seconds: self._pool.slow_down(host, min(seconds, LONGEST_REST)),
+        )
         self._decoding = threading.BoundedSemaphore(max(2, os.cpu_count() or 2))
         self._pool: Pool[Got] = Pool(
             self._work,
@@ -133,7 +147,7 @@ class Run:
             per_host=settings.per_host,
             spacing=settings.host_spacing * min(1.0, settings.pace),
         )
-        desk = Desk(self._offer, self._ended, self._all_had_a_turn, self._all_had_their_terms)
+        desk = Desk(self.offer, self._ended, self._all_had_a_turn, self._all_had_their_terms)
         self._hunts = [
             Hunt(engine, settings, self.tallies[engine.name], desk, into=into, site=site) for engine in engines
         ]
@@ -220,7 +234,7 @@ class Run:
             if good:
                 self.tallies[candidate.engine].known += 1
             else:
-                self._offer(one, candidate, again=True)
+                self.offer(one, candidate, again=True)
             self._less_pending(one, candidate)
         self._less_pending(one, job.candidate)
 
@@ -230,7 +244,7 @@ class Run:
         waiting = self._let_go(job, good=False)
         job.gathering.deferred.append(job)
         for candidate in waiting:
-            self._offer(job.gathering, candidate, again=True)
+            self.offer(job.gathering, candidate, again=True)
             self._less_pending(job.gathering, candidate)
 
     def _let_go(self, job: Job, *, good: bool) -> list[Candidate]:
@@ -290,14 +304,18 @@ class Run:
     def _work(self, job: Job) -> Got | None:
         """Fetch a job's next address and look at what came; None when another address is to be tried."""
         url, kind = job.addresses.popleft()
-        fetched = self._fetcher.fetch(url, referer=job.candidate.page)
-        if fetched.retry_after:
-            self._pool.rest(job.host_asked, min(fetched.retry_after, LONGEST_REST))
+        fetched = self._fetcher.fetch(url, referer=job.candidate.page, forgotten=job.gathering.forgotten)
         record = replace(
-            _begun(job, short_name(url), kind), error=fetched.error, status=fetched.status, opt_out=fetched.opt_out
+            _begun(job, short_name(url), kind),
+            error=fetched.error,
+            status=fetched.status,
+            opt_out=fetched.opt_out,
+            landed=fetched.landed,
         )
         if not record.error:
             record = self._inspected(record, fetched.data)
+        if not record.error and self._another(job, record):
+            record = replace(record, error="another picture")
         if not record.error:
             return Got(record, fetched.data)
         job.tried.append(record.url)
@@ -322,6 +340,21 @@ class Run:
             phash=info.phash,
             error=info.error or misfit(limits.filters, info.width, info.height),
         )
+
+    def _another(self, job: Job, record: Record) -> bool:
+        """Whether a picture is not the one that the engine showed, such as a host's own "hotlinking denied".
+
+        One whose size is not what the engine says is held against the engine's thumbnail.
+        """
+        shown = {job.candidate.width, job.candidate.height}
+        thumbnails = [
+            url for url, kind in zip(job.candidate.urls, job.candidate.kinds, strict=True) if kind == "thumbnail"
+        ]
+        if 0 in shown or shown == {record.width, record.height} or record.kind != "full" or not thumbnails:
+            return False
+        fetched = self._fetcher.fetch(thumbnails[0], referer=job.candidate.page, forgotten=job.gathering.forgotten)
+        thumbnail = self._inspected(record, fetched.data) if not fetched.error else record
+        return bits_apart(thumbnail.phash, record.phash) > UNLIKE_BITS if thumbnail.phash else False
 
     def _failed(self, error: BaseException) -> None:
         """Raise a download thread's own failure where the caller sees it."""
@@ -387,7 +420,7 @@ class Run:
 
         self._events.put(noted)
 
-    def _offer(self, one: Gathering, candidate: Candidate, *, again: bool = False) -> None:
+    def offer(self, one: Gathering, candidate: Candidate, *, again: bool = False) -> None:
         """Queue a result's download, unless its picture is there, was tried, or is on its way."""
         tally = self.tallies[candidate.engine]
         named = [(short_name(url), url, kind) for url, kind in _chosen(candidate, self._settings.kinds)]

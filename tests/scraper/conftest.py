@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from dataset.folder import ClassFolder, Record
 from dataset.tray import ClassPlan, Scrape
 from scraper.browser import Window
 from scraper.chromium import chromium
-from scraper.engines import ENGINES, Engine, pointed_at
+from scraper.engines import ENGINES, Candidate, Engine, pointed_at
+from scraper.gathering import Gathering
+from scraper.scrape import Run
 from scraper.simulator import Site
+from scraper.tally import Tally
 
 QUICK = Scrape(pace=0.02, read_timeout=1.5, connect_timeout=1.0, total_timeout=6.0, host_spacing=0.0, limit=500)
 
@@ -42,3 +46,17 @@ def engines(site: Site, *names: str) -> Sequence[Engine]:
 def kept(folder: Path) -> set[str]:
     """Return the names of the pictures in a class folder."""
     return {path.name for path in folder.iterdir() if path.suffix in {".jpg", ".png", ".webp"}}
+
+
+def downloaded(urls: Sequence[str], into: Path, settings: Scrape, *, site: str) -> list[Record]:
+    """Download addresses as the results of an engine that was searched before; return the records."""
+    with ClassFolder(into) as folder:
+        one = Gathering(ClassPlan(into.name, ("list",), settings.limit), folder, settings.kinds)
+        run = Run([one], into.parent, settings, engines=(), site=site)
+        run.tallies["list"] = Tally()
+        try:
+            for rank, url in enumerate(urls, 1):
+                run.offer(one, Candidate((url,), ("full",), page=f"{site}/page", engine="list", term="list", rank=rank))
+            return list(run.go())
+        finally:
+            run.close()

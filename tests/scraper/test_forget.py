@@ -1,17 +1,23 @@
 """Forgetting what came from an address or a host."""
 
 import hashlib
+import io
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from dataset.build import build_folder
 from dataset.errors import ConfigError, FolderLocked, TrayError
 from dataset.folder import ClassFolder, Record, count_distinct, records
-from dataset.tray import ClassPlan
-from scraper.forget import concerns, forget, listed
+from dataset.images import inspect
+from dataset.tray import Build, ClassPlan
+from scraper.forget import concerns, forget, listed, named
 from scraper.scrape import scrape
-from tests.scraper.conftest import QUICK, engines, kept
+from tests.scraper.conftest import QUICK, downloaded, engines, kept
 
 
 def record(url: str, data: bytes, *, page: str = "", phash: str = "") -> Record:
@@ -142,3 +148,92 @@ def test_it_does_not_come_back_when_scraped_again(site, tmp_path):
     assert not [line for line in site.log[before:] if line.host == host]
     assert not {path.name for path in gone.files} & kept(tmp_path / "pizza")
     assert not {path.name for path in gone.files} & kept(tmp_path / "copy")
+
+
+def test_a_dry_run_forgets_nothing(folder):
+    """What would go is told, and all of it stays: pictures, lines and lists."""
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    told = forget(folder, "a.example", dry_run=True)
+
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert told == forget(folder, "a.example")
+
+
+def test_copies_of_builds_go_too(folder, tmp_path_factory):
+    """The pool loses what came from there alone, and keeps what another host gave as well."""
+    pool = tmp_path_factory.mktemp("pool")
+    names = {text: f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.jpg" for text in "1234"}
+    for name in names.values():
+        (pool / name).write_bytes(b"normalised")
+    with ClassFolder(folder / "pizza") as one:
+        one.keep(record("https://c.example/again.jpg", b"5"), b"5")
+    gone = forget(folder, "https://a.example/1.jpg", pool=pool)
+    one_class = forget(folder / "pizza", "https://img.a.example/2.jpg", pool=pool)
+
+    assert [path.name for path in gone.normalised] == [names["1"]]
+    assert [path.name for path in one_class.normalised] == [names["2"]]
+    assert {path.name for path in pool.iterdir()} == {names["3"], names["4"]}
+
+
+def test_where_redirects_led_counts(tmp_path):
+    """A picture that a short address redirected to is its host's, too."""
+    with ClassFolder(tmp_path / "pizza") as one:
+        short = record("https://short.example/x", b"1")
+        one.keep(replace(short, landed="https://cdn.a.example/1.jpg"), b"1")
+
+    assert len(forget(tmp_path, "a.example").files) == 1
+
+
+def test_a_redirect_to_a_forgotten_host_is_refused(httpserver, tmp_path):
+    """However the way leads there, its host is not asked, and no other copy of the picture is taken."""
+    httpserver.expect_request("/robots.txt").respond_with_data(status=404)
+    httpserver.expect_request("/a").respond_with_data(status=302, headers={"Location": "http://img.gone.example/a"})
+    site = httpserver.url_for("").rstrip("/")
+    (tmp_path / "forgotten.txt").write_text("gone.example\n", encoding="utf-8")
+    (one,) = downloaded([f"{site}/a"], tmp_path / "pizza", QUICK, site=site)
+
+    assert (one.error, one.landed, one.kept) == ("forgotten", "http://img.gone.example/a", False)
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("münchen.example", "https://xn--mnchen-3ya.example/a.jpg"),
+        ("xn--mnchen-3ya.example", "https://münchen.example/a.jpg"),
+        ("a.example", "https://a.example./a.jpg"),
+        ("A.Example.", "https://user:word@a.example:8443/a.jpg"),
+    ],
+)
+def test_every_way_to_write_a_host_is_forgotten(name, address):
+    """Letters of other languages, a dot at the end, a port and a user change nothing."""
+    assert concerns(frozenset({named(name)}), [address])
+    assert not concerns(frozenset({named(name)}), ["https://b.example/a.jpg"])
+
+
+def test_a_dataset_built_elsewhere_forgets_with_its_next_build(tmp_path):
+    """The copies in a dataset's own pool go when it is built again."""
+    dice = np.random.default_rng(1)
+    for name in ("pizza", "salad"):
+        with ClassFolder(tmp_path / "raw" / name) as one:
+            for number in range(6):
+                data = noise(dice)
+                info = inspect(data)
+                line = record(f"https://{'ab'[number % 2]}.example/{name}{number}.png", data, phash=info.phash)
+                one.keep(replace(line, file=".png"), data)
+    list(build_folder(tmp_path / "raw", tmp_path / "built", Build()))
+    copies = {path.name for path in (tmp_path / "built" / ".pool").glob("*.jpg")}
+    gone = {f"{path.stem}.jpg" for path in forget(tmp_path / "raw", "a.example").files}
+    list(build_folder(tmp_path / "raw", tmp_path / "built", Build()))
+    left = {path.name for path in (tmp_path / "built" / ".pool").glob("*.jpg")}
+
+    assert len(gone) == 6
+    assert gone <= copies
+    assert left == copies - gone
+    assert not [path for path in (tmp_path / "built").rglob("*.jpg") if path.name in gone]
+
+
+def noise(dice: np.random.Generator) -> bytes:
+    """Return a picture like no other."""
+    body = io.BytesIO()
+    Image.fromarray(dice.integers(0, 255, (12, 12, 3), np.uint8)).resize((96, 96)).save(body, "PNG")
+    return body.getvalue()

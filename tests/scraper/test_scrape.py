@@ -160,10 +160,12 @@ def test_thumbnails_alone(site, tmp_path):
     assert not [line for line in site.log[before:] if "/photos/" in line.path]
 
 
-def test_a_dry_run_downloads_nothing(site):
+def test_a_dry_run_downloads_nothing(site, tmp_path):
     """A preview gives addresses up to the limit, and no host is asked."""
     before = len(site.log)
-    found = list(preview([ClassPlan("pizza", ("pizza",), 9)], QUICK, engines=engines(site, "bing"), site=site.url))
+    found = list(
+        preview([ClassPlan("pizza", ("pizza",), 9)], tmp_path, QUICK, engines=engines(site, "bing"), site=site.url)
+    )
 
     assert len(found) == 9
     assert not [line for line in site.log[before:] if "/photos/" in line.path]
