@@ -39,7 +39,7 @@ from dataset.prints import make_print
 from dataset.quality import flags, measure
 from dataset.relations import Pairs, relate
 from dataset.scan import remembering, scan
-from dataset.tray import MAX_BYTES, MAX_PIXELS, Build, Split
+from dataset.tray import MAX_BYTES, MAX_PIXELS, Build, Checks, Split
 
 Change = Callable[[Image.Image], bytes]
 Row = dict[str, Any]
@@ -706,7 +706,7 @@ def flags_of(path: Path) -> tuple[str, ...]:
     """Return a file's flags."""
     data = path.read_bytes()
     info, small = look(data, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES, min_side=1)
-    return flags(info, measure(small, info, size=len(data))) if small else ()
+    return tuple(flags(info, measure(small, info, size=len(data)), Checks())) if small else ()
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], list[Row]]] = {

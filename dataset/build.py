@@ -31,12 +31,12 @@ from dataset.folder import (
 )
 from dataset.images import normalise
 from dataset.progress import Progress
-from dataset.quality import defect
+from dataset.quality import is_blank
 from dataset.relations import relate
 from dataset.review.verdicts import REVIEW
 from dataset.scan import SHARD, VERSION, Memory, Picture, remembering, scan
 from dataset.splits import SPLITS, Group, deal, place, read_ledger, wanted, write_ledger
-from dataset.tray import Build, Tray
+from dataset.tray import Build, Checks, Tray
 from dataset.workers import Workers, hired
 
 log: Final = logging.getLogger("tray")
@@ -240,9 +240,9 @@ def _run(work: Work, *, dry_run: bool) -> Iterator[Progress | Built]:
         yield built
 
 
-def _comparable(picture: Picture) -> bool:
+def _comparable(picture: Picture, checks: Checks) -> bool:
     """Whether a picture has anything to be compared by: blanks are all alike."""
-    return picture.measures is not None and defect(picture.info, picture.measures, min_side=1) is None
+    return picture.measures is not None and not is_blank(picture.measures, checks)
 
 
 def _choose(
@@ -253,7 +253,8 @@ def _choose(
     rows = [
         (name, path.relative_to(work.root).as_posix(), one) for (name, path), one in zip(files, scanned, strict=True)
     ]
-    usable = {one.picture.info.sha256: one.path.absolute() for one in scanned if _comparable(one.picture)}
+    checks = work.settings.checks
+    usable = {one.picture.info.sha256: one.path.absolute() for one in scanned if _comparable(one.picture, checks)}
     pairs = yield from relate(usable, memory, workers)
     choice = choose(
         rows,

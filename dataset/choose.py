@@ -1,10 +1,11 @@
 """Which of the scanned pictures stay: refusals, copies, conflicts and a person's verdicts, each with its reason."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dataset.duplicates import Comparison, Star, components, stars
 from dataset.folder import Record, records
@@ -138,6 +139,8 @@ def choose(  # noqa: PLR0913 - everything that is known comes together here
     pictures: dict[str, Picture] = {}
     places: dict[str, list[Place]] = defaultdict(list)
     rejected: list[Rejected] = []
+    files = Counter(one.picture.info.sha256 for _, _, one in scanned)
+    spread = {sha: addresses(known[sha].urls if sha in known else (), files=count) for sha, count in files.items()}
     for name, source, one in sorted(scanned, key=lambda row: (order.index(row[0]), row[1])):
         info = one.picture.info
         verdict, label = said.get(source, ("", ""))
@@ -149,7 +152,10 @@ def choose(  # noqa: PLR0913 - everything that is known comes together here
         if not reason and info.error:
             reason = info.error
         elif not reason and one.picture.measures and verdict != "keep":
-            reason, score = defect(info, one.picture.measures, min_side=settings.min_side) or ("", 0.0)
+            reason, score = defect(
+                info, one.picture.measures, settings.checks,
+                min_side=settings.min_side, places=spread[info.sha256],
+            ) or ("", 0.0)  # fmt: skip
         if reason:
             rejected.append(Rejected(source, name, info.sha256, reason, score=score, detail=detail))
             continue
@@ -161,7 +167,20 @@ def choose(  # noqa: PLR0913 - everything that is known comes together here
             rejected.append(Rejected(spot.source, spot.name, sha, "held out", detail=kept))
         del pictures[sha]
     best = sorted(pictures, key=lambda sha: _merit(pictures[sha], known.get(sha), sha))
-    return _Chooser(pictures, places, rejected, known, order, contradict, settings).choose(best, pairs)
+    return _Chooser(pictures, places, rejected, known, spread, order, contradict, settings).choose(best, pairs)
+
+
+def addresses(urls: Iterable[str], *, files: int) -> int:
+    """Return under how many paths of one host, or names of files, the same bytes were found.
+
+    A good picture has an address at each of many hosts; what one host says when it has none is at many of its own.
+    """
+    paths: dict[str, set[str]] = defaultdict(set)
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme in {"http", "https"}:
+            paths[parts.netloc].add(parts.path)
+    return max(files, *map(len, paths.values()), 1)
 
 
 def _merit(picture: Picture, known: Provenance | None, sha256: str) -> tuple[Any, ...]:
@@ -185,6 +204,7 @@ class _Chooser:
     places: dict[str, list[Place]]
     rejected: list[Rejected]
     known: Mapping[str, Provenance]
+    spread: Mapping[str, int]
     order: Sequence[str]
     contradict: Contradict
     settings: Build
@@ -285,8 +305,9 @@ class _Chooser:
             return tuple(sorted({value for one in said for value in getattr(one, key)}))
 
         fetched = sorted(one.fetched for one in said if one.fetched)
+        marks = tuple(flags(info, measures, self.settings.checks, places=self.spread[sha])) if measures else ()
         return Kept(
-            sha, source, classes, tuple(members), tuple(sorted(copies)), flags(info, measures) if measures else (),
+            sha, source, classes, tuple(members), tuple(sorted(copies)), marks,
             info.width, info.height,
             every("urls"), every("pages"), every("terms"), every("engines"), fetched[0] if fetched else "",
         )  # fmt: skip

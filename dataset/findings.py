@@ -23,12 +23,16 @@ TELLING: Final = {
     "extreme aspect": 0.4,
     "low information": 0.3,
     "small": 0.3,
+    "placeholder": 1.0,
+    "collage": 0.5,
     "framed": 0.2,
 }
 """How much each flag counts: a drawing teaches the wrong thing, a frame little."""
 FLAGGED: Final = {
     "drawing": ("a drawing", "drawings"),
     "screenshot or text": ("a screenshot or text", "screenshots or text"),
+    "collage": ("a collage", "collages"),
+    "placeholder": ("a placeholder (the same bytes everywhere)", "placeholders (the same bytes everywhere)"),
     "small": ("small (below 128 pixels)",) * 2,
     "extreme aspect": ("very long or very wide",) * 2,
     "near uniform": ("nearly uniform",) * 2,

@@ -8,6 +8,7 @@ from PIL import Image
 
 from dataset.images import ImageInfo
 from dataset.prints import find_bars
+from dataset.tray import Checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,9 @@ class Measures:
     """Share of pixels whose steps to their neighbours are 2 to 8 levels; photographs have many, drawings few."""
     border: float
     """Share of the picture that bars of one colour with a straight inner edge take."""
+    gutter: float
+    """Greatest share of the width or height that a thin straight band of one level takes, as between the parts of a
+    collage. Parts without a gap between them are not told."""
 
 
 def measure(small: Image.Image, info: ImageInfo, *, size: int, frame: float | None = None) -> Measures:
@@ -61,6 +65,7 @@ def measure(small: Image.Image, info: ImageInfo, *, size: int, frame: float | No
         palette=round(float(commonest.sum()) / codes.size, 4),
         gentle=round(float(((steps > 1) & (steps <= 8)).mean()), 4),
         border=round(frame, 4),
+        gutter=round(max(_gutter(grey), _gutter(grey.T)), 4),
     )
 
 
@@ -70,38 +75,59 @@ def flatness(grey: NDArray[np.int16]) -> float:
     return float((np.maximum(right, down) <= 2).mean())
 
 
-def defect(info: ImageInfo, measures: Measures, *, min_side: int) -> tuple[str, float] | None:
-    """Return why a whole picture is no use to anybody, with the value that says so, or None."""
+def defect(
+    info: ImageInfo, measures: Measures, checks: Checks, *, min_side: int, places: int = 1
+) -> tuple[str, float] | None:
+    """Return why a whole picture stays out, with the value that says so, or None; ``places`` is as in ``flags``."""
     side = min(info.width, info.height)
     if side < min_side:
         return "too small", side
-    if measures.flatness > 0.97:
+    if is_blank(measures, checks):
         return "blank", measures.flatness
-    if measures.entropy < 0.5:
-        return "blank", measures.entropy
-    return None
+    found = flags(info, measures, checks, places=places)
+    return next(((name, found[name]) for name in checks.drop if name in found), None)
 
 
-def flags(info: ImageInfo, measures: Measures) -> tuple[str, ...]:
-    """Return what a person should look at; a flag never drops a picture."""
-    aspect = max(info.width, info.height) / max(1, min(info.width, info.height))
+def is_blank(measures: Measures, checks: Checks) -> bool:
+    """Return whether a picture shows nothing."""
+    return measures.flatness > checks.blank or measures.entropy < 0.5
+
+
+def flags(info: ImageInfo, measures: Measures, checks: Checks, *, places: int = 1) -> dict[str, float]:
+    """Return what a person should look at, with the values that say so, by the limits of ``checks``.
+
+    ``places`` is under how many addresses of one host, or names of files, the same bytes were found.
+    """
+    short, long = sorted((info.width, info.height))
+    aspect = long / max(1, short)
     # Few tones and colours, and hardly a gentle change of light: no camera saw this.
     tones = 3.9 if measures.palette < 0.98 else 4.4
-    few = measures.palette > 0.92 and measures.entropy < tones
-    graphic = few and measures.gentle < 0.055
+    graphic = measures.palette > checks.graphic and measures.entropy < tones and measures.gentle < checks.graphic_gentle
+    pale = measures.brightest - measures.darkest < 80
     found = {
-        "small": min(info.width, info.height) < 128,
-        "extreme aspect": aspect > 4,
-        "dark": measures.brightest < 80,
-        "washed out": measures.darkest > 150 and measures.brightest - measures.darkest < 80,
-        "blurred": measures.sharpness < 60,
-        "low information": measures.bits_per_pixel < 0.15,
-        "near uniform": measures.flatness > 0.85,
-        "screenshot or text": graphic and measures.flatness <= 0.66,
-        "drawing": graphic and measures.flatness > 0.66,
-        "framed": measures.border > 0.15,
+        "small": (short < checks.small, short),
+        "extreme aspect": (aspect > checks.extreme_aspect, aspect),
+        "dark": (measures.brightest < checks.dark, measures.brightest),
+        "washed out": (measures.darkest > checks.washed_out and pale, measures.darkest),
+        "blurred": (measures.sharpness < checks.blurred, measures.sharpness),
+        "low information": (measures.bits_per_pixel < checks.low_information, measures.bits_per_pixel),
+        "near uniform": (measures.flatness > checks.near_uniform, measures.flatness),
+        "screenshot or text": (graphic and measures.flatness <= 0.66, measures.palette),
+        "drawing": (graphic and measures.flatness > 0.66, measures.palette),
+        "placeholder": (places >= checks.placeholder, places),
+        "framed": (measures.border > checks.framed, measures.border),
+        "collage": (measures.gutter >= checks.collage, measures.gutter),
     }
-    return tuple(name for name, is_so in found.items() if is_so)
+    return {name: float(value) for name, (is_so, value) in found.items() if is_so and name not in checks.off}
+
+
+def _gutter(grey: NDArray[np.int16]) -> float:
+    """Return the greatest share of one level in a row that has something else three rows above and three below."""
+    rows = grey[11:86]
+    middle = np.median(rows, axis=1, keepdims=True)
+    plain = (np.abs(rows - middle) <= 10).mean(axis=1)
+    above, below = ((np.abs(side - middle) > 12).mean(axis=1) for side in (grey[8:83], grey[14:89]))
+    return float(np.where(np.minimum(above, below) > 0.6, plain, 0).max())
 
 
 def _sharpness(grey: NDArray[np.int16]) -> float:

@@ -18,7 +18,7 @@ from dataset.images import grey64, look, phash, to_jpeg
 from dataset.quality import flags, measure
 from dataset.review.catalogue import DATASET, METADATA, SPLITS, json_lines, raw_of
 from dataset.review.verdicts import read_verdicts
-from dataset.tray import MAX_BYTES, MAX_PIXELS
+from dataset.tray import MAX_BYTES, MAX_PIXELS, Checks
 from dataset.workers import WORKERS
 
 REJECTED: Final = "rejected.jsonl"
@@ -291,7 +291,7 @@ def look_at(path: Path) -> Look:
         size,
         info.sha256,
         phash(grey64(small)),
-        flags(info, measures),
+        tuple(flags(info, measures, Checks())),
     )
 
 

@@ -18,6 +18,8 @@ STRICT = ConfigDict(extra="forbid")
 EngineName = Literal["google", "bing", "yahoo"]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+Level = Annotated[float, Field(ge=0, le=255)]
+Portion = Annotated[float, Field(ge=0, le=1)]
 Colour = Literal[
     "color", "bw", "red", "orange", "yellow", "green", "teal", "blue", "purple", "pink", "white", "gray", "black",
     "brown",
@@ -124,6 +126,53 @@ class Split:
     test: Share = 0.1
 
 
+Flag = Literal[
+    "small", "extreme aspect", "dark", "washed out", "blurred", "low information", "near uniform",
+    "screenshot or text", "drawing", "placeholder", "framed", "collage",
+]  # fmt: skip
+
+
+@validated(frozen=True, slots=True, config=STRICT)
+class Checks:
+    """The [build.checks] table: from where on a measure of quality flags a picture, and what follows.
+
+    A flag goes to the report and to the review, for a person to decide; only a blank is left out by itself. Each
+    measure is described in dataset.quality.
+    """
+
+    drop: tuple[Flag, ...] = ()
+    """Flags whose pictures are left out."""
+    off: tuple[Flag, ...] = ()
+    """Flags that are not raised."""
+    small: Annotated[float, Field(ge=0)] = 128
+    """Pixels of the shorter side below which a picture is ``small``; below ``build.min_side`` it is left out."""
+    extreme_aspect: Annotated[float, Field(ge=1)] = 4
+    """Longer side over shorter side above which the aspect is extreme."""
+    dark: Level = 80
+    """Grey level, 0 to 255, that all but a twentieth of the pixels of a ``dark`` picture lie below."""
+    washed_out: Level = 150
+    """Grey level that all but a twentieth of a ``washed out`` picture lie above, within a span of 80 levels."""
+    blurred: Annotated[float, Field(ge=0)] = 60
+    """Variance of the Laplacian at the sharpest places, at 96x96 pixels, below which a picture is ``blurred``."""
+    low_information: Annotated[float, Field(ge=0)] = 0.15
+    """Bits of the file per pixel below which there is hardly anything left of it."""
+    near_uniform: Portion = 0.85
+    """Share of pixels without any step to their neighbours above which a picture is ``near uniform``."""
+    blank: Portion = 0.97
+    """The same above which it is blank, and left out."""
+    graphic: Portion = 0.92
+    """Share of pixels in the 16 commonest colours above which a picture with few tones is a ``drawing`` or a
+    ``screenshot or text``, and no photograph."""
+    graphic_gentle: Portion = 0.055
+    """Share of gentle steps of light, as any camera sees them, that it has at most then."""
+    placeholder: Annotated[int, Field(ge=2)] = 4
+    """Addresses of one host, or files, with the same bytes from which these are taken for a ``placeholder``."""
+    framed: Portion = 0.15
+    """Share of the picture in plain bars above which it is ``framed``."""
+    collage: Portion = 0.97
+    """Share of the width or height that a thin plain band between the parts of a ``collage`` takes at least."""
+
+
 @validated(frozen=True, slots=True, config=STRICT)
 class Build:
     """The [build] table."""
@@ -148,6 +197,7 @@ class Build:
     """Who does the work: this process, or the workers of a Dask cluster; the result is the same to the byte."""
     scheduler: str | None = None
     """Address of the Dask cluster's scheduler, such as ``tcp://10.0.0.1:8786``; without one, a cluster starts here."""
+    checks: Checks = field(default_factory=Checks)
 
 
 @validated(frozen=True, slots=True, config=STRICT)
@@ -326,7 +376,7 @@ def _expected(message: str) -> str:
 def _fields_at(parents: list[str]) -> list[str]:
     sections: dict[str, Any] = {
         "": Tray, "items": Item, "background": Background, "scrape": Scrape, "build": Build, "train": Train,
-        "build.split": Split, "scrape.filters": Filters,
+        "build.split": Split, "build.checks": Checks, "scrape.filters": Filters,
     }  # fmt: skip
     section = sections.get(".".join(parents)) or sections.get(parents[0] if parents else "", Tray)
     return [name for name in section.__dataclass_fields__ if name != "root"]

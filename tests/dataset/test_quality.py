@@ -5,19 +5,23 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
+from dataset.choose import addresses
 from dataset.images import look
 from dataset.quality import defect, flags, measure
-from tests.dataset.conftest import drawn, encoded
+from dataset.tray import Build, Checks
+from tests.dataset.conftest import built, drawn, encoded, fill, tree
+
+DEFAULT = Checks()
 
 
-def seen(image: Image.Image) -> tuple[tuple[str, ...], str]:
+def seen(image: Image.Image, checks: Checks = DEFAULT) -> tuple[tuple[str, ...], str]:
     """Return a picture's flags, and why it would be dropped."""
     data = encoded(image)
     info, small = look(data, min_side=1)
     assert small
     measures = measure(small, info, size=len(data))
-    why = defect(info, measures, min_side=64)
-    return flags(info, measures), why[0] if why else ""
+    why = defect(info, measures, checks, min_side=64)
+    return tuple(flags(info, measures, checks)), why[0] if why else ""
 
 
 def page() -> Image.Image:
@@ -39,6 +43,14 @@ def clip_art() -> Image.Image:
     return image
 
 
+def collage() -> Image.Image:
+    """Put four drawn photographs into one, with a white gutter."""
+    page = Image.new("RGB", (488, 368), "white")
+    for at in range(4):
+        page.paste(drawn(40 + at), (at % 2 * 248, at // 2 * 188))
+    return page
+
+
 @pytest.mark.parametrize(
     ("flag", "image"),
     [
@@ -50,6 +62,7 @@ def clip_art() -> Image.Image:
         ("framed", ImageOps.expand(drawn(1), 24, "black")),
         ("screenshot or text", page()),
         ("drawing", clip_art()),
+        ("collage", collage()),
         ("near uniform", ImageOps.expand(drawn(1, (60, 45)), 90, "grey")),
     ],
 )
@@ -64,6 +77,56 @@ def test_each_flag_is_raised(flag: str, image: Image.Image) -> None:
 def test_ordinary_pictures_have_no_flags() -> None:
     """Twenty drawn photographs: none is flagged or dropped."""
     assert {seen(drawn(seed)) for seed in range(20)} == {((), "")}
+
+
+def test_a_horizon_is_no_gutter() -> None:
+    """One straight line with light on one side is a horizon, a shelf or a table."""
+    sky = drawn(3).point(lambda level: 120 + level // 2)
+    sky.paste(drawn(4, (240, 80)).point(lambda level: level // 3), (0, 100))
+
+    assert seen(sky) == ((), "")
+
+
+def test_limits_and_what_follows_are_the_user_s() -> None:
+    """A flag can be moved, switched off, or made to leave the picture out."""
+    framed = ImageOps.expand(drawn(1), 24, "black")
+
+    assert seen(framed, Checks(framed=0.9)) == ((), "")
+    assert seen(framed, Checks(off=("framed",))) == ((), "")
+    assert seen(framed, Checks(drop=("dark", "framed"))) == (("framed",), "framed")
+    assert seen(framed, Checks(drop=("framed",), off=("framed",))) == ((), "")
+    assert seen(drawn(1), Checks(blank=0.01))[1] == "blank"
+
+
+def test_what_a_check_drops_has_its_name_and_value(tmp_path: Path) -> None:
+    """A build leaves out what its checks name, and a person's keep still stands above them."""
+    source = tmp_path / "source"
+    for name, first in (("cat", 0), ("dog", 50)):
+        fill(source / name, range(first, first + 6))
+    (source / "cat" / "page.png").write_bytes(encoded(page(), "PNG"))
+    (source / "dog" / "page.png").write_bytes(encoded(clip_art(), "PNG"))
+    (source / "dog" / "review.jsonl").write_text('{"file": "page.png", "verdict": "keep"}\n')
+    checks = Checks(drop=("screenshot or text", "drawing"))
+    result = built(source, tmp_path / "out", Build(max_side=64, checks=checks))
+
+    assert result.dropped == {"screenshot or text": 1}
+    assert [(one.source, one.score > 0.92) for one in result.rejected] == [("cat/page.png", True)]
+    assert any(name.endswith(".jpg") and "dog" in name for name in tree(tmp_path / "out"))
+
+
+def test_the_same_bytes_at_many_addresses_of_one_host_are_a_placeholder(tmp_path: Path) -> None:
+    """Sizes in the query and copies on other hosts are no sign of one; many files with the same bytes are."""
+    assert addresses((), files=1) == 1
+    assert addresses([f"https://a.example/{at}.jpg" for at in range(5)], files=1) == 5
+    assert addresses([f"https://{at}.example/x.jpg" for at in range(9)], files=1) == 1
+    assert addresses([f"https://a.example/x.jpg?w={at}" for at in range(9)], files=2) == 2
+    source = tmp_path / "source"
+    for name, first in (("cat", 0), ("dog", 50)):
+        fill(source / name, range(first, first + 6))
+    for at in range(4):
+        (source / "cat" / f"gone{at}.jpg").write_bytes(encoded(drawn(99)))
+
+    assert built(source, tmp_path / "out", Build(max_side=64)).flags == {"placeholder": 1}
 
 
 @pytest.mark.parametrize("colour", ["white", "black", (200, 30, 30)])
