@@ -249,7 +249,7 @@ class Came:
 
 def scraped(url: str, terms: Sequence[str], into: Path, *, pace: float) -> Came:
     """Run `tray scrape` as a user does, and watch it."""
-    command = [sys.executable, "-m", "tray", "-q", "scrape", *terms, "--into", str(into), "--site", url, "--json"]
+    command = [sys.executable, "-m", "tray", "scrape", "-q", *terms, "--into", str(into), "--site", url, "--json"]
     command += ["--pace", str(pace), "--limit", "1000000"]
     started = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
