@@ -46,6 +46,7 @@ ROBOTS_AGAIN: Final = 60.0
 """Seconds after which a robots.txt that could not be read is asked for again."""
 ROBOTS_BYTES: Final = 512_000
 CHUNK: Final = 65536
+LONGEST_REFERER: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ class Fetcher:
 
     def _ask(self, url: str, referer: str, deadline: float) -> tuple[Fetched, str]:
         """Ask one address; return what came, and where it points to if that is elsewhere."""
-        headers = {"Referer": referer} if referer else {}
+        headers = {"Referer": page} if (page := _in_header(referer)) else {}
         timeout = (self._settings.connect_timeout, self._settings.read_timeout)
         self._local.deadline = deadline
         try:
@@ -156,8 +157,7 @@ class Fetcher:
                 if opt_out and not self._settings.ignore_opt_outs:
                     return Fetched(url, error="opted out", status=status, opt_out=opt_out), ""
                 if location := self._session.get_redirect_target(response):
-                    onward = urljoin(url, location)
-                    onward = clean_address(onward) if onward.startswith("http") else onward
+                    onward = _onward(url, location)
                     return Fetched(url, error="redirect to nowhere", status=status, opt_out=opt_out), onward
                 if status != 200:
                     return Fetched(
@@ -287,6 +287,23 @@ def host_of(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2].lower()
 
 
+def _onward(url: str, location: str) -> str:
+    """Return where a redirect leads to; empty when that is no address."""
+    try:
+        onward = urljoin(url, location)
+    except ValueError:
+        return ""
+    return clean_address(onward) if onward.startswith("http") else onward
+
+
+def _in_header(page: str) -> str:
+    """Return a page's address as it may stand in a header, or of a very long one its site; empty when it can't."""
+    cleaned = clean_address(page)
+    if len(cleaned) > LONGEST_REFERER:
+        cleaned = "/".join(cleaned.split("/", 3)[:3])
+    return cleaned if cleaned.isascii() and len(cleaned) <= LONGEST_REFERER else ""
+
+
 def _readable(url: str) -> bool:
     try:
         return bool(urlsplit(url).hostname)
@@ -311,7 +328,7 @@ def decode(url: str) -> Fetched:
         return Fetched(name, error="not an image")
     # Taken from a script, `=` may still be written as in the script.
     body = re.sub(r"\\x([0-9a-fA-F]{2})", lambda match: chr(int(match[1], 16)), body)
-    raw = unquote_to_bytes(body)
+    raw = unquote_to_bytes(body.encode("utf-8", "replace"))
     if not re.search(r";\s*base64\s*$", head, re.IGNORECASE):
         return Fetched(name, raw, "" if raw else "empty")
     text = raw.translate(bytes.maketrans(b"-_", b"+/"), b"\t\r\n\\")
