@@ -36,8 +36,10 @@ class Head:
         return softmax(self.logits(features))
 
 
-def fit(features: Array, labels: Array, classes: int, *, seed: int = 0) -> Head:
+def fit(features: Array, labels: Array, classes: int, *, seed: int = 0, trust: Array | None = None) -> Head:
     """Fit a head to (n, d) unit features, choosing the kernel's width and the ridge by leave-one-out.
+
+    ``trust`` says how much each photo counts, from 0 to 1; all of them fully without it.
 
     It is a least-squares support vector machine (Suykens and Vandewalle, 1999) with a Gaussian kernel; on the unit
     sphere that kernel is the exponential of a dot product. One decomposition per width gives the leave-one-out
@@ -46,22 +48,24 @@ def fit(features: Array, labels: Array, classes: int, *, seed: int = 0) -> Head:
     chosen = _landmarks(labels, seed)
     landmarks = features[chosen]
     targets = np.where(labels[:, None] == np.arange(classes), 1.0, -1.0)
-    mean = targets.mean(axis=0)
+    trust = np.ones(len(labels)) if trust is None else np.maximum(trust, 1e-3)
+    share = trust / trust.sum()
+    mean = share @ targets
     dots = (features @ landmarks.T).astype(np.float64)
     best: tuple[float, float, float, Array, Array] | None = None
     for gamma in GAMMAS:
-        span, basis, strength = _decompose(np.exp(2 * gamma * (dots - 1)), chosen)
-        projected = basis.T @ (targets - mean)
-        leverages = basis**2 @ (1 / (strength[:, None] + RIDGES))
+        span, basis, strength = _decompose(np.exp(2 * gamma * (dots - 1)), chosen, trust)
+        projected = basis.T @ (trust[:, None] * (targets - mean))
+        leverages = trust[:, None] * (basis**2 @ (1 / (strength[:, None] + RIDGES)))
         for ridge, leverage in zip(RIDGES, leverages.T, strict=True):
             shrunk = projected / (strength + ridge)[:, None]
             residual = (targets - mean - basis @ shrunk) / np.maximum(1 - leverage, 1e-9)[:, None]
-            error = float((residual**2).mean())
+            error = float((share @ residual**2).mean())
             if best is None or error < best[0]:
                 best = error, gamma, float(ridge), span @ shrunk, targets - residual
     assert best is not None
     _, gamma, ridge, weights, left_out = best
-    slope, offset = _calibrate(left_out, labels)
+    slope, offset = _calibrate(left_out, labels, share)
     return Head(
         landmarks=landmarks,
         gamma=gamma,
@@ -91,23 +95,24 @@ def _landmarks(labels: Array, seed: int) -> Array:
     return np.sort(np.lexsort((rng.random(len(labels)), turn))[:LANDMARKS])
 
 
-def _decompose(kernel: Array, chosen: Array) -> tuple[Array, Array, Array]:
+def _decompose(kernel: Array, chosen: Array, trust: Array) -> tuple[Array, Array, Array]:
     """Return a span, a basis and its strengths, so that ``kernel @ span == basis`` has orthogonal columns.
 
-    ``kernel`` is (n, m), its rows ``chosen`` those of the landmarks themselves.
+    ``kernel`` is (n, m), its rows ``chosen`` those of the landmarks themselves. The columns are orthogonal when each
+    row counts as much as it is trusted.
     """
     values, vectors = np.linalg.eigh(kernel[chosen])
     solid = values > 1e-9 * values[-1]
     values, vectors = values[solid], vectors[:, solid]
     whitened = vectors / np.sqrt(values)
-    if len(chosen) == len(kernel):
+    if len(chosen) == len(kernel) and np.all(trust == 1):
         return whitened, vectors * np.sqrt(values), values
     basis = kernel @ whitened
-    strength, turned = np.linalg.eigh(basis.T @ basis)
+    strength, turned = np.linalg.eigh(basis.T @ (trust[:, None] * basis))
     return whitened @ turned, basis @ turned, np.maximum(strength, 0)
 
 
-def _calibrate(scores: Array, labels: Array) -> tuple[float, Array]:
+def _calibrate(scores: Array, labels: Array, share: Array) -> tuple[float, Array]:
     """Return the slope and the offset per class that make the softmax of scores the best probabilities."""
     from scipy.optimize import minimize
 
@@ -119,8 +124,8 @@ def _calibrate(scores: Array, labels: Array) -> tuple[float, Array]:
     def loss(parameters: Array) -> tuple[float, Array]:
         slope = np.exp(parameters[0])
         probabilities = softmax(slope * scores + parameters[1:])
-        slack = (probabilities - targets) / n
-        value = -(targets * np.log(np.maximum(probabilities, 1e-12))).sum() / n + 1e-3 * (parameters[1:] ** 2).sum()
+        slack = share[:, None] * (probabilities - targets)
+        value = -(share @ (targets * np.log(np.maximum(probabilities, 1e-12)))).sum() + 1e-3 * (parameters[1:] ** 2).sum()
         return value, np.concatenate([[slope * (slack * scores).sum()], slack.sum(axis=0) + 2e-3 * parameters[1:]])
 
     found = minimize(loss, np.zeros(1 + classes), jac=True, method="L-BFGS-B", bounds=[(-3, 4)] + [(-10, 10)] * classes)

@@ -29,7 +29,7 @@ def test_left_out_answers_are_those_of_refitting_without_the_photo(monkeypatch: 
     features, labels = clouds(24, 2, spread=1.2)
     monkeypatch.setattr(heads, "GAMMAS", (2.0,))
     monkeypatch.setattr(heads, "RIDGES", np.array([0.3]))
-    monkeypatch.setattr(heads, "_calibrate", lambda scores, _labels: (1.0, np.zeros(scores.shape[1])))
+    monkeypatch.setattr(heads, "_calibrate", lambda scores, *_rest: (1.0, np.zeros(scores.shape[1])))
     targets = np.where(labels[:, None] == np.arange(2), 1.0, -1.0)
     mean = targets.mean(axis=0)
     kernel = np.exp(4 * (features.astype(np.float64) @ features.T - 1))
