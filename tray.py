@@ -26,6 +26,8 @@ FETCH_STATUS: Final = {
     "private address": 403, "opted out": 403, "address not allowed": 400, "too many bytes": 413, "timeout": 504,
 }  # fmt: skip
 """What the service answers when it can't fetch an address that it was sent; 502 for all else."""
+SURE: Final = 0.05
+"""Below this p, a difference between two runs is called more than chance."""
 FOLDER: Final = click.Path(path_type=Path, file_okay=False)
 
 
@@ -170,6 +172,8 @@ def train_options(command: Wrapped) -> Wrapped:
         click.option("--learning-rate", type=float),
         click.option("--augment", is_flag=True, default=None, help="Flip and rotate the training pictures."),
         click.option("--weights", help="Weights file of a backbone, instead of Keras's download."),
+        click.option("--wanted-precision", type=float, help="Precision of each threshold; by default the best F1."),
+        click.option("--robust", is_flag=True, default=None, help="Labels that the others contradict count less."),
     )
     for option in reversed(options):
         command = option(command)
@@ -315,13 +319,19 @@ def train(
 @click.option(
     "--data", type=FOLDER, help="A labelled folder, also one the run never saw; by default its own test split."
 )
-@click.option("--out", type=FOLDER, help="Where plots and predictions go; by default into the run.")
+@click.option("--out", type=FOLDER, help="Where plots and predictions go; without it, nothing is written.")
+@click.option("--compare", "other", type=click.Path(path_type=Path), help="Another run, on the same pictures.")
 @json_option
-def evaluate(run: Path, data: Path | None, out: Path | None, as_json: bool) -> None:
-    """Judge a run on a labelled folder."""
+def evaluate(run: Path, data: Path | None, out: Path | None, other: Path | None, as_json: bool) -> None:
+    """Judge a run on a labelled folder, or tell whether another is better."""
     from train.evaluate import evaluate
     from train.runs import open_run
 
+    if other:
+        from train.compare import compare
+
+        show(plain(compare(open_run(run), open_run(other), data)), as_json, print_comparison)
+        return
     show(plain(evaluate(open_run(run), data, out)), as_json, print_evaluation)
 
 
@@ -387,9 +397,9 @@ def doctor(context: click.Context, /, page: Path | None, live: bool, config: Pat
 def review(folder: Path, port: int, run_path: Path | None, raw: Path | None, no_open: bool) -> None:
     """Keep, drop or relabel pictures by keyboard, on a local page; the next build obeys."""
     from dataset.review.server import Review
-    from dataset.review.suspicions import from_predictions
+    from dataset.review.suspicions import from_run
 
-    with Review(folder, port=port, suspicions=from_predictions(run_path) if run_path else (), raw=raw) as page:
+    with Review(folder, port=port, suspicions=from_run(run_path) if run_path else (), raw=raw) as page:
         click.echo(page.url)
         if not no_open:
             click.launch(page.url)
@@ -852,6 +862,14 @@ def print_run(result: dict[str, Any]) -> None:
     rows = [(name or "all", one["accuracy"], one["macro_f1"], one["n"]) for name, one in result["items"].items()]
     print_rows((f"judged on {result['metrics']['judged_on']}", "accuracy", "macro F1", "pictures"), *rows)
     click.echo(f"\nrun     {result['run']}\nreport  {result['report']}")
+
+
+def print_comparison(result: dict[str, Any]) -> None:
+    """Print how two runs did on the same pictures, and whether the difference may be chance."""
+    alone = (result["only_first_right"], result["only_second_right"])
+    print_rows(("run", "accuracy", "right alone"), *zip(("first", "second"), result["accuracy"], alone, strict=True))
+    verdict = "more than chance gives" if result["p"] < SURE else "chance may give as much"
+    click.echo(f"\n{result['n']} pictures of {result['judged_on']}; p = {result['p']:.3g} (McNemar, exact): {verdict}")
 
 
 def print_evaluation(result: dict[str, Any]) -> None:

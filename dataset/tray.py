@@ -217,6 +217,10 @@ class Train:
     augment: bool = False
     seed: int = 0
     weights: str | None = None
+    wanted_precision: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Precision that each threshold is to reach on validation, at the most recall; by default the best F1."""
+    robust: bool = False
+    """Whether photos whose label is contradicted by the others count less."""
 
 
 @validated(frozen=True, slots=True, config=STRICT)

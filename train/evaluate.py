@@ -124,6 +124,33 @@ def decide(probabilities: Array, threshold: float = 0.5) -> Array:
     return np.asarray(probabilities.argmax(axis=1), np.int64)
 
 
+def threshold(probabilities: Array, truth: Array, *, precision: float | None = None) -> float:
+    """Return from which probability of (n, 2) on the positive class is to count as present: for the highest F1.
+
+    Of all thresholds whose F1 is within one standard error of the highest it is the one nearest to a half: few photos
+    must not decide by chance. With ``precision`` it is that of the highest recall among those with at least this
+    precision; where none has it, that of the highest precision. 0.5 where only one class is shown.
+    """
+    if not 0 < truth.sum() < len(truth):
+        return 0.5
+    order = np.argsort(-probabilities[:, 1], kind="stable")
+    scores, hits = probabilities[order, 1], np.cumsum(truth[order])
+    called = np.arange(1, len(scores) + 1)
+    following = np.append(scores[1:], 0)
+    # A half itself, wherever it parts the scores, is as good as the middle between them.
+    cuts = np.where((following < 0.5) & (scores >= 0.5), 0.5, (scores + following) / 2)
+    precise, positives = hits / called, hits[-1]
+    if precision is None:
+        worth = 2 * hits / (called + positives)
+        slack = math.sqrt(worth.max() * (1 - worth.max()) / positives)
+    else:
+        worth, slack = np.where(precise >= precision, hits, precise - 1), 0.0
+    # Between equal scores there is no cut.
+    worth = np.where((scores > following) | (called == len(scores)), worth, -np.inf)
+    best = np.flatnonzero(worth >= worth.max() - slack - 1e-12)
+    return max(1e-6, float(cuts[best[np.argmin(abs(cuts[best] - 0.5))]]))
+
+
 def doubts(one: Judged) -> Array:
     """Return for each photo by how much the likeliest class outweighs its label, 0 where they are the same.
 
@@ -211,6 +238,17 @@ def evaluate(run: Run, data: Path | None = None, out: Path | None = None) -> Eva
     Without ``data`` the run's own dataset is meant; without ``out`` nothing is written. Raises TrayError for a class
     that the run never learned.
     """
+    found, errors = ask(run, data)
+    if out:
+        from train.report import Page, write_all
+
+        title = f"{run.path.parent.name} on {data.name if data else 'its own data'}"
+        write_all(make_folder(out), found, Page(title=title, config=run.config, unreadable=errors))
+    return together({item: one.evaluation for item, one in found.items()})
+
+
+def ask(run: Run, data: Path | None = None) -> tuple[dict[str, Judged], dict[Path, str]]:
+    """Return what each classifier says about the photos that ``evaluate`` judges it on, and why some can't be read."""
     sources = {item: data or Path(one["data"]) for item, one in run.record["items"].items()}
     datasets = {path: read_dataset(path) for path in dict.fromkeys(sources.values())}
     tasks = {}
@@ -228,12 +266,7 @@ def evaluate(run: Run, data: Path | None = None, out: Path | None = None) -> Eva
             found[item] = Judged(run.labels[item], photos, task.truth[some], probabilities, task.judged_on, threshold)
     if not found:
         raise NotEnoughImages(f"Expected readable pictures in {data or run.path}. Received: none of {len(errors)}.")
-    if out:
-        from train.report import Page, write_all
-
-        title = f"{run.path.parent.name} on {data.name if data else 'its own data'}"
-        write_all(make_folder(out), found, Page(title=title, config=run.config, unreadable=errors))
-    return together({item: one.evaluation for item, one in found.items()})
+    return found, errors
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from dataset.progress import Progress
 from dataset.tray import Train
 from train import backbones, features, heads, models, report
 from train.data import Dataset, Part, Photo, Pixels, decode_all, read_dataset, require_enough
-from train.evaluate import Judged, cooled, temperature
+from train.evaluate import Judged, cooled, temperature, threshold
 from train.forward import by_keras
 from train.learn import Epoch, Learned, Network, Row, learn
 from train.runs import FORMAT, HISTORY, ITEMS, MODEL, RUN, Run, finished, open_run
@@ -106,6 +106,11 @@ def effective(settings: Train) -> Train:
                 f"Expected no weights for {settings.model!r}, which trains from nothing. Received: "
                 f"{settings.weights}. Leave them out, or choose a backbone."
             )
+        if settings.robust:
+            raise ConfigError(
+                f"Expected a backbone for --robust, whose heads tell in seconds which labels the others contradict. "
+                f"Received: {settings.model!r}, which trains from nothing. Name a backbone, or leave --robust out."
+            )
     size = settings.image_size or max(one.size for one in chosen)
     smallest = max(one.smallest for one in chosen)
     if size < smallest:
@@ -167,13 +172,14 @@ def _from_nothing(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome
         said = np.stack([answers[item][photo.sha256] for photo in val])
         temperatures[item] = temperature(said, np.array([photo.label for photo in val]))
         answers[item] = {sha256: cooled(one[None], temperatures[item])[0] for sha256, one in answers[item].items()}
+    thresholds = {item: _threshold(dataset, answers[item], settings) for item, dataset in data.items()}
     return Outcome(
         model=models.joined(parts, temperatures=temperatures),
         input_size=size,
         data=data,
         histories={item: one.history for item, one in learned.items()},
         best={item: one.best for item, one in learned.items()},
-        found=_judge(data, answers),
+        found=_judge(data, answers, thresholds),
         errors=pixels.errors,
     )
 
@@ -203,18 +209,19 @@ def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]
         photos = _distinct(dataset.part("train"))
         labels = np.array([photo.label for photo in photos], np.int64)
         suspects[item] = Judged(dataset.class_names, tuple(photos), labels, fitted[item][0].left_out, "train")
-    answers = {}
+    answers, thresholds = {}, {}
     for item, dataset in data.items():
-        photos = _held_back(dataset)[0]
+        photos = [photo for part in HELD_BACK for photo in dataset.part(part)]
         probabilities = fitted[item][0].probabilities(np.stack([found[photo.sha256] for photo in photos]))
         answers[item] = {photo.sha256: row for photo, row in zip(photos, probabilities, strict=True)}
+        thresholds[item] = _threshold(dataset, answers[item], settings, suspects[item])
     return Outcome(
         model=models.joined({item: models.machine(head) for item, (head, _) in fitted.items()}, trunk=with_.model),
         input_size=with_.input_size,
         data=data,
         histories={item: rows for item, (_, rows) in fitted.items()},
         best={item: len(rows) for item, (_, rows) in fitted.items()},
-        found=_judge(data, answers),
+        found=_judge(data, answers, thresholds),
         errors=errors,
         suspects=suspects,
     )
@@ -234,10 +241,11 @@ def _fit_head(
     most = int(turns.max()) + 1
     sizes = [most // share for share in (8, 4, 2) if most // share >= 4] + [most]
     rows: list[Row] = []
+    fit = heads.fit_doubting if settings.robust else heads.fit
     for size in sizes:
         started = time.perf_counter()
         some = turns < size
-        head = heads.fit(inputs["train"][some], truth["train"][some], len(dataset.class_names), seed=settings.seed)
+        head = fit(inputs["train"][some], truth["train"][some], len(dataset.class_names), seed=settings.seed)
         told = _figures(head.left_out, truth["train"][some], "")
         told |= _figures(head.probabilities(inputs["val"]), truth["val"], "val_")
         rows.append(told | {"pictures": int(some.sum()), "seconds": time.perf_counter() - started})
@@ -287,14 +295,29 @@ def _held_back(dataset: Dataset) -> tuple[list[Photo], Part]:
     return dataset.part(part), part
 
 
-def _judge(data: Mapping[str, Dataset], answers: Mapping[str, Mapping[str, Array]]) -> dict[str, Judged]:
+def _threshold(dataset: Dataset, said: Mapping[str, Array], settings: Train, left_out: Judged | None = None) -> float:
+    """Return the threshold that validation asks for, and the training photos where each was judged without itself."""
+    if len(dataset.class_names) != 2:
+        return 0.5
+    val = dataset.part("val")
+    probabilities = np.stack([said[photo.sha256] for photo in val])
+    truth = np.array([photo.label for photo in val], np.int64)
+    if left_out:
+        probabilities = np.concatenate([probabilities, left_out.probabilities])
+        truth = np.concatenate([truth, left_out.truth])
+    return threshold(probabilities, truth, precision=settings.wanted_precision)
+
+
+def _judge(
+    data: Mapping[str, Dataset], answers: Mapping[str, Mapping[str, Array]], thresholds: Mapping[str, float]
+) -> dict[str, Judged]:
     """Judge what each classifier said about its held-back photos, by sha256."""
     found = {}
     for item, dataset in data.items():
         photos, part = _held_back(dataset)
         labels = np.array([photo.label for photo in photos], np.int64)
         said = np.stack([answers[item][photo.sha256] for photo in photos])
-        found[item] = Judged(dataset.class_names, tuple(photos), labels, said, part)
+        found[item] = Judged(dataset.class_names, tuple(photos), labels, said, part, thresholds[item])
     return found
 
 

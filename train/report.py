@@ -4,7 +4,7 @@ import base64
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from dataset.folder import make_folder, write_whole
 from dataset.images import read
 from train.data import UNREADABLE, Dataset, Photo
 from train.evaluate import Judged, doubts, together
-from train.runs import ITEMS, METRICS, PREDICTIONS, REPORT
+from train.runs import ITEMS, METRICS, PREDICTIONS, REPORT, SUSPECTS
 
 SAMPLES = 24
 SHOWN = 12
@@ -62,6 +62,8 @@ def write_all(folder: Path, found: Mapping[str, Judged], page: Page) -> dict[str
     metrics = asdict(together({item: one.evaluation for item, one in found.items()}))
     _write_json(folder / METRICS, metrics)
     write_whole(folder / PREDICTIONS, _predictions(found).encode())
+    if page.suspects:
+        write_whole(folder / SUSPECTS, _suspect_lines(page.suspects.values()).encode())
     if len(found) == 1:
         ((item, one),) = found.items()
         write_whole(folder / REPORT, _page(item, one, page).encode())
@@ -162,9 +164,27 @@ def _telling(one: Judged) -> tuple[list[Shown], list[Shown]]:
 
 def _suspects(one: Judged) -> list[Shown]:
     """Return the training photos whose label is contradicted most, as confident learning ranks them."""
-    contradicted = doubts(one) > 0
-    order = [int(n) for n in np.argsort(-doubts(one), kind="stable") if contradicted[n]]
-    return [shown for n in order[:SHOWN] if (shown := _answer(one, n))]
+    return [shown for n in _contradicted(one)[:SHOWN] if (shown := _answer(one, n))]
+
+
+def _contradicted(one: Judged) -> list[int]:
+    doubted = doubts(one)
+    return [int(n) for n in np.argsort(-doubted, kind="stable") if doubted[n] > 0]
+
+
+def _suspect_lines(found: Iterable[Judged]) -> str:
+    """Return the contradicted labels of all classifiers as JSON lines, the worst first."""
+    rows = []
+    for one in found:
+        likeliest = one.probabilities.argmax(axis=1)
+        for n in _contradicted(one):
+            own, said = (float(one.probabilities[n, label]) for label in (one.truth[n], likeliest[n]))
+            is_label, looks = one.class_names[one.truth[n]], one.class_names[likeliest[n]]
+            detail = f"{said:.0%} {looks}, {own:.0%} {is_label}"
+            row = {"file": str(one.photos[n].path.absolute()), "score": round(max(0.5, 1 - own), 4)}
+            rows.append((said - own, row | {"reason": f"looks like {looks}", "detail": detail}))
+    ordered = sorted(rows, key=lambda pair: -pair[0])
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for _, row in ordered)
 
 
 def _mistakes(one: Judged, most: int) -> list[Shown]:

@@ -20,6 +20,8 @@ REPORT = "report.html"
 PREDICTIONS = "predictions.csv"
 LITE = ".lite"
 """Folder for the model in the form of a faster runtime; made when it is first asked, and again when it is deleted."""
+SUSPECTS = "suspects.jsonl"
+"""Training photos whose label is contradicted, the worst first, a JSON object a line as ``tray review`` takes it."""
 ITEMS = "items"
 """Folder of the items' own figures and reports, where a run has several."""
 FORMAT = 1

@@ -15,6 +15,7 @@ from dataset.review.catalogue import METADATA, Catalogue, json_lines, metadata
 
 REJECTED: Final = "rejected.jsonl"
 PREDICTIONS: Final = "predictions.csv"
+SUSPECTS: Final = "suspects.jsonl"
 UNSURE: Final = 0.65
 """A run that gives a picture's own label less than this is not sure of it."""
 
@@ -35,6 +36,16 @@ class Suspicion:
     detail: str = ""
     twin: Path | None = None
     """Another picture to be shown beside it."""
+
+
+def from_run(path: Path) -> Iterator[Suspicion]:
+    """Yield what a run doubts: held-back pictures by its predictions, training pictures by those fitted without them.
+
+    ``path`` is the run's folder, or a predictions.csv alone. Raises TrayError as ``from_predictions`` does.
+    """
+    yield from from_predictions(path)
+    if (path / SUSPECTS).is_file():
+        yield from from_lines(path / SUSPECTS)
 
 
 def from_predictions(path: Path) -> Iterator[Suspicion]:
@@ -165,7 +176,7 @@ def find(catalogue: Catalogue) -> list[Suspicion]:
         for dataset in datasets:
             found += from_build(dataset, raw)
     for run in runs:
-        found += from_predictions(run)
+        found += from_run(run)
     return found
 
 
@@ -181,7 +192,7 @@ def _surroundings(catalogue: Catalogue) -> tuple[Path | None, list[Path], list[P
     newest: dict[Path, Path] = {}
     for path in sorted((house.parent / "runs").glob(f"*/*/{PREDICTIONS}")):
         if (path.parent / "run.json").exists():
-            newest[path.parent.parent] = path
+            newest[path.parent.parent] = path.parent
     return raw, datasets, list(newest.values())
 
 

@@ -1,6 +1,8 @@
 """Frozen backbones: their names, what they expect, and runs that stand on their features."""
 
 import csv
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from dataset.errors import ConfigError, TrayError
 from dataset.progress import Progress
+from dataset.review.suspicions import from_run
 from dataset.tray import Train
 from tests.train.conftest import draw, finish
 from train import backbones, features
@@ -149,6 +152,23 @@ def test_several_backbones_stand_side_by_side(
     assert run.metrics["confusion"] == backbone_run.metrics["items"]["plum"]["confusion"]
     with pytest.raises(ConfigError, match="parted by commas"):
         features.extractor(effective(replace(both, weights=weights)))
+
+
+def test_contradicted_labels_count_less_and_go_to_the_review(
+    built_data: dict[str, Path], settings: Train, tmp_path: Path
+) -> None:
+    """With --robust, pictures moved to the wrong class are the first that the review hears of."""
+    data = shutil.copytree(built_data["plum"], tmp_path / "plum")
+    moved = sorted((data / "train" / "plum").iterdir())[:4]
+    wrong = {path.rename(data / "train" / "not_plum" / path.name) for path in moved}
+    run = finish(train({"plum": data}, tmp_path / "runs", replace(settings, robust=True), name="x"))
+    found = [one for one in from_run(run.path) if one.file in wrong]
+
+    assert len(found) >= 3
+    assert {one.reason for one in found} == {"looks like plum"}
+    assert json.loads((run.path / "suspects.jsonl").read_text().splitlines()[0])["file"] in set(map(str, wrong))
+    with pytest.raises(ConfigError, match="robust"):
+        effective(Train(robust=True))
 
 
 def test_weights_that_do_not_fit_are_refused(plain_data: Path, weights: str, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from train.evaluate import Judged, calibration_error, cooled, temperature
+from train.evaluate import Judged, calibration_error, cooled, temperature, threshold
 
 
 def told(probabilities: list[float], truth: list[int]) -> Judged:
@@ -52,3 +52,45 @@ def test_a_temperature_mends_too_much_confidence() -> None:
     assert by == pytest.approx(4, rel=0.15)
     assert calibration_error(cooled(loud, by), truth) < 0.03 < calibration_error(loud, truth)
     assert np.array_equal(cooled(loud, by).argmax(axis=1), loud.argmax(axis=1))
+
+
+def skewed(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return probabilities that say a quarter of what they should, and the truth: a tenth is positive."""
+    rng = np.random.default_rng(0)
+    truth = (rng.random(n) < 0.1).astype(np.int64)
+    positive = np.clip(np.where(truth, 0.25, 0.08) + rng.normal(0, 0.04, n), 0, 1)
+    return np.stack([1 - positive, positive], axis=1), truth
+
+
+def f1(called: np.ndarray, truth: np.ndarray) -> float:
+    """Return the F1 of the positive class."""
+    return 2 * (called & (truth == 1)).sum() / (called.sum() + truth.sum())
+
+
+def test_a_threshold_is_chosen_for_f1() -> None:
+    """Where a half calls nothing present, the threshold comes near the best F1 there is, by trying all."""
+    said, truth = skewed(2000)
+    found = threshold(said, truth)
+    best = max(f1(said[:, 1] >= cut, truth) for cut in np.linspace(0, 1, 501))
+
+    assert f1(said[:, 1] >= 0.5, truth) == 0
+    assert f1(said[:, 1] >= found, truth) > best - 0.02
+
+
+def test_few_photos_do_not_move_a_threshold_by_chance() -> None:
+    """Where a half does as well within the error, it stays; without both classes, too."""
+    said = np.array([[0.6, 0.4], [0.3, 0.7], [0.2, 0.8], [0.9, 0.1], [0.45, 0.55], [0.8, 0.2]])
+
+    assert threshold(said, np.array([1, 1, 1, 0, 0, 0])) == 0.5
+    assert threshold(said, np.ones(6, np.int64)) == 0.5
+
+
+def test_a_threshold_reaches_the_wanted_precision() -> None:
+    """At 95 % precision on these photos as much recall is kept as can be."""
+    said, truth = skewed(2000)
+    called = said[:, 1] >= threshold(said, truth, precision=0.95)
+    others = [said[:, 1] >= cut for cut in np.linspace(0, 1, 501)]
+    recalls = [truth[one].sum() for one in others if one.any() and truth[one].mean() >= 0.95]
+
+    assert truth[called].mean() >= 0.95
+    assert truth[called].sum() >= max(recalls)

@@ -42,6 +42,27 @@ def test_left_out_answers_are_those_of_refitting_without_the_photo(monkeypatch: 
     assert heads.fit(features, labels, 2).left_out == pytest.approx(heads.softmax(np.array(expected)), abs=1e-5)
 
 
+def test_left_out_answers_hold_for_photos_that_are_trusted_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The closed form with weights gives what weighted refitting on all but one says about that one."""
+    features, labels = clouds(24, 2, spread=1.2)
+    monkeypatch.setattr(heads, "GAMMAS", (2.0,))
+    monkeypatch.setattr(heads, "RIDGES", np.array([0.3]))
+    monkeypatch.setattr(heads, "_calibrate", lambda scores, *_rest: (1.0, np.zeros(scores.shape[1])))
+    trust = np.random.default_rng(3).uniform(0.1, 1, 24)
+    targets = np.where(labels[:, None] == np.arange(2), 1.0, -1.0)
+    mean = trust @ targets / trust.sum()
+    kernel = np.exp(4 * (features.astype(np.float64) @ features.T - 1))
+    expected = []
+    for n in range(24):
+        rest = np.arange(24) != n
+        weights = np.linalg.solve(kernel[np.ix_(rest, rest)] + np.diag(0.3 / trust[rest]), targets[rest] - mean)
+        expected.append(kernel[n, rest] @ weights + mean)
+
+    assert heads.fit(features, labels, 2, trust=trust).left_out == pytest.approx(
+        heads.softmax(np.array(expected)), abs=1e-5
+    )
+
+
 def test_the_keras_layers_say_what_the_head_says() -> None:
     """Two dense layers give the head's logits."""
     features, labels = clouds(50, 4)
@@ -91,6 +112,17 @@ def test_flipped_labels_are_doubted_first() -> None:
 
     assert flipped[first].sum() >= 32
     assert _right(head, unseen, truth) > _right(clean, unseen, truth) - 0.03
+
+
+def test_doubting_forgets_flipped_labels() -> None:
+    """Where a third of one class is labelled the other, doubting loses less than believing."""
+    features, labels = clouds(300, 3, spread=0.9)
+    flipped = (labels == 0) & (np.random.default_rng(5).random(300) < 0.4)
+    wrong = np.where(flipped, 1, labels)
+    unseen, truth = clouds(600, 3, seed=1, spread=0.9)
+
+    believing = _right(heads.fit(features, wrong, 3), unseen, truth)
+    assert _right(heads.fit_doubting(features, wrong, 3), unseen, truth) > believing
 
 
 def _right(head: heads.Head, features: np.ndarray, labels: np.ndarray) -> float:

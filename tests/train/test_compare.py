@@ -1,0 +1,58 @@
+"""Two runs on the same pictures."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dataset.errors import TrayError
+from train.compare import compare
+from train.data import Photo
+from train.evaluate import Judged
+from train.runs import Run, open_run
+
+
+def judged(called: list[int], truth: list[int]) -> Judged:
+    """Return a judgement that calls photos so."""
+    photos = tuple(Photo(Path(f"{n}.jpg"), label, "test", str(n)) for n, label in enumerate(truth))
+    return Judged(("no", "yes"), photos, np.array(truth), np.eye(2)[called], "test")
+
+
+def test_mcnemar_counts_what_one_run_alone_got_right(items_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six pictures to one is p = 2 * (1 + 7) / 2^7, whatever both got right or wrong."""
+    truth = [1] * 12
+    answers = {
+        "first": judged([1] * 6 + [0] + [1] * 4 + [0], truth),
+        "second": judged([0] * 6 + [1] + [1] * 4 + [0], truth),
+    }
+    told = iter(answers.values())
+    monkeypatch.setattr("train.compare.ask", lambda _run, _data: ({"plum": next(told)}, {}))
+    found = compare(items_run, items_run)
+
+    assert (found.both_right, found.only_first_right, found.only_second_right, found.both_wrong) == (4, 6, 1, 1)
+    assert found.p == pytest.approx(2 * (1 + 7) / 2**7)
+    assert found.accuracy == (pytest.approx(10 / 12), pytest.approx(5 / 12))
+
+
+def test_a_run_is_as_good_as_itself(plain_run: Run) -> None:
+    """No picture tells it from itself."""
+    found = compare(plain_run, plain_run)
+
+    assert (found.only_first_right, found.only_second_right, found.p) == (0, 0, 1.0)
+    assert found.n == plain_run.metrics["n"]
+
+
+def test_runs_of_other_data_or_other_classes_are_refused(plain_run: Run, items_run: Run, tmp_path: Path) -> None:
+    """One sentence says why they can't be compared, and what to do."""
+    other = tmp_path / "other"
+    shutil.copytree(plain_run.path, other)
+    record = json.loads((other / "run.json").read_text())
+    record["items"][""]["fingerprint"] = "0" * 16
+    (other / "run.json").write_text(json.dumps(record))
+
+    with pytest.raises(TrayError, match="--data"):
+        compare(plain_run, open_run(other))
+    with pytest.raises(TrayError, match="same classes"):
+        compare(plain_run, items_run)
