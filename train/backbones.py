@@ -115,8 +115,9 @@ def files(name: str, weights: str | None) -> list[tuple[str, str | None]]:
 
 
 def build(name: str, *, size: int, weights: str | None) -> Any:
-    """Return a frozen Keras model from (n, size, size, 3) pixels of 0..255 to the last map, (n, h, w, channels).
+    """Return a frozen Keras model from (n, size, size, 3) pixels of 0..255 to its last map and the last larger one.
 
+    Both are (n, h, w, channels).
     ``weights`` is a file; without one, Keras takes ImageNet's from its own folder or downloads them.
     Raises ConfigError for a file that does not fit, TrayError when nothing can be downloaded.
     """
@@ -126,8 +127,17 @@ def build(name: str, *, size: int, weights: str | None) -> Any:
     pixels = keras.Input((size, size, 3), name="pixels")
     network = _application(name, backbone, size, weights)
     network.trainable = False
-    network.name = "backbone"
-    return keras.Model(pixels, network(preprocess(pixels, backbone.preprocessing), training=False), name="features")
+    maps = keras.Model(network.input, [network.output, _larger_map(network)], name="backbone")
+    return keras.Model(pixels, maps(preprocess(pixels, backbone.preprocessing), training=False), name="features")
+
+
+def _larger_map(network: Any) -> Any:
+    """Return the last map that is larger than a network's output: less of a whole, more of parts and textures."""
+    side = network.output.shape[1]
+    maps = [
+        layer.output for layer in network.layers if not isinstance(layer, (layers.ZeroPadding2D, layers.InputLayer))
+    ]
+    return next((one for one in reversed(maps) if len(one.shape) == 4 and one.shape[1] > side), network.output)
 
 
 def preprocess(pixels: Any, kind: Preprocessing) -> Any:

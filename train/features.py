@@ -25,6 +25,8 @@ STORE = ".features"
 BATCH = 32
 CHUNK = 8
 """Batches per file of the store: what an interruption loses at most."""
+LARGER_MAPS = 0.25
+"""How much the larger maps count where they are mixed in."""
 ZOOM = 1.25
 """With views, photos are read this much larger, so that the middle fills the backbone's input."""
 
@@ -41,13 +43,15 @@ class Extractor:
     input_size: int
     key: str
     """Names everything that the features depend on: size, views, and the backbone by the hash of its weights."""
+    mixes: Array
+    """(ways, d): ways to weigh the features, for a head to choose from."""
 
 
 def extractor(settings: Train) -> Extractor:
     """Return the extractor that the settings ask for; with ``augment``, the mean over four views of each photo.
 
-    The views are the whole and the middle, each also mirrored. Of several backbones, joined by ``+``, the features
-    lie side by side.
+    The views are the whole and the middle, each also mirrored. The last map and the last larger one, of several
+    backbones joined by ``+``, are averaged over their places, and lie side by side.
     """
     size = settings.image_size or 0
     input_size = round(size * ZOOM) if settings.augment else size
@@ -59,22 +63,42 @@ def extractor(settings: Train) -> Extractor:
     ]
     for number, backbone in enumerate(built):
         backbone.name = f"backbone_{number}"
-    sides = [_unit_features(backbone, views) for backbone in built]
-    unit = sides[0]
-    if len(sides) > 1:
-        # Each side has length 1, and so has the whole.
-        unit = layers.Rescaling(len(sides) ** -0.5, name="shared_length")(layers.Concatenate(name="sides")(sides))
+    levels = [
+        [_unit(maps) for maps in zip(*(backbone(view, training=False) for view in views), strict=True)]
+        for backbone in built
+    ]
+    parts = [part for level in zip(*levels, strict=True) for part in level]
+    # Each part has length 1, and so has the whole.
+    unit = layers.Rescaling(len(parts) ** -0.5, name="shared_length")(layers.Concatenate(name="parts")(parts))
     hashes = "+".join(backbones.fingerprint(backbone) for backbone in built)
-    return Extractor(keras.Model(pixels, unit, name="features"), input_size, f"{size}-{len(views)}-{hashes}")
+    return Extractor(
+        keras.Model(pixels, unit, name="features"),
+        input_size,
+        f"{size}-{len(views)}-levels-{hashes}",
+        _mixes([part.shape[-1] for part in parts], len(built)),
+    )
 
 
-def _unit_features(backbone: Any, views: Sequence[Any]) -> Any:
+def _unit(maps: Sequence[Any]) -> Any:
+    """Return the mean of one level's maps over places and views, as a vector of length 1."""
     pooling = layers.GlobalAveragePooling2D()
-    pooled = [pooling(backbone(view, training=False)) for view in views]
+    pooled = [pooling(one) for one in maps]
     mean = layers.Average()(pooled) if len(pooled) > 1 else pooled[0]
     # Square roots tame the few strong channels; on the unit sphere the Gaussian kernel is a dot product's exponential.
     root = keras.ops.sign(mean) * keras.ops.sqrt(keras.ops.abs(mean))
     return layers.UnitNormalization()(root)
+
+
+def _mixes(widths: Sequence[int], backbones_in: int) -> Array:
+    """Return ways to weigh the parts, (ways, d): the last maps, the larger ones beside them, and each backbone alone.
+
+    The parts are the last maps of all backbones and then the larger maps of all.
+    """
+    n = backbones_in
+    shares = [[1 / n] * n + [0.0] * n, [(1 - LARGER_MAPS) / n] * n + [LARGER_MAPS / n] * n]
+    if n > 1:
+        shares += [[float(one == k) for one in range(n)] + [0.0] * n for k in range(n)]
+    return np.stack([np.repeat(np.array(share, np.float32) * len(widths), widths) for share in shares])
 
 
 def _views(pixels: Any, size: int, input_size: int) -> Generator[Any, None, None]:

@@ -205,7 +205,7 @@ def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]
     fitted: dict[str, tuple[heads.Head, list[Row]]] = {}
     suspects = {}
     for item, dataset in data.items():
-        fitted[item] = yield from _fit_head(dataset, found, settings, item)
+        fitted[item] = yield from _fit_head(dataset, found, settings, item, mixes=with_.mixes)
         photos = _distinct(dataset.part("train"))
         labels = np.array([photo.label for photo in photos], np.int64)
         suspects[item] = Judged(dataset.class_names, tuple(photos), labels, fitted[item][0].left_out, "train")
@@ -228,7 +228,7 @@ def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]
 
 
 def _fit_head(
-    dataset: Dataset, found: Mapping[str, Array], settings: Train, item: str
+    dataset: Dataset, found: Mapping[str, Array], settings: Train, item: str, *, mixes: Array
 ) -> Generator[Epoch, None, tuple[heads.Head, list[Row]]]:
     """Fit heads on growing parts of the training photos, the last on all; yield how each did, return the last."""
     photos = _distinct(dataset.part("train"))
@@ -245,7 +245,8 @@ def _fit_head(
     for size in sizes:
         started = time.perf_counter()
         some = turns < size
-        head = fit(inputs["train"][some], truth["train"][some], len(dataset.class_names), seed=settings.seed)
+        known = inputs["train"][some], truth["train"][some], len(dataset.class_names)
+        head = fit(*known, seed=settings.seed, mixes=mixes)
         told = _figures(head.left_out, truth["train"][some], "")
         told |= _figures(head.probabilities(inputs["val"]), truth["val"], "val_")
         rows.append(told | {"pictures": int(some.sum()), "seconds": time.perf_counter() - started})

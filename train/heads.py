@@ -1,13 +1,14 @@
 """A classifier on frozen features: a kernel machine with closed form, its leave-one-out answers and calibration."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 LANDMARKS = 1024
 """Training photos at most that the kernel is spanned by; with more photos, a stratified sample of them."""
-GAMMAS = (1.0, 2.0, 4.0, 8.0)
+GAMMAS = (2.0, 1.0, 4.0, 8.0)
+"""Widths of the kernel; the first is the one that mixes are compared at."""
 ROUNDS = 2
 RIDGES = np.geomspace(1e-4, 10, 16)
 
@@ -15,11 +16,26 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class _Tried:
+    """One machine of those that leave-one-out chooses from."""
+
+    error: float
+    mix: Array
+    gamma: float
+    ridge: float
+    weights: Array
+    residual: Array
+    """(n, classes) of the photos, each by the machine without it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """Logits of a photo with unit features x: ``exp(2 gamma (landmarks @ x - 1)) @ weights + bias``."""
 
     landmarks: Array
-    """(m, d), each of length 1."""
+    """(m, d) features of the landmarks, each feature times how much it counts."""
+    mix: Array
+    """(d,) how much each feature counts."""
     gamma: float
     ridge: float
     weights: Array
@@ -37,56 +53,71 @@ class Head:
         return softmax(self.logits(features))
 
 
-def fit(features: Array, labels: Array, classes: int, *, seed: int = 0, trust: Array | None = None) -> Head:
-    """Fit a head to (n, d) unit features, choosing the kernel's width and the ridge by leave-one-out.
+def fit(  # noqa: PLR0913 - a head has this many sides
+    features: Array,
+    labels: Array,
+    classes: int,
+    *,
+    seed: int = 0,
+    mixes: Array | None = None,
+    trust: Array | None = None,
+) -> Head:
+    """Fit a head to (n, d) unit features, choosing their mix, the kernel's width and the ridge by leave-one-out.
 
-    ``trust`` says how much each photo counts, from 0 to 1; all of them fully without it.
+    ``mixes`` (k, d) are ways to weigh the features, each so that vectors keep length 1; without them all count the
+    same. ``trust`` says how much each photo counts, from 0 to 1; all of them fully without it.
 
     It is a least-squares support vector machine (Suykens and Vandewalle, 1999) with a Gaussian kernel; on the unit
     sphere that kernel is the exponential of a dot product. One decomposition per width gives the leave-one-out
     answers for every ridge (Allen's PRESS), and these calibrate the probabilities (Platt, 1999).
     """
     chosen = _landmarks(labels, seed)
-    landmarks = features[chosen]
     targets = np.where(labels[:, None] == np.arange(classes), 1.0, -1.0)
     trust = np.ones(len(labels)) if trust is None else np.maximum(trust, 1e-3)
     share = trust / trust.sum()
     mean = share @ targets
-    dots = (features @ landmarks.T).astype(np.float64)
-    best: tuple[float, float, float, Array, Array] | None = None
-    for gamma in GAMMAS:
+
+    def tried(mix: Array, gamma: float) -> _Tried:
+        dots = (features @ (features[chosen] * mix).T).astype(np.float64)
         span, basis, strength = _decompose(np.exp(2 * gamma * (dots - 1)), chosen, trust)
         projected = basis.T @ (trust[:, None] * (targets - mean))
         leverages = trust[:, None] * (basis**2 @ (1 / (strength[:, None] + RIDGES)))
+        found = []
         for ridge, leverage in zip(RIDGES, leverages.T, strict=True):
             shrunk = projected / (strength + ridge)[:, None]
             residual = (targets - mean - basis @ shrunk) / np.maximum(1 - leverage, 1e-9)[:, None]
-            error = float((share @ residual**2).mean())
-            if best is None or error < best[0]:
-                best = error, gamma, float(ridge), span @ shrunk, targets - residual
-    assert best is not None
-    _, gamma, ridge, weights, left_out = best
+            found.append(_Tried(float((share @ residual**2).mean()), mix, gamma, float(ridge), shrunk, residual))
+        best = min(found, key=lambda one: one.error)
+        return replace(best, weights=span @ best.weights)
+
+    every = np.ones((1, features.shape[1]), np.float32) if mixes is None else mixes
+    usual, *others = GAMMAS
+    best = min((tried(mix, usual) for mix in every), key=lambda one: one.error)
+    best = min([best, *(tried(best.mix, gamma) for gamma in others)], key=lambda one: one.error)
+    left_out = targets - best.residual
     slope, offset = _calibrate(left_out, labels, share)
     return Head(
-        landmarks=landmarks,
-        gamma=gamma,
-        ridge=ridge,
-        weights=(slope * weights).astype(np.float32),
+        landmarks=features[chosen] * best.mix,
+        mix=best.mix,
+        gamma=best.gamma,
+        ridge=best.ridge,
+        weights=(slope * best.weights).astype(np.float32),
         bias=(slope * mean + offset).astype(np.float32),
         left_out=softmax(slope * left_out + offset),
     )
 
 
-def fit_doubting(features: Array, labels: Array, classes: int, *, seed: int = 0) -> Head:
+def fit_doubting(features: Array, labels: Array, classes: int, *, seed: int = 0, mixes: Array | None = None) -> Head:
     """Fit a head that trusts each photo's label as far as heads that were fitted without the photo agree with it.
 
     The trust is the probability of the label over that of the likeliest class, squared (in the spirit of confident
     learning: Northcutt et al., 2021); each of a few rounds trusts what the round before found.
     """
-    head = fit(features, labels, classes, seed=seed)
+    head = fit(features, labels, classes, seed=seed, mixes=mixes)
     for _ in range(ROUNDS):
         given = head.left_out[np.arange(len(labels)), labels]
-        head = fit(features, labels, classes, seed=seed, trust=(given / head.left_out.max(axis=1)) ** 2)
+        trust = (given / head.left_out.max(axis=1)) ** 2
+        head = fit(features, labels, classes, seed=seed, mixes=head.mix[None], trust=trust)
     return head
 
 
@@ -126,11 +157,12 @@ def _decompose(kernel: Array, chosen: Array, trust: Array) -> tuple[Array, Array
     return whitened @ turned, basis @ turned, np.maximum(strength, 0)
 
 
-def _calibrate(scores: Array, labels: Array, share: Array) -> tuple[float, Array]:
+def _calibrate(scores: Array, labels: Array, share: Array | None = None) -> tuple[float, Array]:
     """Return the slope and the offset per class that make the softmax of scores the best probabilities."""
     from scipy.optimize import minimize
 
     n, classes = scores.shape
+    share = np.full(n, 1 / n) if share is None else share
     # A little doubt, as Platt has it: few photos must not promise certainty.
     doubt = 1 / (n / classes + 2)
     targets = np.where(labels[:, None] == np.arange(classes), 1 - doubt, doubt / (classes - 1))
