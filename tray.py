@@ -321,8 +321,12 @@ def train(
 )
 @click.option("--out", type=FOLDER, help="Where plots and predictions go; without it, nothing is written.")
 @click.option("--compare", "other", type=click.Path(path_type=Path), help="Another run, on the same pictures.")
+@click.option("--folds", type=click.IntRange(min=2), help="Cross-validate the run's way of training on all pictures.")
 @json_option
-def evaluate(run: Path, data: Path | None, out: Path | None, other: Path | None, as_json: bool) -> None:
+@click.pass_obj
+def evaluate(
+    voice: Voice, run: Path, data: Path | None, out: Path | None, other: Path | None, folds: int | None, as_json: bool
+) -> None:
     """Judge a run on a labelled folder, or tell whether another is better."""
     from train.evaluate import evaluate
     from train.runs import open_run
@@ -331,6 +335,11 @@ def evaluate(run: Path, data: Path | None, out: Path | None, other: Path | None,
         from train.compare import compare
 
         show(plain(compare(open_run(run), open_run(other), data)), as_json, print_comparison)
+        return
+    if folds:
+        from train.folds import cross_validate
+
+        show(plain(follow(voice, cross_validate(open_run(run), data, folds=folds))), as_json, print_evaluation)
         return
     show(plain(evaluate(open_run(run), data, out)), as_json, print_evaluation)
 

@@ -18,9 +18,10 @@ import numpy as np
 
 from dataset.tray import Train
 from train import features, heads
-from train.data import Dataset, Photo, read_dataset
+from train.data import Dataset, read_dataset
 from train.evaluate import Judged, calibration_error, doubts, wilson
 from train.fit import effective, train
+from train.folds import deal, groups_of
 from train.runs import Run
 
 SETS = ("pizza_not_pizza", "food8", "products10", "decor7", "trash6", "bikes")
@@ -88,7 +89,9 @@ def known(dataset: Dataset, chosen: Train, store: Path) -> Known:
     readable = [photo for sha256, photo in photos.items() if sha256 in found]
     inputs = np.stack([found[photo.sha256] for photo in readable])
     labels = np.array([photo.label for photo in readable])
-    return Known(inputs, labels, folds(readable), len(dataset.class_names), with_.mixes)
+    return Known(
+        inputs, labels, deal(readable, groups_of(dataset, readable), FOLDS), len(dataset.class_names), with_.mixes
+    )
 
 
 def judge(name: str, choice: str, one: Known, mixes: np.ndarray) -> None:
@@ -153,15 +156,6 @@ def alone(name: str, folder: Path) -> None:
                 f"{run.record['seconds']:8.1f}",
                 flush=True,
             )
-
-
-def folds(photos: list[Photo]) -> np.ndarray:
-    """Return the fold of each photo: dealt in turn within each class, in the order of the hashes."""
-    fold = np.empty(len(photos), np.int64)
-    for label in {photo.label for photo in photos}:
-        mine = sorted((n for n, photo in enumerate(photos) if photo.label == label), key=lambda n: photos[n].sha256)
-        fold[mine] = np.arange(len(mine)) % FOLDS
-    return fold
 
 
 def last(steps: Iterator[object]) -> dict[str, np.ndarray]:

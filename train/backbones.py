@@ -18,6 +18,8 @@ Preprocessing = Literal["centred", "torch", "caffe", "inside"]
 """What becomes of pixels of 0..255: x/127.5 - 1; ImageNet's mean and deviation; BGR less its mean; nothing."""
 
 layers = keras.layers
+BY_CHANCE = "by chance"
+"""In place of a file: weights drawn by chance, to see that a network can be built."""
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CAFFE_MEAN = (103.939, 116.779, 123.68)
 
@@ -167,6 +169,8 @@ def _application(name: str, backbone: Backbone, size: int, weights: str | None) 
     if backbone.alpha is not None:
         options["alpha"] = backbone.alpha
     make = getattr(keras.applications, backbone.application)
+    if weights == BY_CHANCE:
+        return make(weights=None, **options)
     if weights:
         if not Path(weights).is_file():
             raise ConfigError(

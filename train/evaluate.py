@@ -1,7 +1,7 @@
 """How good a classifier is, told by photos whose labels are known."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -196,6 +196,22 @@ def calibration_error(probabilities: Array, truth: Array, *, bins: int = 10) -> 
     place = np.minimum((confidence * bins).astype(int), bins - 1)
     gaps = [abs(confidence[place == one].sum() - right[place == one].sum()) for one in range(bins)]
     return float(sum(gaps) / max(1, len(truth)))
+
+
+def with_more(pictures: Sequence[float], errors: Sequence[float], more: int = 200) -> float | None:
+    """Return the share of errors to expect with ``more`` training pictures; None where the past tells nothing.
+
+    Learning curves fall as a power of the pictures (Hestness et al., 2017): a line through the logarithms.
+    """
+    some = [(n, error) for n, error in zip(pictures, errors, strict=True) if error > 0]
+    if len({n for n, _ in some}) < 3:
+        return None
+    places, heights = np.log(np.array(some)).T
+    slope = np.polyfit(places, heights, 1)[0]
+    if slope >= 0:
+        return None
+    last, error = some[-1]
+    return float(error * ((last + more) / last) ** slope)
 
 
 def wilson(right: int, n: int) -> tuple[float, float]:

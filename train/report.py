@@ -16,7 +16,7 @@ from PIL import Image
 from dataset.folder import make_folder, write_whole
 from dataset.images import read
 from train.data import UNREADABLE, Dataset, Photo
-from train.evaluate import Judged, doubts, together
+from train.evaluate import Judged, doubts, together, with_more
 from train.runs import ITEMS, METRICS, PREDICTIONS, REPORT, SUSPECTS
 
 SAMPLES = 24
@@ -90,6 +90,7 @@ def _page(item: str, one: Judged, page: Page, *, several: bool = False) -> str:
         threshold=one.threshold if len(one.class_names) == 2 else None,
         curves=_curves(history, page.best.get(item, 0)) if history else "",
         grown=bool(history and "pictures" in history[0]),
+        expected=_expected(history) if history and "pictures" in history[0] else None,
         history=history,
         best=page.best.get(item, 0),
         ranking=_ranking(one),
@@ -266,6 +267,12 @@ def _ranking(one: Judged) -> str:
     for each in axes:
         each.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     return _as_png(figure)
+
+
+def _expected(history: Sequence[Mapping[str, float]]) -> float | None:
+    """Return the accuracy that 200 more training pictures promise, by the photos left out in turn."""
+    errors = with_more([row["pictures"] for row in history], [1 - row["accuracy"] for row in history])
+    return None if errors is None else 1 - errors
 
 
 def _curves(history: Sequence[Mapping[str, float]], best: int) -> str:

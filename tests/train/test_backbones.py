@@ -31,22 +31,6 @@ MODULES = {
 
 
 @pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return a file of weights of the smallest MobileNet, drawn by chance: even those see colours."""
-    keras.utils.set_random_seed(0)
-    network = keras.applications.MobileNet(alpha=0.25, include_top=False, weights=None, input_shape=(32, 32, 3))
-    path = tmp_path_factory.mktemp("weights") / "mobilenet.weights.h5"
-    network.save_weights(path)
-    return str(path)
-
-
-@pytest.fixture(scope="session")
-def settings(weights: str) -> Train:
-    """Return settings of a small backbone."""
-    return Train(model="mobilenet_0.25_32", weights=weights, batch_size=16)
-
-
-@pytest.fixture(scope="session")
 def backbone_run(built_data: dict[str, Path], settings: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Return a run of several items on one backbone."""
     return finish(train(built_data, tmp_path_factory.mktemp("runs"), settings, name="binary"))

@@ -1,0 +1,89 @@
+"""Cross-validation: every photo judged once, by classifiers that saw neither it nor its near-duplicates."""
+
+import json
+from collections.abc import Generator, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dataset.errors import NotEnoughImages, TrayError
+from dataset.progress import Progress
+from dataset.tray import Train
+from train import backbones, features, heads
+from train.data import Dataset, Photo, read_dataset
+from train.evaluate import Evaluation, Judged, together
+from train.runs import Run
+
+METADATA = "metadata.jsonl"
+
+Array = np.ndarray[Any, Any]
+
+
+def cross_validate(run: Run, data: Path | None = None, *, folds: int) -> Generator[Progress | Evaluation]:
+    """Yield progress and, last, how good the run's way of training is on all photos of its data or of another folder.
+
+    The heads are fitted anew, each judged on the fold that it did not see; the run itself is not asked. Raises
+    TrayError for a run that trained from nothing, NotEnoughImages for a class with fewer groups than folds.
+    """
+    known = {one.name for one in fields(Train)}
+    settings = Train(**{name: value for name, value in run.config.items() if name in known})
+    if not backbones.find_all(settings.model):
+        raise TrayError(
+            f"Expected a run on a frozen backbone, whose heads are fitted in seconds. Received: {run.path}, a "
+            f"{settings.model!r} that trains from nothing. Train with a backbone, or evaluate without folds."
+        )
+    with_ = features.extractor(settings)
+    judged = {}
+    for item in run.items:
+        dataset = read_dataset(data or Path(run.record["items"][item]["data"]), positive=item)
+        every = {photo.sha256: photo for photo in dataset.photos}
+        found, _ = yield from features.embed(every, with_, run.path.parent.parent / features.STORE)
+        readable = replace(dataset, photos=tuple(photo for sha256, photo in every.items() if sha256 in found))
+        inputs = np.stack([found[photo.sha256] for photo in readable.photos])
+        judged[item] = _judge(readable, inputs, with_.mixes, settings, folds)
+    yield together({item: one.evaluation for item, one in judged.items()})
+
+
+def deal(photos: Sequence[Photo], groups: Sequence[str], folds: int) -> Array:
+    """Return the fold of each photo: groups are dealt in turn within each class, in an order that hashes give.
+
+    A group that has photos of several classes counts for the first of them. Raises NotEnoughImages for a class with
+    fewer groups than folds.
+    """
+    first: dict[str, int] = {}
+    for photo, group in sorted(zip(photos, groups, strict=True), key=lambda pair: (pair[1], pair[0].sha256)):
+        first.setdefault(group, photo.label)
+    fold_of: dict[str, int] = {}
+    for label in sorted({photo.label for photo in photos}):
+        mine = [group for group, of in first.items() if of == label]
+        if len(mine) < folds:
+            raise NotEnoughImages(
+                f"Expected at least {folds} different pictures of each class for {folds} folds. Received: {len(mine)} "
+                f"of one. Add more, or take fewer folds."
+            )
+        fold_of |= {group: n % folds for n, group in enumerate(mine)}
+    return np.array([fold_of[group] for group in groups], np.int64)
+
+
+def groups_of(dataset: Dataset, photos: Sequence[Photo]) -> list[str]:
+    """Return the group of near-duplicates of each photo, as the build found them; without a build, its bytes' hash."""
+    card = dataset.path / METADATA
+    rows = map(json.loads, card.read_text(encoding="utf-8").splitlines()) if card.is_file() else ()
+    group_of = {dataset.path / str(row.get("file_name")): str(row.get("group")) for row in rows if row.get("group")}
+    return [group_of.get(photo.path, photo.sha256) for photo in photos]
+
+
+def _judge(dataset: Dataset, inputs: Array, mixes: Array, settings: Train, folds: int) -> Judged:
+    photos = dataset.photos
+    labels = np.array([photo.label for photo in photos], np.int64)
+    fold = deal(photos, groups_of(dataset, photos), folds)
+    classes = len(dataset.class_names)
+    said = np.empty((len(photos), classes))
+    fit = heads.fit_doubting if settings.robust else heads.fit
+    for number in range(folds):
+        some = fold != number
+        head = fit(inputs[some], labels[some], classes, seed=settings.seed, mixes=mixes)
+        said[~some] = head.probabilities(inputs[~some])
+    return Judged(dataset.class_names, photos, labels, said, f"{folds} folds of {dataset.path.name}")
