@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from dataset.tray import ClassPlan, Scrape, Train, Tray
     from scraper.doctor import Finding
     from scraper.simulator import Truth
-    from train.predict import Prediction
     from train.runs import Run
 
 Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
@@ -171,6 +170,9 @@ def train_options(command: Wrapped) -> Wrapped:
         click.option("--patience", type=int, help="Epochs without a better validation accuracy before it stops."),
         click.option("--learning-rate", type=float),
         click.option("--augment", is_flag=True, default=None, help="Flip and rotate the training pictures."),
+        click.option(
+            "--trays", is_flag=True, default=None, help="Learn from trays put together from the pictures too."
+        ),
         click.option("--weights", help="Weights file of a backbone, instead of Keras's download."),
         click.option("--wanted-precision", type=float, help="Precision of each threshold; by default the best F1."),
         click.option("--robust", is_flag=True, default=None, help="Labels that the others contradict count less."),
@@ -305,10 +307,14 @@ def train(
     tray = load(config) if not data or config.exists() else Tray()
     settings = override(tray.train, **flags)
     if data:
+        from train.data import classes_of
         from train.fit import train as fit
 
         name = data.absolute().name
-        run = follow(voice, fit({name: data}, tray.runs, settings, name=name))
+        # One classifier per class where that is asked for; otherwise the folder's classes are told from each other.
+        items = tuple(classes_of(data)) if flags["mode"] == "binary" else ()
+        datasets = dict.fromkeys(items, data) if len(items) > 2 else {name: data}
+        run = follow(voice, fit(datasets, tray.runs, settings, name=name))
     else:
         run = train_tray(voice, tray, items, settings=settings)
     show(describe_run(run), as_json, print_run)
@@ -356,20 +362,30 @@ def evaluate(
     help="How the answer is written, a picture at a time.",
 )
 @click.option("--json", "kind", flag_value="json", help="Print JSON instead of a table.")
+@click.option("--tray", "as_tray", is_flag=True, help="Look at windows of each picture too, and say what lies where.")
+@click.option("--draw", type=FOLDER, help="With --tray: copies of the pictures with boxes go there.")
 @click.pass_obj
-def predict(voice: Voice, /, run: Path, images: tuple[Path, ...], top: int, kind: str) -> None:
+def predict(
+    voice: Voice, /, run: Path, images: tuple[Path, ...], top: int, kind: str, as_tray: bool, draw: Path | None
+) -> None:
     """Give each picture's labels and probabilities; for a binary run, which items are on the tray."""
     from train.answers import written
     from train.predict import labels_of, predict
     from train.runs import open_run
+    from train.trays import drawn, survey
 
     opened = open_run(run)
     labels = labels_of(opened)
-    found = predict(opened, image_files(images), top=len(labels) if kind == "csv" else top)
+    files = image_files(images)
+    found: Iterable[Any]
+    if as_tray or draw:
+        labels, found = [], survey(opened, files)
+        found = drawn(found, draw) if draw else found
+    else:
+        found = predict(opened, files, top=len(labels) if kind == "csv" else top)
     # Counted first and listed again, so that a million files are never held.
-    for line in written(
-        watched(voice, found, total=sum(1 for _ in image_files(images))), cast(Any, kind), labels=labels
-    ):
+    total = sum(1 for _ in image_files(images))
+    for line in written(watched(voice, found, total=total), cast(Any, kind), labels=labels):
         click.echo(line)
 
 
@@ -744,7 +760,7 @@ class Clock:
         self._last = now
 
 
-def watched(voice: Voice, predictions: Iterable["Prediction"], *, total: int) -> Iterator["Prediction"]:
+def watched(voice: Voice, predictions: Iterable[Any], *, total: int) -> Iterator[Any]:
     """Yield predictions and draw how far they are; say at the end how many files could not be read."""
     unread = 0
     # On a terminal the answers themselves are the progress.

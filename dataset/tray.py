@@ -215,6 +215,8 @@ class Train:
     min_delta: Annotated[float, Field(ge=0)] = 0.0
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     augment: bool = False
+    trays: bool = False
+    """Whether trays put together from the training pictures are learned from, for ``tray predict --tray``."""
     seed: int = 0
     weights: str | None = None
     wanted_precision: Annotated[float, Field(gt=0, le=1)] | None = None

@@ -20,7 +20,8 @@ from dataset.errors import NotEnoughImages, TrayError
 from dataset.folder import class_folders, pictures
 from dataset.images import read
 
-Part = Literal["train", "val", "test"]
+Part = Literal["train", "val", "test", "tray"]
+"""What a photo is for; ``tray`` are windows of trays that were put together from training photos."""
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 VAL_SHARE = 0.2
 # Pixels of a decoded set up to this size stay in memory; bigger sets live in a memory-mapped file.
@@ -71,11 +72,7 @@ def read_dataset(folder: Path, *, positive: str = "") -> Dataset:
     the same way, and identical files never straddle. ``positive`` names the class to be label 1 of two.
     Raises TrayError for a folder that holds no class folders.
     """
-    found: dict[Part, dict[str, Path]] = {
-        part: class_folders(folder / part) for part in PARTS if _holds_classes(folder / part)
-    }
-    if "train" not in found:
-        found = {"train": class_folders(folder)}
+    found = _found(folder)
     class_names = _class_names(folder, sorted({name for classes in found.values() for name in classes}), positive)
     photos = [
         Photo(path, class_names.index(name), part, "")
@@ -89,6 +86,19 @@ def read_dataset(folder: Path, *, positive: str = "") -> Dataset:
     if "val" not in found:
         photos = deal(photos)
     return Dataset(folder, class_names, tuple(photos), _fingerprint(class_names, photos), has_parts="val" in found)
+
+
+def classes_of(folder: Path) -> tuple[str, ...]:
+    """Return the class names of a folder of class folders in the order of their labels; reads no picture."""
+    return _class_names(folder, sorted({name for classes in _found(folder).values() for name in classes}), "")
+
+
+def against_the_rest(dataset: Dataset, item: str) -> Dataset:
+    """Return the binary dataset of one of several classes: label 1 is the item, label 0 is everything else."""
+    label = dataset.class_names.index(item)
+    photos = tuple(replace(photo, label=int(photo.label == label)) for photo in dataset.photos)
+    class_names = (f"not_{item}", item)
+    return replace(dataset, class_names=class_names, photos=photos, fingerprint=_fingerprint(class_names, photos))
 
 
 def deal(photos: Sequence[Photo]) -> list[Photo]:
@@ -265,6 +275,14 @@ def class_weights(labels: Array) -> Array:
 def threads() -> int:
     """Return how many threads this process may keep busy."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _found(folder: Path) -> dict[Part, dict[str, Path]]:
+    """Return the class folders of each part that a folder has; all of them train where it has none."""
+    found: dict[Part, dict[str, Path]] = {
+        part: class_folders(folder / part) for part in PARTS if _holds_classes(folder / part)
+    }
+    return found if "train" in found else {"train": class_folders(folder)}
 
 
 def _holds_classes(folder: Path) -> bool:

@@ -20,8 +20,8 @@ from dataset.errors import ConfigError
 from dataset.folder import locked, make_folder, unwritable, write_whole
 from dataset.progress import Progress
 from dataset.tray import Train
-from train import backbones, features, heads, models, report
-from train.data import Dataset, Part, Photo, Pixels, decode_all, read_dataset, require_enough
+from train import backbones, features, heads, models, report, trays
+from train.data import Dataset, Part, Photo, Pixels, against_the_rest, decode_all, read_dataset, require_enough
 from train.evaluate import Judged, cooled, temperature, threshold
 from train.forward import by_keras
 from train.learn import Epoch, Learned, Network, Row, learn
@@ -42,7 +42,8 @@ log = logging.getLogger("tray")
 def train(datasets: Mapping[str, Path], runs: Path, settings: Train, *, name: str) -> Iterator[Progress | Run]:
     """Train one classifier per dataset in one run below ``runs/<name>``; yield progress and, last, the run.
 
-    Several datasets give one Keras model with an output named after each. What was finished with the same settings
+    Several datasets give one Keras model with an output named after each; several items may share one folder, whose
+    classes they are. What was finished with the same settings
     and the same data is returned as it is; what was interrupted goes on at the epoch in which it stopped.
     Raises ConfigError for an unknown model, NotEnoughImages for too few pictures, FolderLocked when another process
     trains under the same name.
@@ -50,7 +51,7 @@ def train(datasets: Mapping[str, Path], runs: Path, settings: Train, *, name: st
     if not datasets:
         raise ConfigError("Expected a dataset to train on. Received: none. Name a folder, or items of tray.toml.")
     settings = effective(settings)
-    data = {item: read_dataset(path, positive=item) for item, path in datasets.items()}
+    data = _read_all(datasets)
     for dataset in data.values():
         require_enough(dataset)
     plan = Plan(settings, data)
@@ -65,6 +66,23 @@ def train(datasets: Mapping[str, Path], runs: Path, settings: Train, *, name: st
             yield from _train(folder, plan)
         except OSError as error:
             raise unwritable(folder, error) from error
+
+
+def _read_all(datasets: Mapping[str, Path]) -> dict[str, Dataset]:
+    """Read each item's dataset; of a folder with several classes, items that are among them stand against the rest."""
+    read: dict[Path, Dataset] = {}
+    found = {}
+    for item, path in datasets.items():
+        shared = list(datasets.values()).count(path) > 1
+        if not shared:
+            found[item] = read_dataset(path, positive=item)
+            continue
+        whole = read.get(path) or read.setdefault(path, read_dataset(path))
+        if item not in whole.class_names:
+            names = ", ".join(whole.class_names)
+            raise ConfigError(f"Expected items out of the classes of {path}: {names}. Received: {item!r}.")
+        found[item] = against_the_rest(whole, item)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +156,15 @@ class Outcome:
 
 def _train(folder: Path, plan: Plan) -> Iterator[Progress | Run]:
     started = time.monotonic()
+    if plan.settings.trays:
+        laid = yield from trays.lay(plan.data, folder / WORK / "trays", seed=plan.settings.seed)
+        plan = replace(plan, data=laid)
     way = _on_features if backbones.find_all(plan.settings.model) else _from_nothing
     outcome = yield from way(folder, plan)
-    record = _write(folder, plan, outcome) | {"seconds": round(time.monotonic() - started, 2)}
+    record = _save(folder, plan, outcome)
+    if plan.settings.trays:
+        record = yield from _on_trays(Run(folder, record), outcome.data)
+    record = _report(folder, plan, outcome, record) | {"seconds": round(time.monotonic() - started, 2)}
     write_whole(folder / RUN, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
     shutil.rmtree(folder / WORK, ignore_errors=True)
     (folder / PLAN).unlink(missing_ok=True)
@@ -259,6 +283,11 @@ def _fit_head(
             item=item,
             **{key: value for key, value in rows[-1].items() if key != "pictures"},
         )
+    tray = dataset.part("tray")
+    if tray:
+        more = heads.Known(np.stack([found[photo.sha256] for photo in tray]), np.array([one.label for one in tray]))
+        known = {part: heads.Known(inputs[part], truth[part]) for part in ("train", "val")}
+        head = heads.widened(head, known["train"], more, known["val"], seed=settings.seed)
     return head, rows
 
 
@@ -322,16 +351,38 @@ def _judge(
     return found
 
 
-def _write(folder: Path, plan: Plan, outcome: Outcome) -> dict[str, Any]:
-    """Write everything but run.json, and return what that is to say."""
+def _save(folder: Path, plan: Plan, outcome: Outcome) -> dict[str, Any]:
+    """Write the model, and return what run.json is to say of it."""
     outcome.model.save(make_folder(folder / WORK) / MODEL)
     (folder / WORK / MODEL).replace(folder / MODEL)
+    record = plan.record | {"name": folder.parent.name, "input_size": outcome.input_size}
+    for item, one in record["items"].items():
+        one |= {"epochs": len(outcome.histories[item]), "best_epoch": outcome.best[item]}
+        if len(one["class_names"]) == 2:
+            one["threshold"] = outcome.found[item].threshold
+    return record
+
+
+def _on_trays(run: Run, data: Mapping[str, Dataset]) -> Generator[Progress, None, dict[str, Any]]:
+    """Let validation photos choose how trays are looked at, and held-back ones judge it; return what run.json says."""
+    seed = int(run.config["seed"])
+    look = yield from trays.choose(run, trays.kitchen_of(data, "val"), seed=seed + 1)
+    record = {**run.record, "tray": asdict(look)}
+    part: Part = "test" if all(one.part("test") for one in data.values()) else "val"
+    kitchen = trays.kitchen_of(data, part)
+    some = min(trays.TRAYS, kitchen.size)
+    scores = yield from trays.judge(Run(run.path, record), kitchen, some, seed=seed + 2)
+    record["tray"]["scores"] = asdict(scores)
+    return record
+
+
+def _report(folder: Path, plan: Plan, outcome: Outcome, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Write histories, figures and report, and return all that run.json is to say."""
     _write_history(folder / HISTORY, outcome.histories)
     for item, rows in outcome.histories.items() if len(outcome.histories) > 1 else ():
         _write_history(make_folder(folder / ITEMS / item) / HISTORY, {item: rows})
     paths = {sha256: photo.path for sha256, photo in plan.photos.items()}
     unreadable = {paths[sha256]: why for sha256, why in outcome.errors.items()}
-    record = plan.record
     page = report.Page(
         title=folder.parent.name,
         config=record["config"],
@@ -340,15 +391,11 @@ def _write(folder: Path, plan: Plan, outcome: Outcome) -> dict[str, Any]:
         best=outcome.best,
         unreadable=unreadable,
         suspects=outcome.suspects,
+        trays=record.get("tray", {}).get("scores"),
     )
     metrics = report.write_all(folder, outcome.found, page)
-    for item, one in record["items"].items():
-        one |= {"epochs": len(outcome.histories[item]), "best_epoch": outcome.best[item]}
-        if len(one["class_names"]) == 2:
-            one["threshold"] = outcome.found[item].threshold
-    return record | {
-        "name": folder.parent.name,
-        "input_size": outcome.input_size,
+    return {
+        **record,
         "metrics": {key: metrics[key] for key in ("judged_on", "n", "accuracy", "macro_f1", "f1")},
         "unreadable": {str(path): why for path, why in unreadable.items()},
         "versions": _versions(),

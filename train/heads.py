@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from train.data import class_weights
+
 LANDMARKS = 1024
 """Training photos at most that the kernel is spanned by; with more photos, a stratified sample of them."""
 GAMMAS = (2.0, 1.0, 4.0, 8.0)
@@ -119,6 +121,40 @@ def fit_doubting(features: Array, labels: Array, classes: int, *, seed: int = 0,
         trust = (given / head.left_out.max(axis=1)) ** 2
         head = fit(features, labels, classes, seed=seed, mixes=head.mix[None], trust=trust)
     return head
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Photos with a known label: (n, d) unit features and (n,) labels."""
+
+    features: Array
+    labels: Array
+
+
+def widened(head: Head, photos: Known, more: Known, val: Known, *, seed: int = 0) -> Head:
+    """Return a head that learned from more than the photos it was chosen by: parts of them, seen another way.
+
+    Its kernel and its ridge stay, since leaving out a photo means nothing while parts of it are left in; for the same
+    reason validation photos calibrate it. Every class counts the same, however many parts it has.
+    """
+    classes = head.weights.shape[1]
+    features = np.concatenate([photos.features, more.features])
+    labels = np.concatenate([photos.labels, more.labels])
+    chosen = _landmarks(labels, seed)
+    landmarks = features[chosen] * head.mix
+    kernel = np.exp(2 * head.gamma * (features @ landmarks.T - 1)).astype(np.float64)
+    between = kernel[chosen]
+    targets = np.where(labels[:, None] == np.arange(classes), 1.0, -1.0)
+    counts = class_weights(labels).astype(np.float64)
+    mean = np.average(targets, axis=0, weights=counts)
+    weighted = (kernel * counts[:, None]).T
+    solved = np.linalg.solve(
+        weighted @ kernel + head.ridge * between + 1e-6 * np.eye(len(landmarks)), weighted @ (targets - mean)
+    )
+    apart = np.exp(2 * head.gamma * (val.features @ landmarks.T - 1)) @ solved + mean
+    slope, offset = _calibrate(apart, val.labels)
+    weights, bias = (slope * solved).astype(np.float32), (slope * mean + offset).astype(np.float32)
+    return replace(head, landmarks=landmarks, weights=weights, bias=bias)
 
 
 def softmax(logits: Array) -> Array:

@@ -105,15 +105,16 @@ def learn(
     checkpoint = work / f"{hashlib.sha256(item.encode()).hexdigest()[:16]}.npz"
     network.reset()
     learned = _restore(checkpoint, network) or Learned(network.model.get_weights())
+    shown = {"train": [*dataset.part("train"), *dataset.part("tray")], "val": dataset.part("val")}
     feeds = {
         part: Feed(
             pixels.array,
-            pixels.rows_of(dataset.part(part)),
-            np.array([photo.label for photo in dataset.part(part)], np.int64),
+            pixels.rows_of(photos),
+            np.array([photo.label for photo in photos], np.int64),
             batch_size=settings.batch_size,
             seed=settings.seed if part == "train" else None,
         )
-        for part in ("train", "val")
+        for part, photos in shown.items()
     }
     while len(learned.history) < settings.epochs and learned.wait < settings.patience:
         started = time.perf_counter()

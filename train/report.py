@@ -42,6 +42,8 @@ class Page:
     unreadable: Mapping[Path, str] = field(default_factory=dict)
     suspects: Mapping[str, Judged] = field(default_factory=dict)
     """Training photos, each judged by a classifier that was trained without it."""
+    trays: Mapping[str, Any] | None = None
+    """How the run did on trays put together from photos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ def write_all(folder: Path, found: Mapping[str, Judged], page: Page) -> dict[str
     Return what metrics.json says.
     """
     metrics = asdict(together({item: one.evaluation for item, one in found.items()}))
+    if page.trays:
+        metrics["trays"] = dict(page.trays)
     _write_json(folder / METRICS, metrics)
     write_whole(folder / PREDICTIONS, _predictions(found).encode())
     if page.suspects:
@@ -98,6 +102,7 @@ def _page(item: str, one: Judged, page: Page, *, several: bool = False) -> str:
         counts=_counts(dataset) if dataset else None,
         dataset=dataset,
         samples=_samples(dataset) if dataset else [],
+        trays=None if several else page.trays,
         wrong=wrong,
         right=right,
         wrong_in_all=int((one.called != one.truth).sum()),
@@ -117,6 +122,7 @@ def _overview(found: Mapping[str, Judged], page: Page, metrics: Mapping[str, Any
             for item, one in found.items()
         ],
         datasets=page.datasets,
+        trays=page.trays,
         config=page.config,
         unreadable=page.unreadable,
     )

@@ -1,0 +1,235 @@
+"""Trays: put together from photos, learned from, and read as a list of what lies where."""
+
+import csv
+import json
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import tray
+from tests.train.conftest import COLOURS, SMALL, draw, finish
+from train import heads
+from train.composites import Kitchen, area, composites, lessons, overlap, shared
+from train.data import read_dataset
+from train.fit import train
+from train.runs import Run, open_run
+from train.trays import Look, kitchen_of, place, pooled, survey, windows
+
+
+@pytest.fixture(scope="module")
+def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Kitchen:
+    """Return two photos of each food."""
+    folder = tmp_path_factory.mktemp("kitchen")
+    for name, colour in COLOURS.items():
+        for n in range(2):
+            draw(folder / f"{name}{n}.jpg", colour, [n])
+    return Kitchen({name: sorted(folder.glob(f"{name}*")) for name in COLOURS}, [folder / "plum0.jpg"])
+
+
+@pytest.fixture(scope="module")
+def tray_run(built_data: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Return a run of three items that also learned from trays."""
+    settings = replace(SMALL, trays=True, epochs=6)
+    return finish(train(built_data, tmp_path_factory.mktemp("runs"), settings, name="binary"))
+
+
+@pytest.fixture(scope="module")
+def photo(kitchen: Kitchen, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the photo of a tray."""
+    path = tmp_path_factory.mktemp("canteen") / "canteen.jpg"
+    next(composites(kitchen, 1, foods=(2, 2), seed=5)).image.save(path)
+    return path
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Return the width and height of a picture."""
+    with Image.open(path) as image:
+        return image.size
+
+
+def test_the_same_seed_lays_the_same_trays(kitchen: Kitchen) -> None:
+    """Trays are the same to the pixel for one seed, and others for another."""
+    first, again, other = (list(composites(kitchen, 3, seed=seed)) for seed in (1, 1, 2))
+
+    assert [one.portions for one in first] == [one.portions for one in again]
+    assert all(np.array_equal(one.image, two.image) for one, two in zip(first, again, strict=True))
+    assert not any(np.array_equal(one.image, two.image) for one, two in zip(first, other, strict=True))
+
+
+def test_foods_lie_on_the_tray_and_hardly_over_each_other(kitchen: Kitchen) -> None:
+    """As many different foods as asked for, inside the picture, covering each other by a quarter at most."""
+    for one in composites(kitchen, 12, foods=(2, 3), seed=3):
+        boxes = [portion.box for portion in one.portions]
+
+        assert len(one.names) == len(boxes)
+        assert all(0 <= l < r <= one.image.width and 0 <= t < b <= one.image.height for l, t, r, b in boxes)  # noqa: E741
+        assert all(overlap(a, b) <= 0.26 for n, a in enumerate(boxes) for b in boxes[:n])
+    assert {len(one.names) for one in composites(kitchen, 12, foods=(2, 3), seed=3)} <= {1, 2, 3}
+
+
+def test_a_few_foods_are_not_on_every_tray(kitchen: Kitchen) -> None:
+    """With one food to look for, about half of the trays are without it."""
+    alone = replace(kitchen, foods={"tomato": kitchen.foods["tomato"]})
+    there = [bool(one.portions) for one in composites(alone, 30, seed=1)]
+
+    assert 6 < sum(there) < 24
+
+
+def test_a_window_teaches_what_it_shows(kitchen: Kitchen) -> None:
+    """A window shows a portion that is mostly inside it, and nothing of which it holds hardly anything."""
+    (one,) = composites(kitchen, 1, foods=(3, 3), seed=2)
+    every = windows(*one.image.size)
+    boxes = {portion.name: portion.box for portion in one.portions}
+    taught = list(lessons(one, np.random.default_rng(0), windows=every, most=40))
+
+    assert len(taught) == 40
+    assert {name for lesson in taught for name in lesson.shows} == one.names
+    for lesson in taught:
+        for name in lesson.shows:
+            common = shared(boxes[name], lesson.box)
+            assert common >= 0.6 * area(boxes[name]) or common >= 0.5 * area(lesson.box)
+        for name in one.names - lesson.shows - lesson.unclear:
+            assert shared(boxes[name], lesson.box) < 0.15 * area(boxes[name])
+
+
+def test_windows_cover_the_picture() -> None:
+    """The whole comes first; squares of each scale reach every edge and lie half over their neighbours."""
+    whole, *rest = windows(640, 480, (0.5,))
+
+    assert whole == (0, 0, 640, 480)
+    assert {box[2] - box[0] for box in rest} == {box[3] - box[1] for box in rest} == {240}
+    assert (min(box[0] for box in rest), max(box[2] for box in rest)) == (0, 640)
+    assert (min(box[1] for box in rest), max(box[3] for box in rest)) == (0, 480)
+    lefts = sorted({box[0] for box in rest})
+    assert all(b - a <= 120 for a, b in pairwise(lefts))
+    assert len(windows(100, 30)) > 1
+    assert windows(1, 1)[0] == (0, 0, 1, 1)
+
+
+def test_windows_are_pooled_between_mean_and_maximum() -> None:
+    """The sharper, the nearer to the surest window; never above it."""
+    odds = np.array([[-4.0, 0.0], [3.0, 0.0], [-2.0, 0.0]])
+    soft, sharp = pooled(odds, 0.5), pooled(odds, 32.0)
+
+    assert -1 < soft[0] < sharp[0] < 3
+    assert sharp[0] == pytest.approx(3, abs=0.05)
+    assert soft[1] == sharp[1] == pytest.approx(0)
+
+
+def test_an_item_is_where_its_surest_windows_are() -> None:
+    """The whole picture says that something is there, not where; near windows share the saying."""
+    boxes = [(0, 0, 100, 100), (0, 0, 40, 40), (10, 0, 50, 40), (60, 60, 100, 100)]
+
+    assert place(boxes, np.array([9.0, 2.0, 2.0, -3.0])) == (5, 0, 45, 40)
+    assert place(boxes[:1], np.array([1.0])) == (0, 0, 100, 100)
+
+
+def test_a_widened_head_knows_other_views() -> None:
+    """A head that also saw what it is asked about tells it apart; the photos it tells apart as before."""
+    rng = np.random.default_rng(0)
+
+    def around(angle: float, n: int) -> np.ndarray:
+        points = np.column_stack([np.full(n, np.cos(angle)), np.full(n, np.sin(angle)), np.zeros(n)])
+        points = points + rng.normal(0, 0.05, points.shape)
+        return points / np.linalg.norm(points, axis=1, keepdims=True)
+
+    labels = np.repeat([0, 1], 40)
+    photos = np.concatenate([around(0.0, 40), around(1.0, 40)])
+    seen_so = np.concatenate([around(2.0, 40), around(3.0, 40)])
+    head = heads.fit(photos, labels, 2)
+    wide = heads.widened(
+        head, heads.Known(photos, labels), heads.Known(seen_so, labels), heads.Known(photos[::2], labels[::2])
+    )
+
+    assert (head.probabilities(seen_so).argmax(1) == labels).mean() < 0.7
+    assert (wide.probabilities(seen_so).argmax(1) == labels).mean() > 0.95
+    assert (wide.probabilities(photos).argmax(1) == labels).mean() > 0.95
+    assert np.array_equal(wide.left_out, head.left_out)
+
+
+def test_training_on_trays_is_told(tray_run: Run) -> None:
+    """The run keeps how to look and how well that went on held-back photos; photos are judged as ever."""
+    told = json.loads((tray_run.path / "run.json").read_text())["tray"]
+    scores = json.loads((tray_run.path / "metrics.json").read_text())["trays"]
+
+    assert told["scores"] == scores
+    assert scores["judged_on"] == "test"
+    assert scores["mean_average_precision"] > 0.8
+    assert scores["mean_average_precision"] > scores["whole_alone"]
+    assert 0 <= scores["exactly_right"] <= 1
+    assert tray_run.metrics["n"] == 60
+    assert "Trays" in tray_run.report.read_text()
+    assert not (tray_run.path / ".training").exists()
+
+
+def test_trays_are_made_of_the_part_they_are_for(built_data: dict[str, Path]) -> None:
+    """What is judged by shares no photo with what is learned from; another item's photos are no clutter."""
+    data = {item: read_dataset(path) for item, path in built_data.items()}
+    train_, test = kitchen_of(data, "train"), kitchen_of(data, "test")
+
+    assert set(train_.foods) == set(COLOURS)
+    assert {path.parent.parent.name for paths in train_.foods.values() for path in paths} == {"train"}
+    assert {path.parent.parent.name for paths in test.foods.values() for path in paths} == {"test"}
+    assert test.clutter == []
+
+
+def test_a_tray_gives_its_items_and_where_they_are(tray_run: Run, photo: Path, tmp_path: Path) -> None:
+    """Every item has a probability and a box in pixels; what is no picture says so."""
+    (tmp_path / "page.jpg").write_text("<html>")
+    found, page = survey(open_run(tray_run.path), [photo, tmp_path / "page.jpg"])
+
+    assert (found.width, found.height) == size_of(photo)
+    assert {one.item for one in found.seen} == set(COLOURS)
+    assert [one.probability for one in found.seen] == sorted((one.probability for one in found.seen), reverse=True)
+    assert set(found.items) == {one.item for one in found.seen if one.present}
+    for one in found.seen:
+        left, top, right, bottom = one.box
+        assert 0 <= left < right <= found.width
+        assert 0 <= top < bottom <= found.height
+    assert page.error
+    assert not page.seen
+
+
+def test_a_run_without_trays_looks_at_them_too(plain_run: Run, items_run: Run, photo: Path) -> None:
+    """Any run can be asked; one classifier of two classes looks for its positive one."""
+    (one,) = survey(plain_run, [photo])
+    (three,) = survey(items_run, [photo])
+
+    assert [sighting.item for sighting in one.seen] == ["tomato"]
+    assert len(three.seen) == 3
+    assert Look().thresholds == {}
+
+
+def test_the_command_tells_boxes_and_draws_them(tray_run: Run, photo: Path, tmp_path: Path) -> None:
+    """`tray predict --tray` answers in every form, and --draw leaves a picture."""
+    (tmp_path / "page.jpg").write_text("<html>")
+    asked = ["predict", str(tray_run.path), str(photo), str(tmp_path / "page.jpg"), "--tray", "-q"]
+    as_csv = CliRunner().invoke(tray.main, [*asked, "--format", "csv"]).stdout
+    as_json = CliRunner().invoke(tray.main, [*asked, "--json", "--draw", str(tmp_path / "boxes")]).stdout
+    table = CliRunner().invoke(tray.main, asked).stdout
+    rows = list(csv.DictReader(as_csv.splitlines()))
+    told = json.loads(as_json)
+
+    assert [row["item"] for row in rows] == [one["item"] for one in told[0]["seen"]] + [""]
+    assert [int(rows[0][edge]) for edge in ("left", "top", "right", "bottom")] == told[0]["seen"][0]["box"]
+    assert rows[-1]["error"] == told[1]["error"] != ""
+    assert (" at " in table) == any(one["present"] for one in told[0]["seen"])
+    assert size_of(tmp_path / "boxes" / "canteen.jpg") == size_of(photo)
+
+
+def test_classes_of_one_folder_stand_against_each_other(kitchen: Kitchen, tmp_path: Path) -> None:
+    """Items that share a folder of class folders are each told from the rest, and the folder is judged by again."""
+    for name, colour in COLOURS.items():
+        for n in range(12):
+            draw(tmp_path / "foods" / name / f"{n}.jpg", colour, [7, n])
+    settings = replace(SMALL, epochs=2)
+    run = finish(train(dict.fromkeys(COLOURS, tmp_path / "foods"), tmp_path / "runs", settings, name="foods"))
+
+    assert run.labels == {name: (f"not_{name}", name) for name in COLOURS}
+    assert run.metrics["items"]["plum"]["per_class"]["plum"]["support"] == 2
+    assert run.metrics["items"]["plum"]["per_class"]["not_plum"]["support"] == 4
