@@ -1,6 +1,6 @@
 """How well a run lists what lies on trays that were put together from photos it never saw.
 
-    python benchmarks/trays.py DATA WEIGHTS [--held-back DIR] [--foods 3] [--trays 120]
+    python benchmarks/trays.py DATA WEIGHTS [--held-back DIR] [--foods 3] [--trays 60]
 
 DATA is a folder of class folders, each a food. A fifth of each class, by the hash of the bytes, is held back unless
 --held-back names a folder of other photos of the same classes; training, the scales, the pooling and the calibration
@@ -38,8 +38,8 @@ def main() -> None:
     parser.add_argument("--held-back", type=Path)
     parser.add_argument("--clutter", type=Path, help="a folder of pictures of things that are none of the foods")
     parser.add_argument("--model", default="mobilenetv2_1.0_224", help="one or several of " + ", ".join(FILES))
-    parser.add_argument("--trays", type=int, default=120)
-    parser.add_argument("--foods", default="3,2-6", help="foods on a tray, several choices parted by commas")
+    parser.add_argument("--trays", type=int, default=60)
+    parser.add_argument("--foods", default="3", help="foods on a tray, several choices parted by commas")
     parser.add_argument("--runs", type=Path, default=Path(tempfile.gettempdir()) / "tray-runs")
     asked = parser.parse_args()
     weights = ",".join(str(asked.weights / FILES[one]) for one in asked.model.split("+"))
@@ -51,7 +51,7 @@ def main() -> None:
     print(
         f"{'learned from':16} {'foods':>6} {'mAP':>6} {'exact':>6} {'place':>6} {'whole mAP':>10} {'exact':>6} {'s':>6}"
     )
-    for name, trays in (("photos", False), ("photos and trays", True)):
+    for name, trays in (("photos and trays", True), ("photos", False)):
         datasets = dict.fromkeys(kitchen.foods, folder)
         run = last(train(datasets, asked.runs, replace(settings, trays=trays), name=asked.data.name))
         for foods in asked.foods.split(","):

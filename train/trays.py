@@ -31,7 +31,7 @@ LESSONS = 300
 """Trays that a classifier learns from at most; never more than there are photos."""
 PER_TRAY = 10
 """Windows of each that it sees."""
-TRAYS = 80
+TRAYS = 60
 """Trays of validation photos that choose the look, and of test photos that judge it, at most."""
 SHARPNESSES = (1.0, 2.0, 4.0, 32.0)
 DRAWN = 1280
