@@ -286,8 +286,8 @@ def _fit_head(
     tray = dataset.part("tray")
     if tray:
         more = heads.Known(np.stack([found[photo.sha256] for photo in tray]), np.array([one.label for one in tray]))
-        known = {part: heads.Known(inputs[part], truth[part]) for part in ("train", "val")}
-        head = heads.widened(head, known["train"], more, known["val"], seed=settings.seed)
+        labelled = {part: heads.Known(inputs[part], truth[part]) for part in ("train", "val")}
+        head = heads.widened(head, labelled["train"], more, labelled["val"], seed=settings.seed)
     return head, rows
 
 
