@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from scraper.download import wait_of
-from scraper.engines import Engine
+from scraper.engines import MARK, OF_ENGINES, Engine
 
 COMPLETE_SECONDS = 1.0
 ALERTS = 5
+PANEL_SECONDS = 3.5
+"""How long a panel may take to show a picture in full size."""
 MARKERS = ("blocked", "wall", "consent", "none", "end", "more")
 
 
@@ -44,6 +46,8 @@ class Step:
     """HTML of the results that were not handed out before."""
     hover: list[list[int]]
     """Middles of results whose link comes with the mouse, in pixels of the window."""
+    press: list[int]
+    """Middle of a result to click, on a page where the mouse alone brought nothing; else empty."""
     count: int
     """Results on the page, handed out or not."""
     grew: bool
@@ -104,6 +108,11 @@ class Window:
         markers |= {one for one in engine.blocked if one.startswith("url:") and one[4:] in batches[-1]["url"]}
         return next((one for one in engine.blocked if one in markers), "")
 
+    def batch_status(self) -> int:
+        """Return the status of what the page's scripts got last; 0 where they asked for nothing."""
+        batches = [answer["response"] for answer in self._answers() if answer["type"] != "Document"]
+        return int(batches[-1]["status"]) if batches else 0
+
     def _answers(self) -> list[dict[str, Any]]:
         """Return the driver's notes of the answers to this page and to what its scripts asked for.
 
@@ -151,11 +160,16 @@ class Window:
         options = {
             "tile": ", ".join(engine.tile),
             "reveal": engine.reveal,
+            "panel": ", ".join(engine.panel),
+            "inline": engine.inline,
+            "own": OF_ENGINES.pattern,
+            "mark": MARK,
             "distance": distance,
             "duration": duration * 1000,
             "settle": settle * 1000,
             "wait": wait * 1000,
             "looks": looks,
+            "patience": PANEL_SECONDS * 1000,
             "flush": flush,
             "handOut": hand_out,
             "received": self._received,
@@ -184,6 +198,21 @@ class Window:
             mouse.pointer_action.move_to_location(x, y)  # type: ignore[no-untyped-call]
             mouse.pointer_action.pause(dwell / 2)
         mouse.perform()
+
+    def press(self, point: Sequence[int]) -> None:
+        """Close what a click before has opened, and click at a point of the window."""
+        from selenium.webdriver.common.action_chains import ActionChains
+        from selenium.webdriver.common.keys import Keys
+
+        chain = ActionChains(self.driver, duration=50).send_keys(Keys.ESCAPE)
+        chain.w3c_actions.pointer_action.move_to_location(*point)  # type: ignore[no-untyped-call]
+        chain.w3c_actions.pointer_action.click()
+        chain.w3c_actions.key_action.pause()
+        chain.perform()
+
+    def address(self) -> str:
+        """Return the address of the page that is open, without its fragment."""
+        return str(self.driver.current_url).partition("#")[0]
 
     def click(self, selector: str) -> bool:
         """Click the first visible element that matches; return whether there was one."""

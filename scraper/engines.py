@@ -51,6 +51,12 @@ class Engine:
     height: tuple[str, ...] = ()
     reveal: str = ""
     """Selector of the link that comes into a tile only when the mouse is over it."""
+    panel: tuple[str, ...] = ()
+    """Pictures in full size that a click on a tile opens, on pages where the mouse alone brings nothing."""
+    inline: str = ""
+    """What the page's scripts say of a tile, as a regular expression: its ``data-docid``, address, height, width."""
+    offset: str = ""
+    """Parameter of the address with the number of a page's first result, for pages that bring no more by themselves."""
     consent: tuple[str, ...] = ()
     """Buttons that refuse cookies, then those that merely close the question."""
     more: tuple[str, ...] = ()
@@ -90,6 +96,11 @@ class Candidate:
         return self.engine, self.term, self.filters
 
 
+MARK: Final = "data-full"
+"""What the browser's reader writes into a tile whose full size it found elsewhere on the page."""
+REFUSING: Final = ("reject", "ablehnen", "refuser", "rechazar", "rifiuta", "weigeren", "rejeitar", "odrzuć", "avvisa")
+"""What a button that refuses says, by language."""
+
 GOOGLE: Final = Engine(
     name="google",
     index="google",
@@ -104,18 +115,20 @@ GOOGLE: Final = Engine(
         "#islrg div[data-ri]:has(img), .islib:has(img)",
     ),
     checked=("2026-09", "2025-11", "2025-02", "2025-01", "2024-04", "2023-11", "2020-10"),
-    full=("a[href*='imgres']@href?imgurl",),
+    full=("a[href*='imgres']@href?imgurl", f"@{MARK}"),
     thumbnail=("img@src", "img@data-src", "img@data-iurl"),
     page=("a[href*='imgres']@href?imgrefurl", "@data-lpage", "[data-lpage]@data-lpage"),
     title=("h3@text", "img@alt"),
-    width=("a[href*='imgres']@href?w",),
-    height=("a[href*='imgres']@href?h",),
+    width=("a[href*='imgres']@href?w", f"@{MARK}-width"),
+    height=("a[href*='imgres']@href?h", f"@{MARK}-height"),
     reveal="a[href*='imgres?']",
+    panel=("img.iPVvYb", "div[jsname='figiqf'] img", "img.r48jcc", "img.n3VNCb"),
+    inline=r'\[0,"([^"]+)",\["[^"]+",\d+,\d+\],\["([^"]+)",(\d+),(\d+)\]',
     consent=(
         "#W0wltc",
         "form[action*='consent'] input[name='set_eom'][value='true'] ~ button",
-        "form[action*='consent'] button[aria-label*='Reject' i]",
-        "form[action*='consent'] input[type='submit'][value*='Reject' i]",
+        *(f"form[action*='consent'] button[aria-label*='{word}' i]" for word in REFUSING),
+        *(f"form[action*='consent'] input[type='submit'][value*='{word}' i]" for word in REFUSING),
         "form[action*='consent'] button",
         "form[action*='consent'] input[type='submit']",
     ),
@@ -167,6 +180,7 @@ YAHOO: Final = Engine(
     height=("img@data-meta{oh}", "li@data{h}", "a[href*='imgurl=']@href?h"),
     consent=("button[name='reject']", "button.reject-all", "button[name='agree']"),
     more=("button[name='more-res']",),
+    offset="b",
     end=("text:no more results", "text:you've seen all"),
     none=("text:we did not find results for", "text:no results found", "text:did not find any image results"),
     blocked=("status:500", "status:999", "status:429"),
@@ -186,6 +200,7 @@ GENERAL_FULL: Final = (
     *(f"*@*?{parameter}" for parameter in ("imgurl", "mediaurl", "murl", "iurl", "ou")),
     *(f"*@data-{name}" for name in ("origurl", "iurl", "imgurl", "full", "original", "url")),
 )
+SELECTORS: Final = frozenset({"tile", "reveal", "panel", "consent", "more"})
 FINDER: Final = re.compile(r"(?P<css>.*)@(?P<attribute>[\w*-]+)(?:\{(?P<key>\w+)\}|\?(?P<parameter>\w+))?")
 OF_ENGINES: Final = re.compile(r"^https?://[^/]+/(images\?q=tbn:|th(/id/|\?id=)OIP\b)")
 """Addresses of the engines' own thumbnails."""
@@ -238,9 +253,10 @@ def general(engine: Engine) -> Engine:
         thumbnail=("*@*{turl}", "img@src", "img@data-src"),
         page=("*@*{purl}", "*@*{rurl}", "*@*?imgrefurl", "*@*?rurl", "*@data-lpage", "*@data-referenceurl"),
         title=("img@alt",),
-        width=("*@*?expw", "*@*?w", "*@*{ow}"),
-        height=("*@*?exph", "*@*?h", "*@*{oh}"),
+        width=("*@*?expw", "*@*?w", "*@*{ow}", f"@{MARK}-width"),
+        height=("*@*?exph", "*@*?h", "*@*{oh}", f"@{MARK}-height"),
         reveal="a[href*='imgurl=']" if engine.reveal else "",
+        panel=("img",) if engine.panel else (),
     )
 
 
@@ -356,15 +372,39 @@ def _values(node: LexborNode, attribute: str) -> Iterator[str]:
 def parsed_tiles(engine: Engine, html: str) -> list[LexborHTMLParser]:
     """Return the outermost tiles of a whole page, each parsed by itself."""
     page = LexborHTMLParser(html)
+    said = _said_inline(engine, page)
     if not engine.tile:
-        return [LexborHTMLParser(node.html or "") for node in _around_pictures(page)]
+        return [LexborHTMLParser(_marked(node, said)) for node in _around_pictures(page)]
     chosen: list[LexborHTMLParser] = []
     inside: set[int] = set()
     for node in page.css(", ".join(engine.tile)):
         if node.mem_id not in inside:
             inside.update(child.mem_id for child in node.css("*"))
-            chosen.append(LexborHTMLParser(node.html or ""))
+            chosen.append(LexborHTMLParser(_marked(node, said)))
     return chosen
+
+
+def _said_inline(engine: Engine, page: LexborHTMLParser) -> dict[str, tuple[str, str, str]]:
+    """Return what a page's scripts say of its tiles, by their ids: address, height and width."""
+    scripts = "".join(script.text() for script in page.css("script")) if engine.inline else ""
+    found = re.finditer(engine.inline, scripts) if scripts else ()
+    return {one[1]: (_unescaped(one[2]), one[3], one[4]) for one in found}
+
+
+def _marked(node: LexborNode, said: Mapping[str, tuple[str, str, str]]) -> str:
+    """Return a tile's HTML, with what the page's scripts say of it."""
+    named = [node, *node.css("[data-docid]")] if said else []
+    for one in named:
+        if about := said.get(one.attributes.get("data-docid") or ""):
+            for name, value in zip(("", "-height", "-width"), about, strict=True):
+                node.attrs[MARK + name] = value
+            break
+    return node.html or ""
+
+
+def _unescaped(text: str) -> str:
+    """Return a JavaScript string without its escapes."""
+    return re.sub(r"\\(?:x|u00)([0-9a-fA-F]{2})", lambda match: chr(int(match[1], 16)), text).replace("\\/", "/")
 
 
 def _around_pictures(page: LexborHTMLParser) -> Iterator[LexborNode]:
@@ -423,14 +463,15 @@ def _check(where: str, key: str, values: tuple[str, ...]) -> None:
     empty = LexborHTMLParser("<p>")
     for value in values:
         try:
-            if key in {"tile", "reveal", "consent", "more"}:
+            if key in SELECTORS:
                 empty.css(value)
+            elif key == "inline":
+                re.compile(value)
             elif key in {"full", "cached", "thumbnail", "page", "title", "width", "height"}:
                 empty.css(parsed_finder(value)[0] or "p")
         except Exception:  # noqa: BLE001 - selectolax's own error type moved between its versions
-            wanted = (
-                "a CSS selector" if key in {"tile", "reveal", "consent", "more"} else "a finder such as 'a@href?imgurl'"
-            )
+            wanted = "a finder such as 'a@href?imgurl'"
+            wanted = "a CSS selector" if key in SELECTORS else "a regular expression" if key == "inline" else wanted
             raise ConfigError(f"{where}: expected {wanted}. Received: {value!r}. Correct or remove it.") from None
         if key == "url" and "{q}" not in value:
             raise ConfigError(f"{where}: expected an address with {{q}} for the term. Received: {value!r}. Add it.")

@@ -1,6 +1,7 @@
 """One search in one window: from the term to the reason why no more results came."""
 
 import logging
+import re
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,8 @@ BUSY_SECONDS: Final = 20.0
 """How long a spinner is believed."""
 REPEATS: Final = 70
 """Results in a row that were all seen before in this search."""
+BARREN: Final = 80
+"""Steps in a row that moved and brought nothing new."""
 CLICKS: Final = 3
 """Clicks on a show-more button that bring nothing."""
 SCRIPT_FAILURES: Final = 5
@@ -56,15 +59,18 @@ def search(
             rhythm.allowance.count(step.answers)
             _check_batches(window, state.engine)
         window.hover(step.hover, rhythm.dwell())
+        _press(window, state, step)
         new = state.take(step)
         if new:
             yield new
-        if not (step.moved or step.grew or step.tiles or step.hover):
+        if not (step.moved or step.grew or step.tiles or step.hover or step.press):
             state.idle += 1
-            _rest(window, state, step)
+            _rest(window, state, step, rhythm)
         rhythm.pause(len(new))
-    if new := state.take(window.step(state.reader, flush=True, settle=0.0)):
-        yield new
+        if state.over:
+            if new := state.take(window.step(state.reader, flush=True, settle=0.0)):
+                yield new
+            _turn_page(window, state, rhythm)
     if not state.seen:
         raise broken(engine, term, window, keep_page)
     yield Ended(state.over)
@@ -87,7 +93,13 @@ class Reading:
     """Clicks on show-more buttons since the page last grew."""
     repeated: int = 0
     """Results in a row that were all seen before."""
+    barren: int = 0
+    """Steps in a row without a new result."""
     failures: int = 0
+    grown: bool = False
+    """Whether the page brought more by itself."""
+    known: int = 0
+    """Results before the page that is open, where pages follow each other by address."""
     over: str = ""
     """Why the search has ended; empty while it goes on."""
 
@@ -100,13 +112,43 @@ class Reading:
                 new.append(candidate)
         self.rank += len(step.tiles)
         self.repeated = 0 if new else self.repeated + len(step.tiles)
+        self.barren = 0 if new else self.barren + 1
         if self.repeated >= REPEATS:
             self.over = "end of results (they repeat)"
-        if step.moved or step.grew or step.tiles or step.hover:
+        elif self.barren >= BARREN:
+            self.over = "no more came (its page moves on without results)"
+        if step.moved or step.grew or step.tiles or step.hover or step.press:
             self.idle = 0
+        self.grown = self.grown or step.grew
         if step.grew or step.tiles:
             self.clicks = 0
         return new
+
+
+def _press(window: Window, state: Reading, step: Step) -> None:
+    """Click the result that a step names; where the click leads away, come back, and click no more."""
+    if not step.press:
+        return
+    here = window.address()
+    window.press(step.press)
+    if window.settled(state.engine, seconds=0.0).address.partition("#")[0] != here:
+        window.open(here)
+        state.reader = replace(state.reader, panel=())
+
+
+def _turn_page(window: Window, state: Reading, rhythm: Rhythm) -> None:
+    """Open the next page by its address, where pages bring no more by themselves and the last one brought new ones."""
+    before = state.known
+    state.known = len(state.seen)
+    if not state.engine.offset or state.grown or state.known == before or state.reader.tile != state.engine.tile:
+        return
+    first = re.compile(rf"([?&]{state.engine.offset}=)\d+")
+    url = address(state.engine, state.term)
+    if not first.search(url):
+        return
+    look = arrive(window, state.engine, first.sub(rf"\g<1>{state.rank}", url), rhythm)
+    if not look.none:
+        state.over, state.idle = "", 0
 
 
 def _stepped(window: Window, state: Reading, rhythm: Rhythm) -> Step | None:
@@ -185,7 +227,7 @@ def broken(engine: Engine, term: str, window: Window, keep_page: Callable[[str],
     )
 
 
-def _rest(window: Window, state: Reading, step: Step) -> None:
+def _rest(window: Window, state: Reading, step: Step, rhythm: Rhythm) -> None:
     """Decide what a page means on which nothing moves: ask it for more, read it otherwise, wait, or call it the end."""
     look = window.look(state.engine)
     check(look, state.engine, window)
@@ -201,12 +243,20 @@ def _rest(window: Window, state: Reading, step: Step) -> None:
         state.reader, state.idle = general(state.engine), 0
     elif look.more and state.clicks < CLICKS and window.click(look.more):
         state.clicks += 1
+    elif state.idle == 2 and window.batch_status() >= 400:
+        # A page asks again for a batch that failed when one moves on it.
+        window.step(state.reader, distance=-0.3, duration=0.3 * rhythm.pace, hand_out=False)
+        window.step(state.reader, distance=0.3, duration=0.3 * rhythm.pace, hand_out=False)
     elif look.busy and state.idle <= 2:
         _until_idle(window, state.reader, step)
     # A page may say so a moment before the next batch comes; it means it when it says so twice.
     elif (look.end and state.idle >= 2) or state.idle >= len(PATIENCE):
         check(replace(look, blocked="" if look.end else window.refused(state.engine)), state.engine, window)
         state.over = "end of results"
+        if look.busy and not look.end:
+            state.over = "no more came (its page went on loading)"
+        elif not look.end and window.batch_status() >= 500:
+            state.over = "no more came (its last batch failed)"
 
 
 def _until_idle(window: Window, reader: Engine, step: Step) -> None:

@@ -3,7 +3,7 @@
 const [o, done] = arguments;
 const KEY = Symbol.for("tray");
 // What is handed out stays in the outbox until the next call says that it arrived: an alert can swallow an answer.
-const memory = (window[KEY] ??= { results: new WeakMap(), outbox: [], sent: Math.floor(Math.random() * 1e9), answers: 0 });
+const memory = (window[KEY] ??= { results: new WeakMap(), outbox: [], sent: Math.floor(Math.random() * 1e9), answers: 0, hovered: 0, revealed: 0, presses: 0, said: new Map(), scripts: new WeakSet() });
 // What the page's own scripts fetch counts for how much the engine is asked.
 memory.watch ??= new PerformanceObserver((list) => {
   memory.answers += list.getEntries().filter((one) => /^(fetch|xmlhttprequest)$/.test(one.initiatorType)).length;
@@ -63,7 +63,42 @@ const memo = (el) => {
   }
   return known;
 };
-const linked = (el) => !o.reveal || el.matches(o.reveal) || Boolean(el.querySelector(o.reveal));
+// What the page's scripts say of results: id, address, height, width.
+const unescaped = (text) => text.replace(/\\(?:x|u00)([0-9a-f]{2})/gi, (_, code) => String.fromCharCode(parseInt(code, 16))).replaceAll("\\/", "/");
+for (const script of o.inline ? document.scripts : []) {
+  if (memory.scripts.has(script)) continue;
+  memory.scripts.add(script);
+  for (const [, id, full, height, width] of script.text.matchAll(new RegExp(o.inline, "g"))) memory.said.set(id, [unescaped(full), height, width]);
+}
+const said = (el) => {
+  if (!memory.said.size) return null;
+  const named = el.matches("[data-docid]") ? el : el.querySelector("[data-docid]");
+  return (named && memory.said.get(named.dataset.docid)) ?? null;
+};
+const full = (el) => memory.results.get(el)?.full ?? said(el);
+const linked = (el) => !o.reveal || el.matches(o.reveal) || Boolean(el.querySelector(o.reveal)) || Boolean(full(el));
+const html = (el) => {
+  const found = full(el);
+  if (!found) return el.outerHTML;
+  const copy = el.cloneNode(true);
+  ["", "-height", "-width"].forEach((part, place) => found[place] && copy.setAttribute(o.mark + part, found[place]));
+  return copy.outerHTML;
+};
+
+// Where the mouse alone brought nothing, a click may: a link, or the picture in a panel.
+const TRIES = 8;
+const pressing = () => Boolean(o.panel && !memory.revealed && memory.hovered >= Math.min(TRIES, results().length)) ||
+  Boolean(o.panel && memory.presses && memory.opened);
+const hopeless = () => memory.presses >= TRIES && !memory.opened;
+const opened = (el) => {
+  for (const img of document.querySelectorAll(o.panel)) {
+    const src = img.src;
+    if (/^https?:/.test(src) && !el.contains(img) && large(img) && !memory.shown.has(src) && !new RegExp(o.own).test(src)) {
+      return [src, "", ""];
+    }
+  }
+  return null;
+};
 const pictured = (el) => {
   const img = el.tagName === "IMG" ? el : el.querySelector("img");
   return !img || !placeholder(img.getAttribute("src")) || Boolean(img.dataset.src);
@@ -77,10 +112,12 @@ const handOut = (looked) => {
     const box = el.getBoundingClientRect();
     const passed = box.top < innerHeight && box.width > 0;
     if (looked && passed) known.looks += 1;
-    if ((linked(el) && pictured(el)) || known.looks >= o.looks || o.flush) {
+    const unpressed = !linked(el) && pressing() && !hopeless() && !known.presses;
+    if ((linked(el) && pictured(el)) || (known.looks >= o.looks && !unpressed) || o.flush) {
       known.handed = true;
-      tiles.push(el.outerHTML);
-    } else if (!linked(el) && known.hovers < 1) {
+      if (o.reveal && linked(el)) memory.revealed += 1;
+      tiles.push(html(el));
+    } else if (!linked(el) && (known.hovers < 1 || unpressed)) {
       unrevealed = Math.min(unrevealed, box.top);
     }
   }
@@ -101,6 +138,13 @@ const glide = async (box, distance, ms) => {
 };
 
 (async () => {
+  if (memory.pressed) {
+    const [el, known] = memory.pressed;
+    const came = () => linked(el) || (known.full = opened(el));
+    await until(came, o.patience);
+    memory.opened = Boolean(came()) || memory.opened;
+    memory.pressed = null;
+  }
   const box = scroller();
   const before = count();
   const height = box.scrollHeight;
@@ -122,7 +166,7 @@ const glide = async (box, distance, ms) => {
   if (o.reveal && o.handOut) {
     for (const el of results()) {
       const known = memo(el);
-      if (known.handed || linked(el)) continue;
+      if (known.handed || linked(el) || (known.hovers > 1 && pressing())) continue;
       const at = (el.querySelector("img") ?? el).getBoundingClientRect();
       const x = Math.round(at.left + at.width / 2);
       const y = Math.round(at.top + at.height / 2);
@@ -132,12 +176,29 @@ const glide = async (box, distance, ms) => {
       }
     }
   }
+  memory.hovered += hover.length;
+  let press = [];
+  if (!hover.length && o.handOut && pressing() && !hopeless()) {
+    for (const el of results()) {
+      const known = memo(el);
+      const at = (el.querySelector("img") ?? el).getBoundingClientRect();
+      const [x, y] = [Math.round(at.left + at.width / 2), Math.round(at.top + at.height / 2)];
+      if (known.handed || known.presses || linked(el) || !at.width || x <= 0 || y <= 2 || x >= innerWidth - 2 || y >= innerHeight - 2) continue;
+      known.presses = 1;
+      memory.presses += 1;
+      memory.pressed = [el, known];
+      memory.shown = new Set([...document.images].map((img) => img.src));
+      press = [x, y];
+      break;
+    }
+  }
   memory.sent += 1;
   const answers = memory.answers;
   memory.answers = 0;
   done({
     tiles,
     hover,
+    press,
     answers,
     count: count(),
     grew: grew(),

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 from scraper.simulator.catalogue import Offer
 from scraper.simulator.filters import carried
-from scraper.simulator.google import inline
+from scraper.simulator.google import source
 from scraper.simulator.reply import Reply, Visit
 from scraper.simulator.words import has_results
 from scraper.simulator.world import World
@@ -83,7 +83,7 @@ def tiles(world: World, batch: Sequence[Offer]) -> Iterator[dict[str, object]]:
             "offer": offer,
             "m": json.dumps(metadata(offer)),
             "href": details(offer),
-            "source": inline(world, offer) if offer.rank in (1, 4) else "",
+            "source": source(world, offer),
         }
 
 

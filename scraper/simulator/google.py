@@ -15,6 +15,7 @@ from scraper.simulator.world import World
 FIRST_ROWS = 12  # tiles whose thumbnails come with the page
 INLINE = 10  # of these, how many come as data: URIs
 BATCH = (20, 50)
+STAND_IN = "data:image/svg+xml;utf8,<svg xmlns='http://www.w3.org/2000/svg' width='4' height='3'/>"
 
 
 def answer(visit: Visit, world: World) -> Reply:
@@ -32,7 +33,7 @@ def answer(visit: Visit, world: World) -> Reply:
     batch = offers[start : following(world, term, len(offers), start)]
     if "async" in query:
         body = json.dumps(
-            {"html": world.render("google_tiles.html", tiles=tiles(batch)), **news(world, term, offers, batch)}
+            {"html": world.render("google_tiles.html", **shown(world, batch)), **news(world, term, offers, batch)}
         )
         return Reply(200, body.encode(), {"Content-Type": "application/json"})
     return Reply.page(
@@ -40,7 +41,7 @@ def answer(visit: Visit, world: World) -> Reply:
             "google.html",
             prefix=prefix(world),
             term=term,
-            tiles=tiles(batch),
+            **shown(world, batch),
             news=news(world, term, offers, batch),
             late=list(late(world, batch[:INLINE])),
             query=urlencode({"q": term, "udm": "2", "hl": "en", "async": "_fmt:json", **carried(query)}),
@@ -75,16 +76,17 @@ def news(world: World, term: str, offers: Sequence[Offer], batch: Sequence[Offer
     """Return what the page's script learns with a batch: thumbnails, links for the pointer, and where it goes on."""
     inlined = INLINE if batch and batch[0].rank == 0 else 0
     return {
-        "ldi": {name(offer): offer.thumbnail.url for offer in batch[inlined:]},
+        "ldi": {name(world, offer): offer.thumbnail.url for offer in batch[inlined:]},
         "links": {docid(offer): link(offer) for offer in batch},
         "next": batch[-1].rank + 1 if batch else len(offers),
         "stop": stop(world, term, len(offers), batch),
     }
 
 
-def name(offer: Offer) -> str:
+def name(world: World, offer: Offer) -> str:
     """Return the id of a tile's thumbnail."""
-    return f"dimg_{offer.rank}_{offer.picture.seed % 10**6}"
+    start = world.renamed("dimg_" if world.scenario.google == "2026-09" else "iimg_")
+    return f"{start}{offer.rank}_{offer.picture.seed % 10**6}"
 
 
 def docid(offer: Offer) -> str:
@@ -110,13 +112,25 @@ def link(offer: Offer) -> str:
     )
 
 
-def tiles(batch: Sequence[Offer]) -> Iterator[dict[str, object]]:
+def shown(world: World, batch: Sequence[Offer]) -> dict[str, object]:
+    """Return what the template of the tiles wants, and what the page of 2025-01 says of them in a script."""
+    said = (
+        [0, docid(one), [one.thumbnail.url, one.thumbnail.height, one.thumbnail.width],
+         [one.full.url, one.full.height, one.full.width]]
+        for one in batch
+    )  # fmt: skip
+    # As a page's script writes it: neither `=` nor `&` stand there as themselves.
+    written = json.dumps(list(said), separators=(",", ":")).replace("=", "\\u003d").replace("&", "\\u0026")
+    return {"tiles": tiles(world, batch), "inline": written, "tiles_id": batch[0].rank if batch else 0}
+
+
+def tiles(world: World, batch: Sequence[Offer]) -> Iterator[dict[str, object]]:
     """Return what the template shows of each tile."""
     for offer in batch:
         yield {
             "offer": offer,
             "docid": docid(offer),
-            "image": name(offer),
+            "image": name(world, offer),
             "first": offer.rank < FIRST_ROWS,
             "icon": offer.picture.index % 6,
         }
@@ -125,6 +139,22 @@ def tiles(batch: Sequence[Offer]) -> Iterator[dict[str, object]]:
 def inline(world: World, offer: Offer) -> str:
     """Return a result's thumbnail as a data: URI."""
     return "data:image/jpeg;base64," + base64.b64encode(world.darkroom.bytes_of(offer.thumbnail)).decode()
+
+
+def source(world: World, offer: Offer) -> str:
+    """Return the thumbnail that Bing and Yahoo put into a tile at once; empty for most, which load when they are near.
+
+    Of the first ones some are data: URIs, one of them escaped as for a script, and one is a drawing that stands in.
+    """
+    match offer.rank:
+        case 1 | 4:
+            return inline(world, offer)
+        case 2:
+            return inline(world, offer).replace("=", "\\x3d").replace("/", "\\/")
+        case 3:
+            return STAND_IN
+        case _:
+            return ""
 
 
 def late(world: World, batch: Sequence[Offer]) -> Iterator[tuple[str, str]]:
@@ -138,4 +168,4 @@ def late(world: World, batch: Sequence[Offer]) -> Iterator[tuple[str, str]]:
         text = base64.b64encode(world.darkroom.bytes_of(small)).decode()
         if text.endswith("=") and not cut and kind == "jpeg":
             text, cut = text.rstrip("="), True
-        yield name(offer), f"data:image/{kind};base64,{text}".replace("=", "\\x3d")
+        yield name(world, offer), f"data:image/{kind};base64,{text}".replace("=", "\\x3d")

@@ -43,9 +43,10 @@ class Scenario:
     hold: float = 60.0  # how long a silent host keeps its connection open
 
     # How the pages are built.
-    google: str = "2026-09"  # the page's layout, by the month in which it was seen: also 2025-02, 2024-04, 2020-10
+    google: str = "2026-09"  # the month of its layout; also 2025-11, -02, -01, 2024-04, 2023-11, 2020-10
     bing: str = "2026-10"  # also 2020-06
     yahoo: str = "2026-09"  # also 2026-08, 2025-06
+    paged: bool = False  # Yahoo's page brings no more by itself, and has no button: the next one has an address
     renamed: bool = False  # all class names, ids and jsnames are others
     more_after: tuple[int, ...] = (100, 300, 500, 700)  # tiles after which Google shows its button
     auto_loads: int = 3  # batches that Bing loads by itself before its button
@@ -88,6 +89,25 @@ SCENARIOS: dict[str, Scenario] = {
     "older": Scenario(about="pages as they were before", google="2025-02", bing="2020-06", yahoo="2026-08"),
     "oldest": Scenario(about="pages as they were long ago", google="2020-10", bing="2020-06", yahoo="2025-06"),
     "clicked": Scenario(about="Google's page of 2024, which names a picture only in a panel", google="2024-04"),
+    "clicked-older": Scenario(about="Google's page of 2023, which names a picture only in a panel", google="2023-11"),
+    "hovered": Scenario(about="Google's page of late 2025, whose tiles name their hosting page", google="2025-11"),
+    "inline": Scenario(about="Google's page of early 2025, which names pictures in a script", google="2025-01"),
+    "paged": Scenario(about="Yahoo's pages follow each other by address only", paged=True),
+    "drift-inline": Scenario(
+        about="Google's page of early 2025, with all names changed, and Yahoo's pages by address only",
+        google="2025-01",
+        paged=True,
+        renamed=True,
+    ),
+    "drift-hovered": Scenario(
+        about="Google's page of late 2025, with all names changed", google="2025-11", yahoo="2026-08", renamed=True
+    ),
+    "drift-clicked": Scenario(
+        about="Google's page of 2024, with all names changed", google="2024-04", yahoo="2025-06", renamed=True
+    ),
+    "drift-clicked-older": Scenario(
+        about="Google's page of 2023, with all names changed", google="2023-11", bing="2020-06", renamed=True
+    ),
     "drift-older": Scenario(
         about="pages as they were before, with all names changed",
         google="2025-02",

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 
 from scraper.simulator.catalogue import Offer
 from scraper.simulator.filters import carried
-from scraper.simulator.google import inline
+from scraper.simulator.google import source
 from scraper.simulator.reply import Reply, Visit
 from scraper.simulator.words import has_results
 from scraper.simulator.world import World
@@ -44,7 +44,7 @@ def tiles(world: World, batch: Sequence[Offer], term: str) -> Iterator[dict[str,
             "offer": offer,
             "href": viewer(offer, term),
             "meta": json.dumps({"ow": offer.full.width, "oh": offer.full.height}),
-            "source": inline(world, offer) if offer.rank in (2, 3) else "",
+            "source": source(world, offer),
             "data": json.dumps(metadata(offer)),
             "old": old_viewer(offer, term),
         }
