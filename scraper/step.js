@@ -3,7 +3,7 @@
 const [o, done] = arguments;
 const KEY = Symbol.for("tray");
 // What is handed out stays in the outbox until the next call says that it arrived: an alert can swallow an answer.
-const memory = (window[KEY] ??= { results: new WeakMap(), outbox: [], sent: Math.floor(Math.random() * 1e9), answers: 0, hovered: 0, revealed: 0, presses: 0, said: new Map(), scripts: new WeakSet() });
+const memory = (window[KEY] ??= { results: new WeakMap(), outbox: [], sent: Math.floor(Math.random() * 1e9), answers: 0, hovered: 0, revealed: 0, presses: 0, above: 0, said: new Map(), scripts: new WeakSet() });
 // What the page's own scripts fetch counts for how much the engine is asked.
 memory.watch ??= new PerformanceObserver((list) => {
   memory.answers += list.getEntries().filter((one) => /^(fetch|xmlhttprequest)$/.test(one.initiatorType)).length;
@@ -44,6 +44,7 @@ const scroller = () => {
   }
   return root;
 };
+const top = (el, box) => el.getBoundingClientRect().top + box.scrollTop;
 const atBottom = (box) => box.scrollTop + box.clientHeight >= box.scrollHeight - 4;
 
 // A page that recycles its elements shows another result in the same one.
@@ -110,7 +111,7 @@ const handOut = (looked) => {
     const known = memo(el);
     if (known.handed) continue;
     const box = el.getBoundingClientRect();
-    const passed = box.top < innerHeight && box.width > 0;
+    const passed = box.top < innerHeight && box.width > 0 && (box.bottom > 0 || !o.reveal || known.hovers > 0);
     if (looked && passed) known.looks += 1;
     const unpressed = !linked(el) && pressing() && !hopeless() && !known.presses;
     if ((linked(el) && pictured(el)) || (known.looks >= o.looks && !unpressed) || o.flush) {
@@ -146,12 +147,19 @@ const glide = async (box, distance, ms) => {
     memory.pressed = null;
   }
   const box = scroller();
+  // What comes in above pushes down what was there: go back up to it.
+  const anchor = memory.anchor;
+  if (anchor?.el.isConnected) memory.above += Math.max(0, top(anchor.el, box) - anchor.top - 100);
+  memory.above = Math.min(memory.above, box.scrollTop);
   const before = count();
   const height = box.scrollHeight;
   const from = box.scrollTop;
   const unrevealed = handOut(false);
   // Never past a result that the mouse has not been over: its link would never come.
-  const distance = Math.min(o.distance * innerHeight, Math.max(0, unrevealed - 40));
+  const onward = Math.min(o.distance * innerHeight, Math.max(0, unrevealed - 40));
+  const back = Math.min(memory.above, Math.abs(o.distance) * innerHeight);
+  memory.above -= back;
+  const distance = back ? -back : onward;
   // Where nothing is recognised, nothing is to be scrolled past.
   if (distance && before) await glide(box, distance, o.duration);
   const grew = () => count() !== before || box.scrollHeight > height + 4;
@@ -176,6 +184,8 @@ const glide = async (box, distance, ms) => {
       }
     }
   }
+  const last = results().findLast((el) => memo(el).handed);
+  memory.anchor = last && { el: last, top: top(last, box) };
   memory.hovered += hover.length;
   let press = [];
   if (!hover.length && o.handOut && pressing() && !hopeless()) {

@@ -26,6 +26,7 @@ FORMS = {
 SHARED = 0.25  # the part of a term's pictures that other terms of its kind may show too
 DEPTH = 6  # pictures of a term that filters can bring up, as a multiple of what one engine offers
 POOL = 1.5  # pictures of a term over all engines, as a multiple of what one engine offers
+HELD_BACK = 0.3  # the part of the results that a prudish engine does not show
 MOST = 100_000  # no owner has a picture of this number or above
 PATH = re.compile(
     r"(?:/private)?/(?:photos|cdn/[^/]+|wp-content/uploads/\d+/\d+)/([^/]+)/[^/]*?-(\d+)(?:-scaled)?\.\w+$"
@@ -125,6 +126,8 @@ class Catalogue:
     results: int
     hosts: Sequence[str]
     caches: Sequence[str]
+    expired: str = "https://127.0.0.1:9"
+    """The origin whose certificate has run out."""
 
     def dice(self, *about: object) -> random.Random:
         """Return the random numbers that belong to something, the same ones each time."""
@@ -189,6 +192,8 @@ class Catalogue:
         odd = self.dice("odd", picture.id, path)
         if odd.random() < self.scenario.odd:
             name = odd.choice((*WORKING, *DEAD))
+            if name == "expired":
+                url = self.expired + path
             url, valid = oddly(url, name), valid and name not in DEAD
         return Address(url, picture, "full", behaviour, valid, width, height, kind, quality, master)
 
@@ -248,6 +253,14 @@ class Catalogue:
                     self._offers.pop(next(iter(self._offers)))
                 self._offers[asked] = kept
         return kept
+
+    def shown(self, term: str, engine: str, filters: Filters = NONE, *, safe: bool = True) -> Sequence[Offer]:
+        """Return what is left of an engine's results with safe search on, or all of them with it off."""
+        offers = self.offers(term, engine, filters)
+        if not (self.scenario.prudish and safe):
+            return offers
+        left = [one for one in offers if self.dice("prudish", one.picture.id).random() >= HELD_BACK]
+        return [replace(one, rank=rank) for rank, one in enumerate(left)]
 
     def sifted(self, term: str, engine: str, filters: Filters) -> list[Picture]:
         """Return the pictures that an engine shows for a term with filters, in its order."""
@@ -385,6 +398,8 @@ def oddly(url: str, how: str) -> str:  # noqa: C901, PLR0911, PLR0912
             return f"{url}%22"
         case "ftp" | "tls":
             return f"{'ftp' if how == 'ftp' else 'https'}://{rest}"
+        case "expired":
+            return url
         case "script":
             return "javascript:void(0)"
         case "file":

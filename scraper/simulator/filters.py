@@ -140,6 +140,11 @@ def yahoo(query: Mapping[str, str]) -> Filters:
     )
 
 
+def safe(query: Mapping[str, str]) -> bool:
+    """Tell whether a search asks for safe search."""
+    return query.get("safe") == "active" or query.get("adlt") == "strict" or query.get("vm") == "r"
+
+
 def carried(query: Mapping[str, str]) -> dict[str, str]:
     """Return the parameters that a page's own requests for more carry on."""
     names = ("tbs", "imgar", "safe", "qft", "mkt", "adlt", "imgsz", "imga", "imgc", "imgty", "imgl", "imgt", "vm")

@@ -26,7 +26,7 @@ STATUS = {
 def answer(visit: Visit, world: World, first: Callable[[str], bool]) -> Reply:
     """Return what a picture host says to a visit; `first` tells whether something happens for the first time."""
     if visit.path == "/robots.txt":
-        return Reply(200, ROBOTS, {"Content-Type": "text/plain"})
+        return robots(visit, world)
     address = world.catalogue.find(visit.target)
     if address is None and visit.path.startswith("/pages/"):
         return Reply.page(f"<!doctype html><title>A page</title><p>The page around a picture: {len(visit.path)}.</p>")
@@ -37,6 +37,13 @@ def answer(visit: Visit, world: World, first: Callable[[str], bool]) -> Reply:
         return reply
     wait = world.scenario.latency * world.catalogue.dice("latency", visit.target).lognormvariate(0, 0.6)
     return replace(reply, delay=reply.delay + wait)
+
+
+def robots(visit: Visit, world: World) -> Reply:
+    """Return a host's robots.txt as soon as the host has it, or that there is none."""
+    place = world.catalogue.hosts.index(visit.origin) if visit.origin in world.catalogue.hosts else 0
+    delay = world.scenario.robots[place % len(world.scenario.robots)]
+    return gone("404") if delay < 0 else Reply(200, ROBOTS, {"Content-Type": "text/plain"}, delay=delay)
 
 
 def gone(status: str) -> Reply:

@@ -14,7 +14,7 @@ BRINGS: frozenset[str] = frozenset((*PLAIN, *FORMS))
 """Behaviours of an address that bring a picture which may be kept, to a polite visitor who tries again when asked."""
 
 WORKING = ("space", "unicode", "plus", "fragment", "entity", "long", "long-name", "no-scheme", "encoded")
-DEAD = ("quoted", "ftp", "script", "file", "tls", "no-host", "refused", "ipv6")
+DEAD = ("quoted", "ftp", "script", "file", "tls", "expired", "no-host", "refused", "ipv6")
 """Odd ways to write an address: those that lead to the picture all the same, and those that lead nowhere."""
 
 
@@ -40,6 +40,7 @@ class Scenario:
     redirected: float = 0.06  # full-size addresses that work after one to three redirects
     disguised: float = 0.09  # full-size addresses that end in .jpg and are webp or png
     cached: float = 0.92  # Bing's cached copies that work
+    robots: tuple[float, ...] = (0.0,)  # how long hosts, in turn, take for their robots.txt; below 0 they have none
     hold: float = 60.0  # how long a silent host keeps its connection open
 
     # How the pages are built.
@@ -54,9 +55,11 @@ class Scenario:
 
     # How batches come.
     past_end: str = "empty"  # what Bing gives after its last result: nothing, or what it gave before (`repeats`)
+    prudish: bool = False  # with safe search on, three results in ten are held back
     varies: float = 0.0  # by how much less Bing shows than it has, another part each time
     spinner: bool = False  # the second batch never comes, and a wheel turns for ever
     fails_once: bool = False  # each batch answers 503 at first
+    swapped: bool = False  # every other batch comes in above the one before it
     late: float = 0.0  # how long each batch takes
     recycled: bool = False  # tiles that are far away leave the page
     inner: bool = False  # the results scroll in a box of their own; the page stays as high as the window
@@ -181,6 +184,11 @@ SCENARIOS: dict[str, Scenario] = {
     "far-away": Scenario(about="picture hosts take most of a second, batches two", latency=0.8, late=2.0),
     "stuck": Scenario(about="the second batch never comes, and a wheel turns for ever", spinner=True),
     "flaky": Scenario(about="each batch fails once before it comes", fails_once=True),
+    "swapped": Scenario(about="every other batch comes in above the one before it", swapped=True),
+    "prudish": Scenario(about="safe search holds back three results in ten", prudish=True),
+    "slow-robots": Scenario(
+        about="a third of the hosts take their time for robots.txt, and a third have none", robots=(0.0, -1.0, 1.5)
+    ),
     "late": Scenario(about="each batch takes eight seconds", late=8.0),
     "recycled": Scenario(about="tiles that are far away leave the page", recycled=True),
     "inner": Scenario(about="the results scroll in a box of their own", inner=True),

@@ -3,6 +3,7 @@
 import contextlib
 import selectors
 import socket
+import ssl
 import threading
 import time
 from dataclasses import replace
@@ -12,7 +13,8 @@ from types import TracebackType
 from typing import Self
 
 from dataset.errors import TrayError
-from scraper.simulator import bing, google, hosts, yahoo
+from scraper.simulator import bing, google, yahoo
+from scraper.simulator import hosts as picture_hosts
 from scraper.simulator.catalogue import Catalogue
 from scraper.simulator.darkroom import Darkroom
 from scraper.simulator.furniture import fixture, front
@@ -30,7 +32,7 @@ ENGINE_PAGES = {"google": google.answer, "bing": bing.answer, "yahoo": yahoo.ans
 class Site:
     """The built-in search site, open between entering and leaving: `with Site(seed=1) as site: ... site.url`.
 
-    Engines answer on `port`, the picture hosts on the 28 ports after it; with port 0 all ports are free ones. `results`
+    Engines answer on `port`, the picture hosts on the 29 ports after it; with port 0 all ports are free ones. `results`
     is the most distinct pictures that an engine offers for a term. `scenario` is one of SCENARIOS, or a value of
     one's own. `cache` is a folder that keeps drawn pictures.
     """
@@ -66,10 +68,11 @@ class Site:
             return tuple(self._log)
 
     def __enter__(self) -> Self:
-        self._listeners = listening(self.port, 1 + PICTURE_HOSTS + CACHES)
-        origins = [f"http://127.0.0.1:{listener.getsockname()[1]}" for listener in self._listeners]
-        self.url = origins[0]
-        catalogue = Catalogue(self.seed, self.scenario, self.results, origins[1:-CACHES], origins[-CACHES:])
+        self._listeners = listening(self.port, 1 + PICTURE_HOSTS + CACHES + 1)
+        *plain, last = (listener.getsockname()[1] for listener in self._listeners)
+        origins = [f"http://127.0.0.1:{port}" for port in plain]
+        self.url, hosts, caches = origins[0], origins[1:-CACHES], origins[-CACHES:]
+        catalogue = Catalogue(self.seed, self.scenario, self.results, hosts, caches, f"https://127.0.0.1:{last}")
         self.world = World(self.url, catalogue, self._darkroom)
         self.truth = Truth(catalogue, self._darkroom)
         self._wake, self._woken = socket.socketpair()
@@ -102,7 +105,21 @@ class Site:
                     with contextlib.suppress(OSError):
                         connection, peer = key.fileobj.accept()
                         origin = f"http://127.0.0.1:{key.fileobj.getsockname()[1]}"
-                        threading.Thread(target=self._serve, args=(connection, peer, origin), daemon=True).start()
+                        secured = key.fileobj is self._listeners[-1]
+                        serve = self._greet if secured else self._serve
+                        threading.Thread(target=serve, args=(connection, peer, origin), daemon=True).start()
+
+    def _greet(self, connection: socket.socket, peer: object, origin: str) -> None:
+        """Serve whoever takes a certificate that has run out."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(Path(__file__).with_name("expired.pem"))
+        try:
+            connection.settimeout(self.scenario.hold)
+            secure = context.wrap_socket(connection, server_side=True)
+        except OSError:
+            connection.close()
+            return
+        self._serve(secure, peer, origin)
 
     def _serve(self, connection: socket.socket, peer: object, origin: str) -> None:
         with self._lock:
@@ -120,7 +137,7 @@ class Site:
     def answer(self, visit: Visit) -> Reply:
         """Return what the site says to a visit."""
         if visit.origin != self.url:
-            return hosts.answer(visit, self.world, self.gate.first)
+            return picture_hosts.answer(visit, self.world, self.gate.first)
         if common := fixture(visit.path):
             return common
         engine = visit.path.split("/")[1]

@@ -44,7 +44,7 @@ class Truth:
     """What the site knows about its own pictures.
 
     A picture counts as to be had when its full-size address works on at least one engine that shows it, or Bing shows
-    it and its cached copy works. Thumbnails alone do not count.
+    it and its cached copy works. Thumbnails alone do not count, and safe search is on.
     """
 
     def __init__(self, catalogue: Catalogue, darkroom: Darkroom) -> None:
@@ -57,7 +57,7 @@ class Truth:
 
     def offers(self, term: str, engine: str, filters: Filters = NONE) -> tuple[Offer, ...]:
         """Return all results of an engine for a term, in its order."""
-        return self._catalogue.offers(term, engine, filters)
+        return tuple(self._catalogue.shown(term, engine, filters))
 
     def labels(self, name: str) -> Labels:
         """Return what the picture of an id is said to be: colour, licence, age."""

@@ -10,7 +10,7 @@ import jinja2
 
 from scraper.simulator.catalogue import Catalogue, Offer
 from scraper.simulator.darkroom import Darkroom
-from scraper.simulator.filters import asked
+from scraper.simulator.filters import asked, safe
 from scraper.simulator.scenario import Scenario
 from scraper.simulator.words import meant
 
@@ -34,7 +34,7 @@ class World:
 
     def offers(self, term: str, engine: str, query: Mapping[str, str]) -> Sequence[Offer]:
         """Return an engine's results for a term and the filters of a query, as good as it gives them now."""
-        offers = self.catalogue.offers(term, engine, asked(engine, query))
+        offers = self.catalogue.shown(term, engine, asked(engine, query), safe=safe(query))
         return [replace(one, full=one.thumbnail, cached=None) for one in offers] if self.thin else offers
 
     def renamed(self, name: str) -> str:
