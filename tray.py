@@ -141,6 +141,7 @@ def scrape_options(command: Wrapped) -> Wrapped:
             help="size, exact, min_size, colour, type, aspect, date, licence, safe, language or market.",
         ),
         click.option("--grid", help="Address of a Selenium Grid, whose browsers are used instead of one here."),
+        click.option("--grid-sessions", type=int, help="Browsers of the grid that each engine uses side by side."),
         click.option(
             "--allow-network",
             "allow_networks",

@@ -116,6 +116,8 @@ class Scrape:
     reached; by default on the live engines, and not on a site of one's own."""
     grid: str | None = None
     """Address of a Selenium Grid, or of any W3C remote, whose browsers are used instead of one here."""
+    grid_sessions: Annotated[int, Field(ge=1, le=64)] = 4
+    """Browsers of the grid that each engine uses side by side, one term in each."""
 
 
 @validated(frozen=True, slots=True, config=STRICT)

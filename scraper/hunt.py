@@ -1,37 +1,28 @@
-"""One engine's thread: a browser that goes through all terms, over refusals, crashes and changed pages."""
+"""One engine's thread: a browser, or several of a grid, that go through all terms, and then through narrower ones."""
 
 import logging
 import threading
-import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from dataset.errors import EngineBlocked, EngineBroken, TrayError
+from dataset.errors import EngineBroken
 from dataset.folder import make_folder, write_whole
 from dataset.tray import Filters, Scrape
-from scraper.browser import Window
-from scraper.chromium import chromium, display_for, kill
 from scraper.engines import Candidate, Engine, Inquiry
 from scraper.filters import Filtered, filtered
 from scraper.gathering import Gathering
-from scraper.pacing import THINNED, FullShare, Rhythm
-from scraper.search import Ended, search
+from scraper.pacing import Rhythm
+from scraper.search import Ended
 from scraper.sweeps import BARREN, Plan
 from scraper.tally import CHANGED, LIMIT, SHARE, Tally
+from scraper.visitor import Visitor
 
 log: Final = logging.getLogger("tray")
 
-BACKLOG: Final = 200
-"""Results of a search that wait for their download before it scrolls on."""
-REFUSALS: Final = 3
-RESTARTS: Final = 3
-HAND_SECONDS: Final = 300.0
-"""How long a user with a screen is given to pass a challenge."""
-HAND_LOOKS: Final = 1.0
 BROKEN_TERMS: Final = 2
 """Terms in a row whose page was not understood before the engine is given up."""
 
@@ -59,17 +50,18 @@ class Hunt:
         self.asked = asked_of(engine, settings.filters)
         tally.cannot = self.asked.cannot
         self.stop = threading.Event()
+        """Set when everything is to end."""
+        self._over = threading.Event()
         self._settings = settings
         self._desk = desk
-        self._keep_page = page_keeper(into, engine)
-        self._site = site
         self._sweeps = settings.sweep if settings.sweep is not None else site is None
-        self._rhythm = rhythm_of(settings, engine, site, self.stop)
-        self._full = FullShare()
-        self._stack = ExitStack()
-        self._window: Window | None = None
-        self._driver: Any = None
-        self._hand_failed = False
+        self._lock = threading.Lock()
+        self._visitors = [
+            Visitor(
+                engine, settings, rhythm, desk.offer, stop=self.stop, keep_page=page_keeper(into, engine), site=site
+            )
+            for rhythm in rhythms_of(settings, engine, site, self.stop)
+        ]
 
     def has_work(self, gathering: Gathering) -> bool:
         """Whether there is anything left to search for a class folder."""
@@ -85,19 +77,58 @@ class Hunt:
         What is still missing then is swept for, where the settings say so.
         """
         try:
-            searched = False
-            for gathering, term in [(one, term) for one in gatherings for term in one.searches(self.asked)]:
-                searched = self._turn(gathering, term, self.asked, pause=searched) or searched
+            self._each([(one, term) for one in gatherings for term in one.searches(self.asked)])
             self._desk.all_had_a_turn(self.engine)
-            for gathering, term in [(one, term) for one in gatherings for term in one.searches(self.asked)]:
-                if self.tally.reasons.get((gathering.plan.name, term, self.asked.words)) == SHARE:
-                    self._turn(gathering, term, self.asked, pause=True)
+            turns = [(one, term) for one in gatherings for term in one.searches(self.asked)]
+            cut = [key for key, reason in self.tally.reasons.items() if reason == SHARE]
+            self._each([turn for turn in turns if (turn[0].plan.name, turn[1], self.asked.words) in cut], pause=True)
             if self._sweeps:
                 self._desk.all_had_their_terms(self.engine)
                 for gathering in gatherings:
                     self._sweep(gathering)
         finally:
-            self._close_browser()
+            for visitor in self._visitors:
+                visitor.close()
+
+    def _each(self, turns: Sequence[tuple[Gathering, str]], *, pause: bool = False) -> None:
+        """Search each term of each class folder."""
+        left = deque(turns)
+
+        def work(visitor: Visitor) -> None:
+            searched = pause
+            while turn := self._next(left):
+                searched = self._turn(visitor, *turn, self.asked, pause=searched) or searched
+
+        self._side_by_side(work, len(turns))
+
+    def _next(self, left: deque[tuple[Gathering, str]]) -> tuple[Gathering, str] | None:
+        with self._lock:
+            return left.popleft() if left and not self._over.is_set() else None
+
+    def _side_by_side(self, work: Callable[[Visitor], None], most: int) -> None:
+        """Have every browser do its part of the work; what one of them raises ends the others' after their search."""
+        visitors = self._visitors[: max(1, most)]
+        if len(visitors) == 1:
+            work(visitors[0])
+            return
+        errors: list[Exception] = []
+
+        def guarded(visitor: Visitor) -> None:
+            try:
+                work(visitor)
+            except Exception as error:  # noqa: BLE001 - raised again where the others have ended
+                errors.append(error)
+                self._over.set()
+
+        threads = [
+            threading.Thread(target=guarded, args=(one,), name=self.engine.name, daemon=True) for one in visitors
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
 
     def _sweep(self, gathering: Gathering) -> None:
         """Search the terms again, narrower, as long as pictures are missing and sweeps bring new ones.
@@ -108,27 +139,34 @@ class Hunt:
             return
         plan = Plan(self.engine, gathering, self._settings.filters)
         barren = 0
-        while barren < BARREN and gathering.missing and not self.stop.is_set():
-            sweep = plan.next()
-            if sweep is None:
-                break
-            self.tally.swept.add((gathering.plan.name, sweep.term, sweep.asked.words))
-            self._turn(gathering, sweep.term, sweep.asked, pause=True)
-            while gathering.missing and gathering.under_way_of(sweep.inquiry) and not self.stop.wait(0.05):
-                pass
-            new = gathering.new_by[sweep.inquiry]
-            log.info("%s: %r with %s brought %s more.", self.engine.name, sweep.term, sweep.asked.words, new)
-            barren = 0 if new else barren + 1
+
+        def work(visitor: Visitor) -> None:
+            nonlocal barren
+            while barren < BARREN and gathering.missing and not self._over.is_set():
+                with self._lock:
+                    sweep = plan.next()
+                if sweep is None:
+                    break
+                self.tally.swept.add((gathering.plan.name, sweep.term, sweep.asked.words))
+                self._turn(visitor, gathering, sweep.term, sweep.asked, pause=True)
+                while gathering.missing and gathering.under_way_of(sweep.inquiry) and not self.stop.wait(0.05):
+                    pass
+                new = gathering.new_by[sweep.inquiry]
+                log.info("%s: %r with %s brought %s more.", self.engine.name, sweep.term, sweep.asked.words, new)
+                barren = 0 if new else barren + 1
+
+        self._side_by_side(work, len(self._visitors))
         if not self.stop.is_set():
             gathering.swept.add(gathering.sweeping(self.asked))
 
     def kill(self) -> None:
-        """End the browser at once, from another thread."""
+        """End the browsers at once, from another thread."""
         self.stop.set()
-        if self._driver is not None:
-            kill(self._driver)
+        self._over.set()
+        for visitor in self._visitors:
+            visitor.kill()
 
-    def _turn(self, gathering: Gathering, term: str, asked: Filtered, *, pause: bool) -> bool:
+    def _turn(self, visitor: Visitor, gathering: Gathering, term: str, asked: Filtered, *, pause: bool) -> bool:
         """Search one term, if more of it is wanted; return whether it was searched."""
         key = (gathering.plan.name, term, asked.words)
         if self.stop.is_set():
@@ -137,9 +175,9 @@ class Hunt:
             self.tally.reasons[key] = SHARE if gathering.missing else LIMIT
             return False
         if pause:
-            self._rhythm.between_terms()
+            visitor.rhythm.between_terms()
         try:
-            ended = self._searched(gathering, term, asked)
+            ended = visitor.search(gathering, term, asked)
         except EngineBroken as error:
             self.tally.reasons[key] = CHANGED
             if key in self.tally.swept:
@@ -154,97 +192,9 @@ class Hunt:
         self.tally.reasons[key] = ended.reason
         if self._settings.grid:
             # A farm's browser is lent for one search: the next one may come from another machine.
-            self._close_browser()
+            visitor.close()
         self._desk.ended(gathering, (self.engine.name, term, asked.words), ended)
         return True
-
-    def _searched(self, gathering: Gathering, term: str, asked: Filtered) -> Ended:
-        """Search one term to its end, over refusals and crashes."""
-        refusals = restarts = 0
-        while True:
-            try:
-                return self._scrolled(gathering, term, asked)
-            except EngineBlocked as error:
-                refusals += 1
-                if refusals > REFUSALS or self.stop.is_set():
-                    raise
-                self._rhythm.slow_down(wait=error.wait)
-                if self._settings.display == "screen" and self._passed_by_hand():
-                    continue
-                log.warning("%s refuses (%s of %s); waiting.", self.engine.name, refusals, REFUSALS)
-                seconds = self._rhythm.back_off(refusals, error.wait)
-                log.debug("%s: waited %.0f s after: %s", self.engine.name, seconds, error)
-            except TrayError:
-                raise
-            except Exception as error:  # Selenium and urllib3 each have their own ways to say that a browser died
-                restarts += 1
-                if restarts > RESTARTS or self.stop.is_set():
-                    raise
-                log.info("%s: its browser broke down (%s); starting another.", self.engine.name, type(error).__name__)
-                log.debug("", exc_info=True)
-                self._close_browser()
-
-    def _passed_by_hand(self) -> bool:
-        """Wait until the user has passed the challenge in the engine's window; return whether that happened.
-
-        Only where the user asked for the screen: unattended nobody waits.
-        """
-        if self._hand_failed or self._window is None:
-            return False
-        log.warning(
-            "%s wants a person: pass its challenge in the window, within %.0f minutes.",
-            self.engine.name,
-            HAND_SECONDS / 60,
-        )
-        until = time.monotonic() + HAND_SECONDS
-        while time.monotonic() < until and not self.stop.wait(HAND_LOOKS):
-            try:
-                look = self._window.look(self.engine)
-            except Exception:  # noqa: BLE001 - a window that was closed by hand is an answer too
-                break
-            if look.complete and not (look.blocked or look.wall or look.empty):
-                log.info("%s: passed by hand; going on.", self.engine.name)
-                return True
-        self._hand_failed = True
-        return False
-
-    def _scrolled(self, gathering: Gathering, term: str, asked: Filtered) -> Ended:
-        """Search one term once, and offer what comes."""
-        inquiry = (self.engine.name, term, asked.words)
-        steps = search(self._open_window(), asked.engine, term, self._rhythm, keep_page=self._keep_page)
-        with closing(steps):
-            for step in steps:
-                if isinstance(step, Ended):
-                    return step
-                if self._full.falls("full" in candidate.kinds for candidate in step):
-                    log.warning("%s: fewer and fewer results name their full size; slowing down.", self.engine.name)
-                    self._rhythm.slow_down(share=THINNED)
-                    self._rhythm.rest()
-                for candidate in step:
-                    self._desk.offer(gathering, replace(candidate, filters=asked.words))
-                while gathering.pending[inquiry] > BACKLOG and gathering.wants(term):
-                    if self.stop.wait(0.1):
-                        break
-                if self.stop.is_set():
-                    break
-                if not gathering.wants(term):
-                    return Ended(SHARE if gathering.missing else LIMIT, finished=False)
-        return Ended("stopped", finished=False)
-
-    def _open_window(self) -> Window:
-        """Return the window to search in; its browser starts when it is first needed, and again after it broke down."""
-        if self._window is None:
-            display = display_for(self.engine, self._settings, site=self._site)
-            self._driver = self._stack.enter_context(chromium(self._settings, display=display, site=self._site))
-            if self.stop.is_set():
-                kill(self._driver)
-            self._window = Window(self._driver)
-        return self._window
-
-    def _close_browser(self) -> None:
-        self._window = None
-        self._stack.close()
-        self._driver = None
 
 
 def asked_of(engine: Engine, filters: Filters) -> Filtered:
@@ -260,6 +210,17 @@ def rhythm_of(settings: Scrape, engine: Engine, site: str | None, stop: threadin
     # Only a site of one's own may shorten the wait after a refusal.
     door = min(1.0, settings.pace) if site else 1.0
     return Rhythm(settings.pace, f"{settings.seed}/{engine.name}", door=door, sleep=stop.wait)
+
+
+def rhythms_of(settings: Scrape, engine: Engine, site: str | None, stop: threading.Event) -> list[Rhythm]:
+    """Return a rhythm for each browser that an engine is searched with; they share what it bears."""
+    count = settings.grid_sessions if settings.grid else 1
+    rhythms = [
+        rhythm_of(replace(settings, seed=settings.seed + 1000 * number), engine, site, stop) for number in range(count)
+    ]
+    for rhythm in rhythms[1:]:
+        rhythm.allowance = rhythms[0].allowance
+    return rhythms
 
 
 def page_keeper(into: Path, engine: Engine) -> Callable[[str], Path]:

@@ -20,7 +20,7 @@ from scraper.browser import Window
 from scraper.chromium import chromium, display_for
 from scraper.download import Fetcher, short_name
 from scraper.engines import Candidate, Engine, Inquiry
-from scraper.filters import misfit
+from scraper.filters import Filtered, filtered, misfit, sweeps
 from scraper.forget import concerns, listed
 from scraper.gathering import Gathering
 from scraper.guard import guard_for
@@ -80,19 +80,43 @@ def scrape(
 def preview(
     plans: Sequence[ClassPlan], into: Path, settings: Scrape, *, engines: Sequence[Engine], site: str | None = None
 ) -> Iterator[Candidate]:
-    """Yield what would be tried, without a download: up to each plan's limit of different addresses."""
+    """Yield what would be tried, without a download: up to each plan's limit of different addresses.
+
+    All terms come first; then, where the settings say so, their sweeps. An engine that fails is named and left out;
+    raises its error when no other one found anything.
+    """
     found: dict[str, set[str]] = {plan.name: set() for plan in plans}
     forgotten = {plan.name: listed(into / plan.name) for plan in plans}
-    for engine in engines:
-        asked = asked_of(engine, settings.filters)
-        rhythm = rhythm_of(settings, engine, site, threading.Event())
-        with chromium(settings, display=display_for(engine, settings, site=site), site=site) as driver:
-            for plan, term in [(one, term) for one in plans for term in one.terms]:
-                if len(found[plan.name]) < plan.limit:
-                    steps = search(Window(driver), asked.engine, term, rhythm, keep_page=page_keeper(Path(), engine))
-                    allowed = _remembered(steps, forgotten[plan.name])
-                    for candidate in _distinct(allowed, found[plan.name], plan.limit):
-                        yield replace(candidate, filters=asked.words)
+    errors: dict[str, TrayError] = {}
+    swept = settings.sweep if settings.sweep is not None else site is None
+    for narrower, engine in [(narrower, engine) for narrower in (False, True)[: 1 + swept] for engine in engines]:
+        if engine.name in errors or all(len(found[plan.name]) >= plan.limit for plan in plans):
+            continue
+        try:
+            with chromium(settings, display=display_for(engine, settings, site=site), site=site) as driver:
+                rhythm = rhythm_of(settings, engine, site, threading.Event())
+                for plan, term, asked in _asked(plans, settings, engine, narrower=narrower):
+                    if len(found[plan.name]) < plan.limit:
+                        keep = page_keeper(Path(), engine)
+                        steps = search(Window(driver), asked.engine, term, rhythm, keep_page=keep)
+                        allowed = _remembered(steps, forgotten[plan.name])
+                        for candidate in _distinct(allowed, found[plan.name], plan.limit):
+                            yield replace(candidate, filters=asked.words)
+        except TrayError as error:
+            log.warning("%s: %s", engine.name, error)
+            errors[engine.name] = error
+    if len(errors) == len(engines) and not any(found.values()):
+        raise _worst(list(errors.values()))
+
+
+def _asked(
+    plans: Sequence[ClassPlan], settings: Scrape, engine: Engine, *, narrower: bool
+) -> Iterator[tuple[ClassPlan, str, Filtered]]:
+    """Yield the searches of one engine: the terms themselves, or all that is narrower."""
+    filters = [one for _, one in sweeps(engine, settings.filters)] if narrower else [settings.filters]
+    for each in filters:
+        asked = filtered(engine, each) if narrower else asked_of(engine, each)
+        yield from ((plan, term, asked) for plan in plans for term in plan.terms)
 
 
 def _remembered(steps: Iterator[list[Candidate] | Ended], forgotten: frozenset[str]) -> Iterator[Candidate]:

@@ -18,12 +18,15 @@ log: Final = logging.getLogger("tray")
 PATIENCE: Final = (0.5, 1.0, 2.0, 4.0)
 """Seconds that growth is waited for at the page's bottom, round after round, at pace 1."""
 PATIENCE_FLOOR: Final = 0.25
+END: Final = "end of results"
 BUSY_SECONDS: Final = 20.0
 """How long a spinner is believed."""
 REPEATS: Final = 70
 """Results in a row that were all seen before in this search."""
 BARREN: Final = 80
 """Steps in a row that moved and brought nothing new."""
+ONE_PAGE: Final = 75
+"""Results up to which a page that has offsets is taken to have brought none by itself: it has 60."""
 CLICKS: Final = 3
 """Clicks on a show-more button that bring nothing."""
 SCRIPT_FAILURES: Final = 5
@@ -96,8 +99,6 @@ class Reading:
     barren: int = 0
     """Steps in a row without a new result."""
     failures: int = 0
-    grown: bool = False
-    """Whether the page brought more by itself."""
     known: int = 0
     """Results before the page that is open, where pages follow each other by address."""
     over: str = ""
@@ -114,12 +115,11 @@ class Reading:
         self.repeated = 0 if new else self.repeated + len(step.tiles)
         self.barren = 0 if new else self.barren + 1
         if self.repeated >= REPEATS:
-            self.over = "end of results (they repeat)"
+            self.over = f"{END} (they repeat)"
         elif self.barren >= BARREN:
             self.over = "no more came (its page moves on without results)"
         if step.moved or step.grew or step.tiles or step.hover or step.press:
             self.idle = 0
-        self.grown = self.grown or step.grew
         if step.grew or step.tiles:
             self.clicks = 0
         return new
@@ -138,9 +138,9 @@ def _press(window: Window, state: Reading, step: Step) -> None:
 
 def _turn_page(window: Window, state: Reading, rhythm: Rhythm) -> None:
     """Open the next page by its address, where pages bring no more by themselves and the last one brought new ones."""
-    before = state.known
+    new = len(state.seen) - state.known
     state.known = len(state.seen)
-    if not state.engine.offset or state.grown or state.known == before or state.reader.tile != state.engine.tile:
+    if not state.engine.offset or not 0 < new <= ONE_PAGE or state.over != END:
         return
     first = re.compile(rf"([?&]{state.engine.offset}=)\d+")
     url = address(state.engine, state.term)
@@ -252,7 +252,7 @@ def _rest(window: Window, state: Reading, step: Step, rhythm: Rhythm) -> None:
     # A page may say so a moment before the next batch comes; it means it when it says so twice.
     elif (look.end and state.idle >= 2) or state.idle >= len(PATIENCE):
         check(replace(look, blocked="" if look.end else window.refused(state.engine)), state.engine, window)
-        state.over = "end of results"
+        state.over = END
         if look.busy and not look.end:
             state.over = "no more came (its page went on loading)"
         elif not look.end and window.batch_status() >= 500:

@@ -3,7 +3,7 @@
 const [o, done] = arguments;
 const KEY = Symbol.for("tray");
 // What is handed out stays in the outbox until the next call says that it arrived: an alert can swallow an answer.
-const memory = (window[KEY] ??= { results: new WeakMap(), outbox: [], sent: Math.floor(Math.random() * 1e9), answers: 0, hovered: 0, revealed: 0, presses: 0, above: 0, said: new Map(), scripts: new WeakSet() });
+const memory = (window[KEY] ??= { results: new WeakMap(), outbox: [], sent: Math.floor(Math.random() * 1e9), answers: 0, hovered: 0, revealed: 0, presses: 0, back: Infinity, tops: [], said: new Map(), scripts: new WeakSet() });
 // What the page's own scripts fetch counts for how much the engine is asked.
 memory.watch ??= new PerformanceObserver((list) => {
   memory.answers += list.getEntries().filter((one) => /^(fetch|xmlhttprequest)$/.test(one.initiatorType)).length;
@@ -45,6 +45,7 @@ const scroller = () => {
   return root;
 };
 const top = (el, box) => el.getBoundingClientRect().top + box.scrollTop;
+const FAR = 8;
 const atBottom = (box) => box.scrollTop + box.clientHeight >= box.scrollHeight - 4;
 
 // A page that recycles its elements shows another result in the same one.
@@ -147,19 +148,18 @@ const glide = async (box, distance, ms) => {
     memory.pressed = null;
   }
   const box = scroller();
-  // What comes in above pushes down what was there: go back up to it.
-  const anchor = memory.anchor;
-  if (anchor?.el.isConnected) memory.above += Math.max(0, top(anchor.el, box) - anchor.top - 100);
-  memory.above = Math.min(memory.above, box.scrollTop);
+  // What comes in above pushes down what was there: go back up to it, if it is not too far.
+  const pushed = memory.tops.find(([el, was]) => el.isConnected && top(el, box) - was > 100);
+  if (pushed && box.scrollTop - pushed[1] < FAR * innerHeight) memory.back = Math.min(memory.back, pushed[1] - 100);
+  if (box.scrollTop <= Math.max(0, memory.back) + 4) memory.back = Infinity;
   const before = count();
   const height = box.scrollHeight;
   const from = box.scrollTop;
   const unrevealed = handOut(false);
   // Never past a result that the mouse has not been over: its link would never come.
   const onward = Math.min(o.distance * innerHeight, Math.max(0, unrevealed - 40));
-  const back = Math.min(memory.above, Math.abs(o.distance) * innerHeight);
-  memory.above -= back;
-  const distance = back ? -back : onward;
+  const back = Math.min(box.scrollTop - memory.back, Math.abs(o.distance) * innerHeight);
+  const distance = back > 0 ? -back : onward;
   // Where nothing is recognised, nothing is to be scrolled past.
   if (distance && before) await glide(box, distance, o.duration);
   const grew = () => count() !== before || box.scrollHeight > height + 4;
@@ -184,8 +184,7 @@ const glide = async (box, distance, ms) => {
       }
     }
   }
-  const last = results().findLast((el) => memo(el).handed);
-  memory.anchor = last && { el: last, top: top(last, box) };
+  memory.tops = results().filter((el) => memo(el).handed).map((el) => [el, top(el, box)]);
   memory.hovered += hover.length;
   let press = [];
   if (!hover.length && o.handOut && pressing() && !hopeless()) {

@@ -17,7 +17,8 @@ from dataset.tray import ClassPlan
 from scraper.chromium import chromium, display_for
 from scraper.doctor import examine
 from scraper.engines import ENGINES
-from scraper.scrape import scrape
+from scraper.scrape import Summary, scrape
+from scraper.simulator import Site
 from tests.scraper.conftest import QUICK, engines
 
 
@@ -48,15 +49,15 @@ def sessions(grid: str) -> int:
 
 
 def test_terms_are_searched_in_the_remotes_browsers(site, tmp_path, grid):
-    """Each search has a session of its own at the remote, and none is left at the end."""
-    plan = ClassPlan("food", ("pizza", "quiche"), 500)
-    settings = replace(QUICK, grid=grid, browser=None, driver="/no/such/driver")
+    """Each search has a session of its own, terms are searched side by side, and no session is left at the end."""
+    plan = ClassPlan("food", ("pizza", "quiche", "soup"), 500)
+    settings = replace(QUICK, grid=grid, browser=None, driver="/no/such/driver", grid_sessions=2)
     most = 0
     for _ in scrape([plan], tmp_path, settings, engines=engines(site, "bing", "yahoo"), site=site.url):
         most = max(most, sessions(grid))
     truth = {picture for term in plan.terms for picture in bing_and_yahoo(site, term)}
 
-    assert 1 <= most <= 2
+    assert 2 < most <= 4
     assert sessions(grid) == 0
     assert count_distinct(tmp_path / "food") >= 0.95 * len(truth)
 
@@ -69,6 +70,35 @@ def bing_and_yahoo(site, term) -> set[str]:
         for offer in site.truth.offers(term, name)
         if offer.full.valid or (offer.cached and offer.cached.valid)
     }
+
+
+def test_a_lost_session_is_replaced(site, tmp_path, plan, grid):
+    """A remote that ends a session in the middle of a search is asked for another, and nothing is missing."""
+    settings = replace(QUICK, grid=grid, grid_sessions=3)
+    lost: list[str] = []
+    for _ in scrape([plan], tmp_path, settings, engines=engines(site, "bing", "yahoo"), site=site.url):
+        if not lost:
+            lost += [one["id"] for one in requests.get(f"{grid}/sessions", timeout=5).json()["value"]]
+            for one in lost:
+                requests.delete(f"{grid}/session/{one}", timeout=10)
+
+    assert lost
+    assert sessions(grid) == 0
+    assert count_distinct(tmp_path / "pizza") >= 0.95 * len(bing_and_yahoo(site, "pizza"))
+
+
+def test_one_blocked_session_ends_the_engine(site, tmp_path, grid):
+    """When an engine refuses one of its browsers for good, the others start no further term."""
+    with Site(scenario="blocked", results=4) as closed:
+        plan = ClassPlan("food", ("pizza", "quiche", "soup", "car"), 500)
+        settings = replace(QUICK, grid=grid, grid_sessions=2, pace=0.002)
+        steps = scrape([plan], tmp_path, settings, engines=engines(closed, "bing"), site=closed.url)
+        summary = next(steps)
+        asked = {line.path for line in closed.log if line.path.startswith("/bing/images/search")}
+
+    assert isinstance(summary, Summary)
+    assert summary.stopped_because.startswith("blocked")
+    assert len(asked) <= 2
 
 
 def test_a_search_that_is_broken_off_ends_its_session(site, tmp_path, plan, grid):

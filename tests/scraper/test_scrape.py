@@ -171,6 +171,19 @@ def test_a_dry_run_downloads_nothing(site, tmp_path):
     assert not [line for line in site.log[before:] if "/photos/" in line.path]
 
 
+def test_a_dry_run_sweeps_too_and_gets_by_without_an_engine(tmp_path):
+    """With sweeps on, narrower searches add addresses, each with its filters; an engine that refuses is left out."""
+    with Site(seed=5, results=8, scenario="google-blocked") as site:
+        settings = replace(QUICK, sweep=True, pace=0.002)
+        plan = ClassPlan("pizza", ("pizza",), 30)
+        found = list(preview([plan], tmp_path, settings, engines=engines(site, "google", "bing"), site=site.url))
+
+    assert len({one.urls[0] for one in found}) == 30
+    assert {one.engine for one in found} == {"bing"}
+    assert [one.filters for one in found][:8] == ["safe=on"] * 8
+    assert {"size=large safe=on", "size=medium safe=on"} <= {one.filters for one in found}
+
+
 def test_a_broken_engine_does_not_stop_the_others(site, tmp_path):
     """An engine whose page can't be read is named with its saved page, and the other one delivers."""
     bing, yahoo = engines(site, "bing", "yahoo")

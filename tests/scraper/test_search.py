@@ -14,7 +14,7 @@ from scraper.browser import Window
 from scraper.engines import BING, GOOGLE, YAHOO, Candidate, Engine, clean_address
 from scraper.pacing import Rhythm
 from scraper.search import Ended, search
-from scraper.simulator import Site
+from scraper.simulator import SCENARIOS, Scenario, Site
 from tests.scraper.conftest import engines
 
 PAGE = """<!doctype html><meta charset=utf-8><title>results</title>
@@ -259,11 +259,71 @@ def test_without_selectors_nearly_everything_is_found(window, site: Site, name):
     assert full <= offers
 
 
+def full_of(window: Window, scenario: Scenario, name: str, results: int) -> tuple[set[str], set[str], str]:
+    """Search an engine of a site; return the full-size addresses that came, those on offer, and why no more came."""
+    with Site(seed=5, results=results, scenario=scenario) as site:
+        found_so, reason = found(window, *engines(site, name))
+        full = {one.urls[0] for one in found_so if one.kinds[0] == "full"}
+        return full, {clean_address(offer.full.url) for offer in site.truth.offers("pizza", name)}, reason
+
+
+@pytest.mark.parametrize(
+    ("scenario", "name", "results"),
+    [("hovered", "google", 12), ("drift-inline", "google", 60), ("paged", "yahoo", 70), ("swapped", "google", 110)],
+)
+def test_addresses_come_from_wherever_a_page_has_them(window, scenario, name, results):
+    """Inline in a script, on a page of its own, in a batch above what was seen: addresses are found."""
+    full, offers, _ = full_of(window, SCENARIOS[scenario], name, results)
+
+    assert full <= offers
+    assert len(full) >= 0.95 * len(offers)
+
+
+def test_a_click_opens_what_the_mouse_does_not(window):
+    """Where hovering brings nothing, results are clicked, and their picture is read from the panel, names or not."""
+    scenario = replace(SCENARIOS["drift-clicked-older"], failing=0, redirected=0, repeats=0)
+    full, offers, _ = full_of(window, scenario, "google", 5)
+
+    assert len(full) >= len(offers) - 1
+    assert full <= offers
+
+
+def test_a_click_that_leads_away_is_taken_back(window, httpserver):
+    """A result whose click opens its page is left again, and the search goes on without clicks."""
+    httpserver.expect_request("/away").respond_with_data("<h1>A kitchen</h1>", content_type="text/html")
+    script = (
+        """document.querySelectorAll("a").forEach((link) => { link.removeAttribute("m"); link.href = "/away"; });"""
+    )
+    engine = replace(served(httpserver, page(total=12, script=script)), tile=("div.cell",), reveal="a[rel=x]")
+    results, reason = found(window, replace(engine, panel=("img.full",)))
+
+    assert len([request for request, _ in httpserver.log if request.path == "/away"]) == 1
+    assert reason == "end of results"
+    assert len(results) == 1
+
+
+def test_a_batch_that_failed_is_asked_for_again(window):
+    """A page that lost a batch gets it when one moves on the page, and nothing is missing."""
+    scenario = replace(SCENARIOS["flaky"], late=0.3)
+    full, offers, reason = full_of(window, scenario, "bing", 100)
+
+    assert (full, reason) == (offers, "end of results")
+
+
+def test_a_page_that_never_stops_loading_is_named(window, monkeypatch):
+    """A wheel that turns for ever is no end of results."""
+    monkeypatch.setattr("scraper.search.BUSY_SECONDS", 1.0)
+    full, _, reason = full_of(window, SCENARIOS["stuck"], "yahoo", 70)
+
+    assert len(full) == 60
+    assert reason == "no more came (its page went on loading)"
+
+
 def test_a_crashed_tab_is_told(site, tmp_path):
     """A browser that dies in the middle is replaced, and nothing is lost."""
     from dataset.folder import Record
     from dataset.tray import ClassPlan
-    from scraper import hunt
+    from scraper import visitor
     from scraper.scrape import scrape
     from tests.scraper.conftest import QUICK
 
@@ -278,7 +338,7 @@ def test_a_crashed_tab_is_told(site, tmp_path):
         return real(self, *arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hunt.Window, "step", dying)
+        patch.setattr(visitor.Window, "step", dying)
         steps = list(scrape([ClassPlan("pizza", ("pizza",), 500)], tmp_path, QUICK, engines=[bing], site=site.url))
 
     assert killed

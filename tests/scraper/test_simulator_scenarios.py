@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import ssl
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -60,6 +61,9 @@ def test_every_scenario_serves_or_refuses(name: str, drawn: Path) -> None:
     [
         ("older", ("#rso h3 a g-img img", "a.iusc[href*=mediaurl]", "ul#sres li.ld[data]")),
         ("oldest", ("#islrg div[data-ri] img.rg_i", "a.iusc[href*=mediaurl]", "#sres li > a[href*='imgurl=']")),
+        ("hovered", ("div[data-lpage][data-docid]:not(:has([id^=dimg]))", "a.iusc[m]", "a.media-tile[data-origurl]")),
+        ("inline", ("div.ivg-i[data-docid][data-lpage]", "a.iusc[m]", "a.media-tile[data-origurl]")),
+        ("clicked-older", (".H8Rx8c g-img.mNsIhb img.YQ4gaf", "a.iusc[m]", "a.media-tile[data-origurl]")),
         ("clicked", ("div[jsname=dTDiAc] > div[jsname=qQjpJ] img", "a.iusc[m]", "a.media-tile[data-origurl]")),
     ],
 )
@@ -71,10 +75,10 @@ def test_older_pages_are_built_as_they_were(name: str, marks: tuple[str, str, st
             assert len(found) == len(site.truth.offers(TERM, engine)), engine
 
 
-@pytest.mark.parametrize("name", ["drift", "drift-older", "drift-oldest"])
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name.startswith("drift")])
 def test_drift_changes_every_name(name: str) -> None:
     """No class, id or jsname of the plain page is left, on any engine; addresses and data stay."""
-    before_drift = name.replace("drift-", "").replace("drift", "realistic")
+    before_drift = replace(SCENARIOS[name], renamed=False)
     with Site(scenario=before_drift, results=10) as plain, Site(scenario=name, results=10) as drifted:
         for engine in ENGINES:
             before, after = (LexborHTMLParser(page(site, engine).text) for site in (plain, drifted))
@@ -300,6 +304,38 @@ def test_near_duplicates_share_their_group() -> None:
     assert {picture.edit for picture in edits} == {"mirrored", "cropped", "brighter", "framed"}
     assert all(picture.group != picture.id for picture in edits)
     assert len({picture.group for picture in pictures}) < len(pictures)
+
+
+def test_a_prudish_engine_holds_back() -> None:
+    """With safe search on some results are missing, in the truth too; without it all are there."""
+    with Site(scenario="prudish", results=24) as site:
+        for engine, strict in (("google", "&safe=active"), ("bing", "&adlt=strict"), ("yahoo", "&vm=r")):
+            marks = "[data-ved], a.iusc[m], [data-pos]"
+            shown, every = (
+                len(LexborHTMLParser(get(f"{site.url}/{PAGES[engine]}{more}").text).css(marks)) for more in (strict, "")
+            )
+            assert shown == min(len(site.truth.offers(TERM, engine)), every) < every
+
+
+def test_hosts_take_their_time_for_robots_txt() -> None:
+    """In turn they answer at once, have none, and answer late."""
+    with Site(scenario=replace(SCENARIOS["slow-robots"], robots=(0.0, -1.0, 0.4)), results=4) as site:
+        answers = [get(f"{host}/robots.txt") for host in site.world.catalogue.hosts[:3]]
+    assert [answer.status_code for answer in answers] == [200, 404, 200]
+    assert answers[2].elapsed.total_seconds() >= 0.4
+
+
+def test_a_certificate_can_be_out_of_date() -> None:
+    """One host can be spoken to only by who does not look at its certificate, which ran out."""
+    with Site(scenario="odd-addresses", results=60) as site:
+        address = next(one for one in site.truth.addresses(TERM) if one.url.startswith(site.world.catalogue.expired))
+        port = int(address.url.split(":")[2].partition("/")[0])
+        pem = ssl.get_server_certificate(("127.0.0.1", port))
+        with pytest.raises(requests.exceptions.SSLError):
+            get(address.url)
+    assert not address.valid
+    # The end of its days, as the certificate itself writes it.
+    assert b"200102000000Z" in ssl.PEM_cert_to_DER_cert(pem)
 
 
 def test_latency_is_waited_for() -> None:

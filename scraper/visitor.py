@@ -1,0 +1,156 @@
+"""One browser at one engine: it searches a term to its end, over refusals, challenges and crashes."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from dataset.errors import EngineBlocked, TrayError
+from dataset.tray import Scrape
+from scraper.browser import Window
+from scraper.chromium import chromium, display_for, kill
+from scraper.engines import Candidate, Engine
+from scraper.filters import Filtered
+from scraper.gathering import Gathering
+from scraper.pacing import THINNED, FullShare, Rhythm
+from scraper.search import Ended, search
+from scraper.tally import LIMIT, SHARE
+
+log: Final = logging.getLogger("tray")
+
+BACKLOG: Final = 200
+"""Results of a search that wait for their download before it scrolls on."""
+REFUSALS: Final = 3
+RESTARTS: Final = 3
+HAND_SECONDS: Final = 300.0
+"""How long a user with a screen is given to pass a challenge."""
+HAND_LOOKS: Final = 1.0
+
+
+class Visitor:
+    """One browser's visits to an engine; it starts when it is first needed, and again after it broke down."""
+
+    def __init__(  # noqa: PLR0913 - what a browser of its own has to know
+        self,
+        engine: Engine,
+        settings: Scrape,
+        rhythm: Rhythm,
+        offer: Callable[[Gathering, Candidate], None],
+        *,
+        stop: threading.Event,
+        keep_page: Callable[[str], Path],
+        site: str | None,
+    ) -> None:
+        self.engine = engine
+        self.rhythm = rhythm
+        self.stop = stop
+        self._settings = settings
+        self._offer = offer
+        self._keep_page = keep_page
+        self._site = site
+        self._full = FullShare()
+        self._stack = ExitStack()
+        self._window: Window | None = None
+        self._driver: Any = None
+        self._hand_failed = False
+
+    def kill(self) -> None:
+        """End the browser at once, from another thread."""
+        if self._driver is not None:
+            kill(self._driver)
+
+    def search(self, gathering: Gathering, term: str, asked: Filtered) -> Ended:
+        """Search one term to its end, or to where no more is wanted.
+
+        Raises EngineBlocked when the engine goes on refusing, and EngineBroken for a page that nobody understands.
+        """
+        refusals = restarts = 0
+        while True:
+            try:
+                return self._scrolled(gathering, term, asked)
+            except EngineBlocked as error:
+                refusals += 1
+                if refusals > REFUSALS or self.stop.is_set():
+                    raise
+                self.rhythm.slow_down(wait=error.wait)
+                if self._settings.display == "screen" and self._passed_by_hand():
+                    continue
+                log.warning("%s refuses (%s of %s); waiting.", self.engine.name, refusals, REFUSALS)
+                seconds = self.rhythm.back_off(refusals, error.wait)
+                log.debug("%s: waited %.0f s after: %s", self.engine.name, seconds, error)
+            except TrayError:
+                raise
+            except Exception as error:  # Selenium and urllib3 each have their own ways to say that a browser died
+                restarts += 1
+                if restarts > RESTARTS or self.stop.is_set():
+                    raise
+                log.info("%s: its browser broke down (%s); starting another.", self.engine.name, type(error).__name__)
+                log.debug("", exc_info=True)
+                self.close()
+
+    def _passed_by_hand(self) -> bool:
+        """Wait until the user has passed the challenge in the engine's window; return whether that happened.
+
+        Only where the user asked for the screen: unattended nobody waits.
+        """
+        if self._hand_failed or self._window is None:
+            return False
+        log.warning(
+            "%s wants a person: pass its challenge in the window, within %.0f minutes.",
+            self.engine.name,
+            HAND_SECONDS / 60,
+        )
+        until = time.monotonic() + HAND_SECONDS
+        while time.monotonic() < until and not self.stop.wait(HAND_LOOKS):
+            try:
+                look = self._window.look(self.engine)
+            except Exception:  # noqa: BLE001 - a window that was closed by hand is an answer too
+                break
+            if look.complete and not (look.blocked or look.wall or look.empty):
+                log.info("%s: passed by hand; going on.", self.engine.name)
+                return True
+        self._hand_failed = True
+        return False
+
+    def _scrolled(self, gathering: Gathering, term: str, asked: Filtered) -> Ended:
+        """Search one term once, and offer what comes."""
+        inquiry = (self.engine.name, term, asked.words)
+        steps = search(self._open_window(), asked.engine, term, self.rhythm, keep_page=self._keep_page)
+        with closing(steps):
+            for step in steps:
+                if isinstance(step, Ended):
+                    return step
+                if self._full.falls("full" in candidate.kinds for candidate in step):
+                    log.warning("%s: fewer and fewer results name their full size; slowing down.", self.engine.name)
+                    self.rhythm.slow_down(share=THINNED)
+                    self.rhythm.rest()
+                for candidate in step:
+                    self._offer(gathering, replace(candidate, filters=asked.words))
+                while gathering.pending[inquiry] > BACKLOG and gathering.wants(term):
+                    if self.stop.wait(0.1):
+                        break
+                if self.stop.is_set():
+                    break
+                if not gathering.wants(term):
+                    return Ended(SHARE if gathering.missing else LIMIT, finished=False)
+        return Ended("stopped", finished=False)
+
+    def _open_window(self) -> Window:
+        """Return the window to search in; its browser starts when it is first needed, and again after it broke down."""
+        if self._window is None:
+            display = display_for(self.engine, self._settings, site=self._site)
+            self._driver = self._stack.enter_context(chromium(self._settings, display=display, site=self._site))
+            if self.stop.is_set():
+                kill(self._driver)
+            self._window = Window(self._driver)
+        return self._window
+
+    def close(self) -> None:
+        """End the browser; the next search starts another."""
+        self._window = None
+        self._stack.close()
+        self._driver = None
