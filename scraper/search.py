@@ -191,8 +191,10 @@ def arrive(window: Window, engine: Engine, url: str, rhythm: Rhythm) -> Look:
 def _opened(window: Window, engine: Engine, url: str, rhythm: Rhythm) -> Look:
     rhythm.before_asking()
     window.open(url)
-    rhythm.allowance.count(1)
-    return window.settled(engine, seconds=5.0)
+    look = window.settled(engine, seconds=5.0)
+    if not look.blocked:
+        rhythm.allowance.count(1)
+    return look
 
 
 def check(look: Look, engine: Engine, window: Window) -> None:
