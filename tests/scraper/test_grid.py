@@ -45,7 +45,7 @@ def grid() -> Iterator[str]:
 
 def sessions(grid: str) -> int:
     """Return how many sessions a remote has open."""
-    return len(requests.get(f"{grid}/sessions", timeout=5).json()["value"])
+    return len(requests.get(f"{grid}/sessions", timeout=60).json()["value"])
 
 
 def test_terms_are_searched_in_the_remotes_browsers(site, tmp_path, grid):
@@ -78,9 +78,9 @@ def test_a_lost_session_is_replaced(site, tmp_path, plan, grid):
     lost: list[str] = []
     for _ in scrape([plan], tmp_path, settings, engines=engines(site, "bing", "yahoo"), site=site.url):
         if not lost:
-            lost += [one["id"] for one in requests.get(f"{grid}/sessions", timeout=5).json()["value"]]
+            lost += [one["id"] for one in requests.get(f"{grid}/sessions", timeout=60).json()["value"]]
             for one in lost:
-                requests.delete(f"{grid}/session/{one}", timeout=10)
+                requests.delete(f"{grid}/session/{one}", timeout=60)
 
     assert lost
     assert sessions(grid) == 0
