@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ from dataset.folder import locked, make_folder, unwritable, write_whole
 from dataset.progress import Progress
 from dataset.tray import Train
 from train import backbones, features, heads, models, report, trays
-from train.data import Dataset, Part, Photo, Pixels, against_the_rest, decode_all, read_dataset, require_enough
+from train.data import Dataset, Part, Photo, Pixels, against_the_rest, decode, decode_all, read_dataset, require_enough
 from train.evaluate import Judged, cooled, temperature, threshold
 from train.forward import by_keras
 from train.learn import Epoch, Learned, Network, Row, learn
 from train.runs import FORMAT, HISTORY, ITEMS, MODEL, RUN, Run, finished, open_run
+from train.where import Eye
 
 PLAN = "plan.json"
 """What a run is going to be; the mark by which an interrupted one is found again."""
@@ -392,6 +394,7 @@ def _report(folder: Path, plan: Plan, outcome: Outcome, record: Mapping[str, Any
         unreadable=unreadable,
         suspects=outcome.suspects,
         trays=record.get("tray", {}).get("scores"),
+        look=_look(outcome),
     )
     metrics = report.write_all(folder, outcome.found, page)
     return {
@@ -400,6 +403,13 @@ def _report(folder: Path, plan: Plan, outcome: Outcome, record: Mapping[str, Any
         "unreadable": {str(path): why for path, why in unreadable.items()},
         "versions": _versions(),
     }
+
+
+def _look(outcome: Outcome) -> report.Look:
+    """Return what tells where the trained model looked; the model that listens is made when it is first asked."""
+    size, items = outcome.input_size, tuple(outcome.data)
+    eye = cache(lambda: Eye(outcome.model, by_keras(outcome.model, size, items)))
+    return lambda path, item, label: eye().heat(decode(path, size), item, label).rows
 
 
 def _write_history(path: Path, histories: Mapping[str, list[Row]]) -> None:

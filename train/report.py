@@ -4,8 +4,8 @@ import base64
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,18 @@ from train.runs import ITEMS, METRICS, PREDICTIONS, REPORT, SUSPECTS
 SAMPLES = 24
 SHOWN = 12
 """Right and wrong predictions shown, each."""
+LOOKED = 6
+"""Mistakes of a run at most that show where the model looked; each takes a pass forward and back."""
 THUMBNAIL = 132
 """Longer side of a shown picture in pixels."""
 # Readable on white and on black alike.
 GREY, BLUE, ORANGE = "#8a8f98", "#3b82f6", "#f59e0b"
 
 Array = np.ndarray[Any, Any]
+
+
+Look = Callable[[Path, str, int], Array]
+"""Returns where on a photo what speaks for a class of a classifier was found: rows from the top, values of 0..1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,8 @@ class Page:
     """Training photos, each judged by a classifier that was trained without it."""
     trays: Mapping[str, Any] | None = None
     """How the run did on trays put together from photos."""
+    look: Look | None = None
+    """Tells where a model looked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,7 @@ def _page(item: str, one: Judged, page: Page, *, several: bool = False) -> str:
         trays=None if several else page.trays,
         wrong=wrong,
         right=right,
+        looked=_looked(one, item, page),
         wrong_in_all=int((one.called != one.truth).sum()),
         config=page.config,
         unreadable=page.unreadable,
@@ -195,10 +204,40 @@ def _suspect_lines(found: Iterable[Judged]) -> str:
 
 
 def _mistakes(one: Judged, most: int) -> list[Shown]:
+    return [shown for row in _wrong(one, most) if (shown := _answer(one, row))]
+
+
+def _wrong(one: Judged, most: int) -> list[int]:
+    """Return the rows of the most confident mistakes."""
     sure = one.probabilities[np.arange(len(one.called)), one.called]
     wrong = np.flatnonzero(one.called != one.truth)
-    wrong = wrong[np.argsort(-sure[wrong], kind="stable")][:most]
-    return [shown for n in wrong if (shown := _answer(one, int(n)))]
+    return [int(row) for row in wrong[np.argsort(-sure[wrong], kind="stable")][:most]]
+
+
+def _looked(one: Judged, item: str, page: Page) -> list[Shown]:
+    """Return the most confident mistakes again, brighter and warmer where the model found what it called them."""
+    if page.look is None:
+        return []
+    found = []
+    for row in _wrong(one, max(1, LOOKED // max(1, len(page.datasets)))):
+        photo, called = one.photos[row], int(one.called[row])
+        try:
+            small = read(photo.path.read_bytes(), max_side=THUMBNAIL)
+            rows = page.look(photo.path, item, called)
+        except UNREADABLE:
+            continue
+        shown = _answer(one, row)
+        if shown:
+            found.append(replace(shown, source=_inline(_warmed(small, rows), "JPEG", quality=80)))
+    return found
+
+
+def _warmed(image: Image.Image, rows: Array) -> Image.Image:
+    """Return a picture that is dark where ``rows`` are 0 and glows where they are 1."""
+    heat = Image.fromarray((255 * rows).astype(np.uint8)).resize(image.size, Image.Resampling.BICUBIC)
+    dark = Image.blend(image, Image.new("RGB", image.size), 0.55)
+    glowing = Image.blend(image, Image.new("RGB", image.size, ORANGE), 0.25)
+    return Image.composite(glowing, dark, heat)
 
 
 def _answer(one: Judged, row: int) -> Shown | None:

@@ -23,7 +23,7 @@ from train.predict import predict
 from train.runs import Run
 from train.serve import Limits, Refused, Server
 from train.serve.batches import Batches
-from train.serve.where import Eye
+from train.where import Eye
 
 LIMITS = Limits(body=200_000, pixels=1_000_000, pictures=4)
 RAW = {"Content-Type": "application/octet-stream"}

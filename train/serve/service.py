@@ -20,7 +20,7 @@ from train.predict import describe
 from train.runs import Run
 from train.serve.batches import Batches
 from train.serve.pictures import Limits, Refused, Sent, decode
-from train.serve.where import Eye
+from train.where import Eye
 
 Array = np.ndarray[Any, Any]
 Fetch = Callable[[str], bytes]
