@@ -63,8 +63,7 @@ _FOREIGN = (
     (4, b"JXL ", "JPEG XL"),
     (4, b"jP  ", "JPEG 2000"),
     (0, b"%!PS", "EPS"),
-    (4, b"ftyphei", "HEIC"),
-    (4, b"ftypmif1", "HEIC"),
+    *((4, b"ftyp" + brand, "HEIC") for brand in (b"hei", b"hev", b"mif1", b"msf1")),
     (4, b"ftyp", "video"),
     (0, b"\x1aE\xdf\xa3", "video"),
 )
@@ -284,10 +283,10 @@ def _foreign(data: bytes, formats: tuple[str, ...]) -> str:
         return "html"
     if head.startswith(b"<") and b"<svg" in head:
         return "format not allowed: SVG"
-    for at, mark, name in _FOREIGN:
-        if data.startswith(mark, at) and not (name == "HEIC" and "HEIF" in formats and _reads_heif()):
-            return f"format not allowed: {name}"
-    return ""
+    name = next((name for at, mark, name in _FOREIGN if data.startswith(mark, at)), "")
+    if not name or (name == "HEIC" and "HEIF" in formats and _reads_heif()):
+        return ""
+    return f"format not allowed: {name}"
 
 
 @lru_cache(maxsize=1)
@@ -315,12 +314,28 @@ def _describe(info: ImageInfo, image: Image.Image) -> ImageInfo:
 
 
 def _damage(data: bytes, error: BaseException) -> str:
-    if isinstance(error, UnidentifiedImageError) and not any(data.startswith(mark, at) for at, mark in _OURS):
+    ours = data[4:8] == b"ftyp" or any(data.startswith(mark, at) for at, mark in _OURS)
+    if isinstance(error, UnidentifiedImageError) and not ours:
         return "not an image"
     end = _END_MARKS.get(data[:2])
     cut = end is not None and end not in data[-64:]
     cut |= data[8:12] == b"WEBP" and int.from_bytes(data[4:8], "little") + 8 > len(data)
+    cut |= data[4:8] == b"ftyp" and _ends_within_a_box(data)
     return "truncated" if cut or "truncat" in str(error).lower() else "damaged"
+
+
+def _ends_within_a_box(data: bytes) -> bool:
+    """Return whether a file of boxes, as AVIF and HEIC are, is shorter than its boxes say."""
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        if size < 8:
+            # Zero reaches to the end of the file; less makes no sense.
+            return False
+        at += size
+    return at != len(data)
 
 
 def _mended(data: bytes, max_pixels: int) -> bytes:

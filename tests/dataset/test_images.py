@@ -9,10 +9,13 @@ import imagehash
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from pillow_heif import register_heif_opener
 
 from dataset.errors import TrayError
 from dataset.images import FORMATS, inspect, normalise
 from tests.dataset.conftest import drawn, encoded
+
+register_heif_opener()
 
 
 def bits(one: str, other: str) -> int:
@@ -30,6 +33,7 @@ def bits(one: str, other: str) -> int:
         ("GIF", ".gif"),
         ("BMP", ".bmp"),
         ("TIFF", ".tif"),
+        ("HEIF", ".heic"),
     ],
 )
 def test_each_format_is_told_by_its_bytes(form: str, extension: str) -> None:
@@ -55,7 +59,8 @@ def test_a_camera_s_two_picture_file_is_a_jpeg() -> None:
         (b"\n<!DOCTYPE html><html><body>404</body></html>", "html"),
         (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "format not allowed: SVG"),
         (b"%PDF-1.7 ...", "format not allowed: PDF"),
-        (b"\x00\x00\x00\x20ftypheic" + b"\x00" * 40, "format not allowed: HEIC"),
+        (b"\x00\x00\x00\x20ftypisom" + b"\x00" * 40, "format not allowed: video"),
+        (b"\x00\x00\x00\x20ftypheic" + b"\x00" * 40, "damaged"),
         (b"just some words, and no picture at all", "not an image"),
         (b"\xff\xd8\xff\xe0" + b"\x00" * 64, "truncated"),
     ],
@@ -65,7 +70,26 @@ def test_what_is_no_picture_is_named(data: bytes, error: str) -> None:
     assert inspect(data).error == error
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"])
+def test_a_telephone_s_heic_is_read_where_pillow_heif_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its turn is taken and alpha lies over white; without the package it is refused by its name."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright = encoded(drawn(1), "HEIF")
+    turned = encoded(drawn(1).transpose(Image.Transpose.ROTATE_90), "HEIF", exif=exif.tobytes())
+    cut_out = Image.new("RGBA", (100, 100), (0, 0, 0, 0))
+    cut_out.paste((200, 0, 0, 255), (30, 30, 70, 70))
+    plain = Image.open(io.BytesIO(normalise(encoded(cut_out, "HEIF"), max_side=640, quality=90)))
+
+    assert (inspect(turned).width, inspect(turned).height) == (240, 180)
+    assert bits(inspect(turned).phash, inspect(upright).phash) <= 6
+    assert Image.open(io.BytesIO(normalise(turned, max_side=640, quality=90))).size == (240, 180)
+    assert min(plain.getpixel((9, 9))) > 250
+    assert inspect(upright, formats=("JPEG",)).error == "format not allowed: HEIC"
+    monkeypatch.setattr("dataset.images._reads_heif", lambda: False)
+    assert inspect(upright).error == "format not allowed: HEIC"
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "HEIF"])
 @pytest.mark.parametrize("share", [0.3, 0.8, 0.99])
 def test_a_cut_file_is_found_in_every_format(form: str, share: float) -> None:
     """A file that lost its tail is truncated, although its header is fine."""
