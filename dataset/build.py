@@ -261,7 +261,7 @@ def _choose(
         pairs,
         order=list(work.folders),
         contradict=work.contradict,
-        known=provenance(work.folders.values()),
+        known=provenance(work.folders),
         said=reviews(work.folders),
         settings=work.settings,
         dealt=ledger,

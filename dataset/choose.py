@@ -4,7 +4,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from dataset.duplicates import Comparison, Star, components, stars
@@ -17,8 +16,12 @@ from dataset.tray import Build
 
 GALLERY = 12
 """Pictures of one web page that share a side; a page with more is taken for a list of unlike things."""
+DECISIVE = 3
+"""Finds, by engine and term, that a class needs to win a conflict, and how many times as many as the next one."""
 LOSSLESS = frozenset({"PNG", "BMP", "TIFF"})
 
+MERITS = ("more of it to see", "lossless", "less compressed", "fetched earlier", "first by its content")
+Merit = tuple[int, bool, int, str, str]
 Contradict = Callable[[frozenset[str]], bool]
 
 
@@ -90,24 +93,27 @@ class Provenance:
     terms: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
     fetched: str = ""
+    finds: frozenset[tuple[str, str, str]] = frozenset()
+    """Class folder, engine and term of each search that found it."""
 
 
-def provenance(folders: Iterable[Path]) -> dict[str, Provenance]:
-    """Return what the folders' manifests say, by SHA-256."""
-    found: dict[str, list[Record]] = defaultdict(list)
-    for folder in folders:
+def provenance(folders: Mapping[str, Path]) -> dict[str, Provenance]:
+    """Return what the manifests of class folders say, by SHA-256."""
+    found: dict[str, list[tuple[str, Record]]] = defaultdict(list)
+    for name, folder in folders.items():
         for record in records(folder):
             if record.sha256:
-                found[record.sha256].append(record)
+                found[record.sha256].append((name, record))
     return {sha: _joined(lines) for sha, lines in found.items()}
 
 
-def _joined(lines: Sequence[Record]) -> Provenance:
+def _joined(lines: Sequence[tuple[str, Record]]) -> Provenance:
     def every(key: str) -> tuple[str, ...]:
-        return tuple(sorted({value for line in lines if (value := getattr(line, key))}))
+        return tuple(sorted({value for _, line in lines if (value := getattr(line, key))}))
 
     fetched = every("fetched")
-    return Provenance(every("url"), every("page"), every("term"), every("engine"), fetched[0] if fetched else "")
+    finds = frozenset((name, line.engine, line.term) for name, line in lines if line.term)
+    return Provenance(every("url"), every("page"), every("term"), every("engine"), fetched[0] if fetched else "", finds)
 
 
 def reviews(folders: Mapping[str, Path]) -> dict[str, tuple[str, str]]:
@@ -166,8 +172,10 @@ def choose(  # noqa: PLR0913 - everything that is known comes together here
             kept = f"ties pictures of {' and '.join(tied)}"
             rejected.append(Rejected(spot.source, spot.name, sha, "held out", detail=kept))
         del pictures[sha]
+    confirmed = frozenset(source for source, (verdict, _) in said.items() if verdict in {"keep", "relabel"})
     best = sorted(pictures, key=lambda sha: _merit(pictures[sha], known.get(sha), sha))
-    return _Chooser(pictures, places, rejected, known, spread, order, contradict, settings).choose(best, pairs)
+    chooser = _Chooser(pictures, places, rejected, known, spread, confirmed, order, contradict, settings)
+    return chooser.choose(best, pairs)
 
 
 def addresses(urls: Iterable[str], *, files: int) -> int:
@@ -183,8 +191,8 @@ def addresses(urls: Iterable[str], *, files: int) -> int:
     return max(files, *map(len, paths.values()), 1)
 
 
-def _merit(picture: Picture, known: Provenance | None, sha256: str) -> tuple[Any, ...]:
-    """Sort the best copy first: no bars, more pixels, lossless, more bytes, fetched earlier."""
+def _merit(picture: Picture, known: Provenance | None, sha256: str) -> Merit:
+    """Sort the best copy first, by what ``MERITS`` names."""
     info, measures = picture.info, picture.measures
     border = measures.border if measures else 0.0
     pixels = info.width * info.height
@@ -205,6 +213,8 @@ class _Chooser:
     rejected: list[Rejected]
     known: Mapping[str, Provenance]
     spread: Mapping[str, int]
+    confirmed: frozenset[str]
+    """Files whose class a person has confirmed."""
     order: Sequence[str]
     contradict: Contradict
     settings: Build
@@ -242,9 +252,11 @@ class _Chooser:
                 for place in self.places[sha]:
                     for facing in self.places[other]:
                         if self.contradict(frozenset({place.name, facing.name})):
+                            clashes.setdefault(sha, facing.source)
+                            if (place.source in self.confirmed) != (facing.source in self.confirmed):
+                                continue
                             first, second = sorted((place.source, facing.source))
                             conflicts.add((first, second))
-                            clashes.setdefault(sha, facing.source)
         by_star = {}
         for star in found:
             members = (star.kept, *(sha for sha, _ in star.copies))
@@ -257,22 +269,49 @@ class _Chooser:
         """Keep one picture of a star, or one for each class, or none, and note what becomes of the others."""
         members = (star.kept, *(sha for sha, _ in star.copies))
         how = dict(star.copies)
+        classes = self._classes(members)
         if star.kept not in out_of:
-            return [self._keep(members, how, self._classes(members))]
+            return [self._keep(members, how, classes)]
+        clash = out_of[star.kept]
+        if said := self._said(members):
+            return [self._win(members, how, said, "review", "a person chose")]
         if self.settings.conflicts == "keep-all":
             return [
                 self._keep([sha for sha in members if name in self._classes((sha,))], how, frozenset({name}))
-                for name in sorted(self._classes(members))
+                for name in sorted(classes)
             ]
-        first = min(self._classes(members), key=self.order.index)
-        clash = out_of[star.kept]
+        first = min(classes, key=self.order.index)
         if self.settings.conflicts == "keep-first" and self.order.index(first) <= self.order.index(clash.split("/")[0]):
-            staying = [sha for sha in members if first in self._classes((sha,))]
-            one = self._keep(staying, how, frozenset({first}))
-            self._refuse(members, {first}, clash)
-            return [one]
-        self._refuse(members, set(), clash)
+            return [self._win(members, how, frozenset({first}), "conflict", f"{first} comes first")]
+        winner, why = self._most_found(members)
+        if winner and self.settings.conflicts == "drop":
+            return [self._win(members, how, frozenset({winner}), "conflict", why)]
+        self._refuse(members, frozenset(), clash)
         return []
+
+    def _said(self, members: Iterable[str]) -> frozenset[str]:
+        """Return the classes that a person confirmed for files of these contents; none when they contradict too."""
+        said = frozenset(place.name for sha in members for place in self.places[sha] if place.source in self.confirmed)
+        return frozenset() if self.contradict(said) else said
+
+    def _most_found(self, members: Sequence[str]) -> tuple[str, str]:
+        """Return the class that far more searches found these contents for, and the figures; else nothing."""
+        searches = {find for sha in members if sha in self.known for find in self.known[sha].finds}
+        finds = Counter(dict.fromkeys(self._classes(members), 0))
+        finds.update(name for name, _, _ in searches if name in finds)
+        (winner, most), (other, fewer), *_ = [*finds.most_common(), ("", 0)]
+        if not other or most < DECISIVE * max(1, fewer):
+            return "", ""
+        return winner, f"found by {most} searches for {winner}, {fewer} for {other}"
+
+    def _win(
+        self, members: Sequence[str], how: Mapping[str, Comparison], classes: frozenset[str], reason: str, why: str
+    ) -> Kept:
+        """Keep the best of the contents that lie in the winning classes, and refuse what lies in others."""
+        staying = [sha for sha in members if classes & self._classes((sha,))]
+        one = self._keep(staying, how, classes)
+        self._refuse(members, classes, one.source, reason, why)
+        return one
 
     def _keep(self, members: Sequence[str], how: Mapping[str, Comparison], classes: frozenset[str]) -> Kept:
         """Keep the first of the contents for ``classes``; its other files and contents are its copies."""
@@ -294,7 +333,7 @@ class _Chooser:
                         member,
                         "duplicate bytes" if same_bytes else "near duplicate",
                         kept=source,
-                        detail="" if same_bytes else _why(self.pictures[sha], self.pictures[member], seen),
+                        detail="" if same_bytes else self._why(sha, member, seen),
                         score=seen.distance if seen and not same_bytes else 0.0,
                     )
                 )
@@ -312,11 +351,17 @@ class _Chooser:
             every("urls"), every("pages"), every("terms"), every("engines"), fetched[0] if fetched else "",
         )  # fmt: skip
 
-    def _refuse(self, members: Iterable[str], spared: set[str], clash: str) -> None:
+    def _why(self, kept: str, copy: str, how: Comparison | None) -> str:
+        first, second = (_merit(self.pictures[sha], self.known.get(sha), sha) for sha in (kept, copy))
+        return _why(self.pictures[kept], self.pictures[copy], (first, second), how)
+
+    def _refuse(
+        self, members: Iterable[str], spared: frozenset[str], clash: str, reason: str = "conflict", why: str = ""
+    ) -> None:
         for sha in members:
             for place in self.places[sha]:
                 if place.name not in spared:
-                    self.rejected.append(Rejected(place.source, place.name, sha, "conflict", kept=clash))
+                    self.rejected.append(Rejected(place.source, place.name, sha, reason, kept=clash, detail=why))
 
     def _galleries(self) -> list[tuple[str, str]]:
         """Return links between pictures that one web page shows together."""
@@ -329,12 +374,13 @@ class _Chooser:
         return [(shas[0], other) for shas in shown for other in shas[1:]]
 
 
-def _why(kept: Picture, copy: Picture, how: Comparison | None) -> str:
+def _why(kept: Picture, copy: Picture, merits: tuple[Merit, Merit], how: Comparison | None) -> str:
     """Say in a few words why the kept one was better, and how the copy was told."""
     sizes = f"{kept.info.width}x{kept.info.height} kept over {copy.info.width}x{copy.info.height}"
-    if how is None:
-        return sizes
-    return f"{sizes}; {how.distance} bits, {how.turn or 'as it is'}, correlation {how.correlation}"
+    first, second = merits
+    better = MERITS[next(at for at in range(len(MERITS)) if first[at] != second[at])]
+    told = f"; {how.distance} bits, {how.turn or 'as it is'}, correlation {how.correlation}" if how else ""
+    return f"{sizes}, {better}{told}"
 
 
 def held_out(

@@ -27,7 +27,10 @@ Closer = Callable[[], tuple[Image.Image, Image.Image]]
 CLOSE = 128
 SURE = 0.985
 """Correlation from which a photograph needs no closer look."""
-CHROMA = 30.0
+CHROMA, PLAIN_CHROMA = 30.0, 20.0
+"""Levels by which colours may differ here and there; on a plain ground one thing's colour is all there is to see."""
+LOUD = 7.0
+"""Levels by which a block of a copy on a plain ground may differ: encodings stay below, other labels lie above."""
 MARGIN = 5
 """Pixels of 64 at the edges of a crop that say nothing: there its surroundings end, and the other's do not."""
 ALIKE = 0.6
@@ -91,8 +94,10 @@ def compare(a: Print, b: Print, closer: Closer) -> Comparison:
         if apart <= CHROMA:
             return replace(seen, verdict="same", chroma=apart)
     boxes = a.boxes[match.views[0]], b.boxes[match.views[1]]
-    first, second = (_inside(image, box) for image, box in zip(closer(), boxes, strict=True))
-    return _closer(seen, TURNS.index(seen.turn), over, (first, second), flat=flat)
+    whole = closer()
+    first, second = (_inside(image, box) for image, box in zip(whole, boxes, strict=True))
+    grounds = (_ground(whole[0]), _ground(whole[1])) if flat else None
+    return _closer(seen, TURNS.index(seen.turn), over, (first, second), grounds=grounds)
 
 
 def _best(a: Print, b: Print, found: list[Match]) -> tuple[Match, Overlay]:
@@ -125,9 +130,14 @@ def _placing(match: Match) -> Values:
 
 
 def _closer(
-    seen: Comparison, turn: int, over: Overlay, images: tuple[Image.Image, Image.Image], *, flat: bool
+    seen: Comparison,
+    turn: int,
+    over: Overlay,
+    images: tuple[Image.Image, Image.Image],
+    *,
+    grounds: tuple[float, float] | None,
 ) -> Comparison:
-    """Look again at 128 pixels and at the colours."""
+    """Look again at 128 pixels and at the colours; ``grounds``, the levels of the bright parts, only of the flat."""
     first, second = images
     first = Image.fromarray(np.ascontiguousarray(turned(np.asarray(first), turn)))
     # Only what both show, and both at the size of the smaller one: what only one can show is no difference.
@@ -140,16 +150,20 @@ def _closer(
     levels = (square(image.convert("L"), CLOSE) for image in _as_bright(first, second))
     close = overlay(*(band(one, 9) for one in levels), steps=8)
     left = residue(close)
-    tint = tint_difference(first, second, close.placing, strict=flat)
+    tint = tint_difference(first, second, close.placing, strict=grounds is not None)
     seen = replace(seen, stage="128 pixels", closer=round(close.correlation, 3), chroma=tint)
-    if flat:
-        agree = close.correlation >= 0.97 or (left.median <= 0.03 and left.upper <= 0.05)
-        same, related = agree and left.strange == 0, close.correlation >= 0.85
+    if grounds:
+        # Two things of one outline agree in almost everything: no place may differ, in structure, colour or light.
+        same = related = close.correlation >= 0.85
+        same = same and left.loudest <= LOUD
+        recoloured = tint > PLAIN_CHROMA or relit(first, second, grounds)
     else:
         same = close.correlation >= 0.85 and left.good >= 0.55 and left.strange <= 0.04
+        # Two pages of text agree in their lines and not in one word.
+        same = same and (close.correlation >= 0.92 or left.unlike <= 0.45)
         # Photographs whose hashes are near and whose structure agrees in part: one scene, one thing, one burst.
-        related = True
-    if same and tint > CHROMA:
+        related, recoloured = True, tint > CHROMA
+    if same and recoloured:
         return replace(seen, verdict="related", stage="colour")
     return replace(seen, verdict="same" if same else "related" if related else "different")
 
@@ -194,19 +208,36 @@ def _shared_span(stretch: float, shift: float, length: int, other: int) -> tuple
 
 
 def tint_difference(first: Image.Image, second: Image.Image, placing: Values, *, strict: bool) -> float:
-    """Return how far the colours of two overlaid RGB pictures lie apart, in levels, an overall tint aside.
+    """Return how far the colours of two overlaid RGB pictures lie apart, in levels.
 
     ``strict`` takes the second largest of a hundred places, so that one coloured part counts; else the tenth, so that
-    a logo does not. A grey picture has no colours to compare: 0.
+    a logo does not, with an overall tint aside, and a grey picture has no colours to compare: 0.
     """
     a, b = (_chroma(image) for image in (first, second))
-    if min(a.std(), b.std()) < 2.5:
+    if not strict and min(a.std(), b.std()) < 2.5:
         return 0.0
     scale = 16 / CLOSE
     moved, inside = zip(*(warp(band_, placing * (1, 1, scale, 1, 1, scale)) for band_ in b), strict=True)
     apart = np.abs(a - np.stack(moved))[:, inside[0]]
+    if strict:
+        return round(float(np.percentile(apart.max(axis=0), 99)), 1)
     apart = np.abs(apart - np.median(apart, axis=1, keepdims=True)).max(axis=0)
-    return round(float(np.percentile(apart, 99 if strict else 90)), 1)
+    return round(float(np.percentile(apart, 90)), 1)
+
+
+def relit(first: Image.Image, second: Image.Image, grounds: tuple[float, float]) -> bool:
+    """Return whether one has much less contrast than the other on a ground as bright: a thing of another shade.
+
+    Where the ground is darker too, it is the light.
+    """
+    greys = [np.asarray(one.convert("L").resize((32, 32), Image.Resampling.BOX), np.float64) for one in (first, second)]
+    low, high = sorted(float(grey.std()) for grey in greys)
+    return low < 0.75 * high and abs(grounds[0] - grounds[1]) < 10
+
+
+def _ground(image: Image.Image) -> float:
+    """Return the level of a picture's bright parts."""
+    return float(np.percentile(np.asarray(image.convert("L").resize((32, 32), Image.Resampling.BOX)), 95))
 
 
 def _chroma(image: Image.Image) -> Values:

@@ -12,6 +12,8 @@ Values = NDArray[np.float64]
 STEPS = 12
 HOPE, HOPELESS = 4, 0.45
 """Steps after which pictures that correlate less than this are given up: copies are far beyond it by then."""
+NOISE = 4.0
+"""Levels by which poor encodings let flat places differ."""
 COVER = 0.4
 """Share of the first picture that the second one must cover for an overlay to count."""
 
@@ -38,12 +40,12 @@ class Residue:
 
     good: float
     """Share of the structure that lies in blocks which agree."""
-    median: float
-    """Disagreement of the middle block: 0 is equal, 1 is unlike."""
-    upper: float
-    """Disagreement below which three quarters of the blocks lie."""
     strange: float
-    """Share of the blocks away from the edges that are strangers to each other."""
+    """Share of the structured blocks away from the edges that are strangers to each other."""
+    unlike: float
+    """Disagreement of the most unlike block away from the edges: 0 is equal, 1 is unlike; noise is none."""
+    loudest: float
+    """Root mean square of the difference in the loudest block away from the edges, in levels of 256."""
 
 
 def band(levels: NDArray[np.uint8], wide: int = 13) -> Values:
@@ -115,7 +117,7 @@ def residue(over: Overlay) -> Residue:
     size = side // 8
     inside = _blocks(over.inside.astype(np.float64), size).mean(axis=1) > 0.9
     if not inside.any():
-        return Residue(0.0, 1.0, 1.0, 1.0)
+        return Residue(0.0, 1.0, 1.0, 255.0)
     mask = over.inside
     gain = float((over.first[mask] * over.second[mask]).sum() / ((over.second[mask] ** 2).sum() + 1e-9))
     a, b = _blocks(over.first, size)[inside], _blocks(over.second * gain, size)[inside]
@@ -125,12 +127,14 @@ def residue(over: Overlay) -> Residue:
     weight = np.minimum(energy, energy.mean()) + 1e-9
     structured = energy > 0.05 * energy.mean()
     rows, columns = np.divmod(np.arange(64), 8)
-    central = ((rows > 0) & (rows < 7) & (columns > 0) & (columns < 7))[inside] & structured
+    central = ((rows > 0) & (rows < 7) & (columns > 0) & (columns < 7))[inside]
+    apart = ((a - b) ** 2).mean(axis=1)
+    beyond_noise = apart / (energy / size**2 + 2 * NOISE**2)
     return Residue(
         good=float((weight * (unlike < 0.15)).sum() / weight.sum()),
-        median=float(np.median(unlike[structured])) if structured.any() else 0.0,
-        upper=float(np.percentile(unlike[structured], 75)) if structured.any() else 0.0,
-        strange=float((unlike[central] > 0.5).mean()) if central.any() else 0.0,
+        strange=float((unlike[central & structured] > 0.5).mean()) if (central & structured).any() else 0.0,
+        unlike=float(beyond_noise[central].max(initial=0)),
+        loudest=float(np.sqrt(apart[central].max(initial=0))),
     )
 
 

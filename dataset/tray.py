@@ -190,7 +190,8 @@ class Build:
     max_pixels: Count = MAX_PIXELS
     max_bytes: Count = MAX_BYTES
     conflicts: Literal["drop", "keep-first", "keep-all"] = "drop"
-    """What happens to one picture that lies in two classes."""
+    """What happens to one picture that lies in two classes, where neither a person's verdict in the review decides nor,
+    with ``drop``, three times as many searches for one class as for the other."""
     balance: Annotated[float, Field(gt=0)] = 1.0
     """Negatives per positive in a binary dataset."""
     cap: Count | None = None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
 from dataset.duplicates import Comparison, Star, compare, components, explain, stars
 from dataset.errors import TrayError
@@ -138,6 +138,49 @@ def test_one_outline_on_white_is_not_one_picture() -> None:
     assert copy == ["same"] * 6
 
 
+def cup(colour: tuple[int, int, int]) -> Image.Image:
+    """Draw a cup on white: the same one in any colour."""
+    image = Image.new("RGB", (320, 260), "white")
+    pen = ImageDraw.Draw(image)
+    pen.arc((200, 90, 290, 190), 270, 90, fill=colour, width=16)
+    pen.polygon(((60, 50), (240, 50), (215, 230), (85, 230)), fill=colour)
+    return image
+
+
+def bottle(words: str) -> Image.Image:
+    """Draw a bottle on white: the same one with any words on its label."""
+    image = Image.new("RGB", (300, 400), "white")
+    pen = ImageDraw.Draw(image)
+    pen.rounded_rectangle((95, 120, 205, 380), 22, fill=(30, 90, 50), outline="black", width=3)
+    pen.rectangle((130, 30, 170, 125), fill=(30, 90, 50), outline="black", width=3)
+    pen.rectangle((98, 200, 202, 320), fill=(230, 220, 180))
+    for line, word in enumerate(words.split()):
+        pen.text((104, 206 + 28 * line), word, "black", ImageFont.load_default(20))
+    return image
+
+
+def letter(seed: int) -> Image.Image:
+    """Draw a page of text: always other words in the same lines."""
+    image = Image.new("RGB", (420, 560), "white")
+    chance = np.random.default_rng(seed)
+    for line in range(20):
+        words = " ".join("".join(chance.choice(list("abcdefghijklmnoprstuvw"), 5)) for _ in range(6))
+        ImageDraw.Draw(image).text((30, 25 + 26 * line), words, "black", ImageFont.load_default(17))
+    return image
+
+
+def test_little_that_differs_on_a_plain_ground_is_enough() -> None:
+    """A cup in another shade, a bottle with other words and another page of text are other pictures; copies are not."""
+    cups = [cup(colour) for colour in ((95, 30, 30), (160, 95, 95), (95, 95, 95), (225, 30, 30), (95, 95, 30))]
+    bottles = [bottle(words) for words in ("dark ale of north", "pale ale of coast", "red wine far south")]
+    letters = [letter(seed) for seed in range(4)]
+    for shown in (cups, bottles, letters):
+        for at, one in enumerate(shown):
+            assert "same" not in {compared(one, other).verdict for other in shown[at + 1 :]}
+            assert compared(one, recoded(50)(one)).verdict == "same"
+            assert compared(one, one.resize((one.width // 2, one.height // 2))).verdict == "same"
+
+
 def test_a_thing_taken_from_a_tray_makes_another_picture() -> None:
     """Two photos of one tray from one place, of which one has a thing more, are related, not the same."""
     verdicts = []
@@ -239,7 +282,8 @@ def test_an_overlay_finds_the_place() -> None:
 
     assert over.placing == pytest.approx([0.06, 0, 1, 0, 0.06, 1], abs=0.1)
     assert over.placing[[0, 4]] == pytest.approx([0.06, 0.06], abs=0.01)
-    assert residue(over).median < 0.03
+    assert residue(over).unlike < 0.1
+    assert residue(over).loudest < 7
 
 
 def test_pictures_without_structure_agree_only_with_their_like() -> None:
