@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ def test_copies_go_and_the_best_stays(source: Path, tmp_path: Path) -> None:
         f"cat/{name}" for name in ("large.jpg", "again.jpg", "thumb.jpg", "border.png")
     }
     assert gone["cat/thumb.jpg"]["kept"] == row["source"]
-    assert "640x480 kept over 160x120" in gone["cat/thumb.jpg"]["detail"]
+    assert "640x480 kept over 160x120, more of it to see" in gone["cat/thumb.jpg"]["detail"]
 
 
 def test_what_cannot_be_used_is_left_out_with_its_reason(source: Path, tmp_path: Path) -> None:
@@ -161,6 +162,50 @@ def test_one_picture_in_two_classes_is_a_conflict(
         mine = [row for row in rows if row["source"].endswith(name)]
         assert sorted(row["label"] for row in mine) == labels
         assert len({row["split"] for row in mine}) <= 1
+
+
+def found_for(folder: Path, name: str, terms: Iterable[str]) -> None:
+    """Note that searches for these terms brought a file."""
+    sha = inspect((folder / name).read_bytes()).sha256
+    rows = [{"url": f"http://x/{term}", "engine": "bing", "term": term, "file": name, "sha256": sha} for term in terms]
+    with (folder / "manifest.jsonl").open("a") as manifest:
+        manifest.write("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_far_more_searches_settle_a_conflict(source: Path, tmp_path: Path) -> None:
+    """What three searches for one class and one for another brought is the first's; two against one is a conflict."""
+    for name, terms in (("clear", ("cat", "tom cat", "tabby")), ("open", ("cat", "tabby"))):
+        for folder in ("cat", "dog"):
+            (source / folder / f"{name}.jpg").write_bytes(encoded(drawn(300 + len(name))))
+        found_for(source / "cat", f"{name}.jpg", terms)
+        found_for(source / "dog", f"{name}.jpg", ("dog",))
+    result = built(source, tmp_path / "out", TINY)
+    gone = {one.source: (one.reason, one.detail) for one in result.rejected}
+
+    assert gone == {
+        "dog/clear.jpg": ("conflict", "found by 3 searches for cat, 1 for dog"),
+        "cat/open.jpg": ("conflict", ""),
+        "dog/open.jpg": ("conflict", ""),
+    }
+
+
+@pytest.mark.parametrize("conflicts", ["drop", "keep-first", "keep-all"])
+def test_a_person_s_keep_settles_a_conflict(source: Path, tmp_path: Path, conflicts: str) -> None:
+    """The file that was kept in the review stays in its class and the other goes; keeping both settles nothing."""
+    for name, seed in (("one", 300), ("both", 301)):
+        (source / "cat" / f"{name}.jpg").write_bytes(encoded(drawn(seed, (480, 360))))
+        (source / "dog" / f"{name}.jpg").write_bytes(encoded(drawn(seed, (200, 150))))
+    (source / "cat" / "review.jsonl").write_text('{"file": "both.jpg", "verdict": "keep"}\n')
+    (source / "dog" / "review.jsonl").write_text(
+        "".join(f'{{"file": "{name}.jpg", "verdict": "keep"}}\n' for name in ("one", "both"))
+    )
+    result = built(source, tmp_path / "out", replace(TINY, conflicts=conflicts))  # type: ignore[arg-type]
+    gone = {one.source: (one.reason, one.kept, one.detail) for one in result.rejected}
+
+    assert gone.pop("cat/one.jpg") == ("review", "dog/one.jpg", "a person chose")
+    assert "dog/one.jpg" not in gone
+    assert result.conflicts == 1
+    assert {reason for reason, _, _ in gone.values()} <= {"conflict"}
 
 
 def burst(seed: int, count: int) -> list[Image.Image]:
