@@ -276,7 +276,7 @@ def explain(first: Path, second: Path, as_json: bool) -> None:
     """Say why two pictures count as the same, related or different."""
     from dataset.duplicates import explain
 
-    show(plain(explain(first, second)), as_json, print_pairs)
+    show(plain(explain(first, second)), as_json, print_explanation)
 
 
 @main.command()
@@ -910,6 +910,12 @@ def print_findings(findings: list[dict[str, Any]]) -> None:
     """Print what the doctor found."""
     for one in findings:
         click.echo(f"{'ok  ' if one['ok'] else 'FAIL'}  {one['what']}: {one['detail']}")
+
+
+def print_explanation(result: dict[str, Any]) -> None:
+    """Print two files, the verdict on them and the reason."""
+    names = ("a", "b", "reason")
+    print_pairs({"verdict": result["comparison"]["verdict"]} | {name: result[name] for name in names})
 
 
 def print_pairs(result: dict[str, Any]) -> None:

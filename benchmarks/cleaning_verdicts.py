@@ -47,6 +47,7 @@ Row = dict[str, Any]
 TRAPS = ("bikes", "products10", "trash6", "food8", "pizza_not_pizza", "decor7", "imagenet_sample", "cifar10_32px")
 ALL = Build(max_side=64, min_side=1, split=Split(val=0, test=0))
 """Nothing is left out for its size or for want of a side."""
+DRAWN = "drawn"
 HELD_OUT = ("imagenet_sample",)
 """Sets that no threshold was chosen on."""
 COPIES: dict[str, tuple[frozenset[str], ...]] = {
@@ -60,6 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--only", default=",".join(PARTS))
+    parser.add_argument("--sets", default=",".join((*TRAPS, DRAWN)), help="sets of look-alikes for traps")
     parser.add_argument("--pictures", type=int, default=120, help="photographs for each transform and set")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--sheets", type=Path)
@@ -114,8 +116,8 @@ def traps(asked: argparse.Namespace) -> list[Row]:
     """Count what a build drops from sets of look-alikes, and what of that is no copy."""
     rows = []
     with tempfile.TemporaryDirectory() as name:
-        drawn = draw_look_alikes(Path(name) / "drawn look-alikes")
-        for folder in (*(asked.data / name for name in TRAPS), drawn):
+        for one in asked.sets.split(","):
+            folder = draw_look_alikes(Path(name) / DRAWN) if one == DRAWN else asked.data / one
             if not folder.is_dir():
                 continue
             source = as_class_folders(folder, Path(name) / folder.name)

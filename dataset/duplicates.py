@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from dataset.errors import TrayError
-from dataset.images import look
+from dataset.images import SMALL_SIDE, look
 from dataset.overlay import Overlay, Values, band, overlay, residue, warp
 from dataset.prints import NEAR, SIDE, TURNS, Match, Print, crop_box, make_print, matches, square, turned
 from dataset.quality import flatness
@@ -66,6 +66,8 @@ class Explanation:
     a: Path
     b: Path
     same_bytes: bool
+    reason: str
+    """The comparison as a sentence."""
     comparison: Comparison
 
 
@@ -289,11 +291,31 @@ def explain(a: Path, b: Path) -> Explanation:
     Raises TrayError when one of them is no picture.
     """
     first, second = _read(a), _read(b)
-    looks = {a: _small(first, a), b: _small(second, b)}
-    # The order of content, as in a build, so that both say the same.
-    one, other = sorted((a, b), key=lambda path: hashlib.sha256(first if path == a else second).hexdigest())
-    comparison = compare(make_print(looks[one]), make_print(looks[other]), closer=lambda: (looks[one], looks[other]))
-    return Explanation(a, b, first == second, comparison)
+    # The order of content and the sizes of a build, so that both say the same.
+    one, other = sorted(((first, a), (second, b)), key=lambda file: hashlib.sha256(file[0]).digest())
+    prints = [make_print(_small(*file, side=SMALL_SIDE)) for file in (one, other)]
+    comparison = compare(prints[0], prints[1], lambda: (_small(*one, side=CLOSE), _small(*other, side=CLOSE)))
+    return Explanation(a, b, first == second, "the same bytes" if first == second else reason(comparison), comparison)
+
+
+def reason(how: Comparison) -> str:
+    """Return what a comparison saw, and what follows from it, as a sentence."""
+    if how.stage == "hash":
+        return f"their hashes lie {how.distance} of 256 bits apart, and those of copies within {NEAR}"
+    turn = "" if how.turn == TURNS[0] else f", one {how.turn}"
+    part = ", one a part of the other" if how.crop else ""
+    near = f"their hashes lie {how.distance} of 256 bits apart{turn}{part}"
+    seen = f"at 64 pixels their structure correlates by {how.correlation}"
+    if how.stage != "64 pixels":
+        seen = f"{seen}, at {CLOSE} by {how.closer}"
+    if how.stage == "colour":
+        return f"{near}, {seen}, but colours or shades differ (colours by {how.chroma} of 256 levels)"
+    ends = {
+        "same": "no place differs by more than copies do",
+        "related": "some places differ by more than copies do",
+        "different": "copies agree better",
+    }
+    return f"{near}, {seen}: {ends[how.verdict]}"
 
 
 def _read(path: Path) -> bytes:
@@ -303,8 +325,8 @@ def _read(path: Path) -> bytes:
         raise TrayError(f"Expected a picture at {path}. Received: {error.strerror}.") from None
 
 
-def _small(data: bytes, path: Path) -> Image.Image:
-    info, small = look(data, min_side=1, side=CLOSE)
+def _small(data: bytes, path: Path, *, side: int) -> Image.Image:
+    info, small = look(data, min_side=1, side=side)
     if small is None:
         raise TrayError(f"Expected a picture at {path}. Received: {info.error}.")
     return small

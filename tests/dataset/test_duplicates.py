@@ -322,7 +322,10 @@ def test_two_files_are_explained(tmp_path: Path) -> None:
     assert (copy.comparison.verdict, copy.comparison.turn, copy.same_bytes) == ("same", "mirrored", False)
     assert copy.comparison == explain(paths[1], paths[0]).comparison
     assert (other.comparison.verdict, other.comparison.stage) == ("different", "hash")
+    assert "one mirrored, at 64 pixels" in copy.reason
+    assert "within 76" in other.reason
     assert explain(paths[0], paths[0]).same_bytes
+    assert explain(paths[0], paths[0]).reason == "the same bytes"
     with pytest.raises(TrayError, match="html"):
         explain(paths[0], paths[3])
     with pytest.raises(TrayError, match="No such file"):
