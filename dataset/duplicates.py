@@ -17,7 +17,7 @@ from PIL import Image
 from dataset.errors import TrayError
 from dataset.images import SMALL_SIDE, look
 from dataset.overlay import Overlay, Values, band, overlay, residue, warp
-from dataset.prints import NEAR, SIDE, TURNS, Match, Print, crop_box, make_print, matches, square, turned
+from dataset.prints import NEAR, SIDE, TURNS, Levels, Match, Print, crop_box, make_print, matches, square, turned
 from dataset.quality import flatness
 
 Verdict = Literal["same", "related", "different"]
@@ -98,8 +98,9 @@ def compare(a: Print, b: Print, closer: Closer) -> Comparison:
     boxes = a.boxes[match.views[0]], b.boxes[match.views[1]]
     whole = closer()
     first, second = (_inside(image, box) for image, box in zip(whole, boxes, strict=True))
-    grounds = (_ground(whole[0]), _ground(whole[1])) if flat else None
-    return _closer(seen, TURNS.index(seen.turn), over, (first, second), grounds=grounds)
+    grounded = flat and all(_on_plain_ground(one.views[0]) for one in (a, b))
+    grounds = (_ground(whole[0]), _ground(whole[1])) if grounded else None
+    return _closer(seen, TURNS.index(seen.turn), over, (first, second), flat=flat, grounds=grounds)
 
 
 def _best(a: Print, b: Print, found: list[Match]) -> tuple[Match, Overlay]:
@@ -131,15 +132,19 @@ def _placing(match: Match) -> Values:
     return np.array([wide - 1, 0, x, 0, high - 1, y])
 
 
-def _closer(
+def _closer(  # noqa: PLR0913 - a pair, how it was seen so far, and where it stands
     seen: Comparison,
     turn: int,
     over: Overlay,
     images: tuple[Image.Image, Image.Image],
     *,
+    flat: bool,
     grounds: tuple[float, float] | None,
 ) -> Comparison:
-    """Look again at 128 pixels and at the colours; ``grounds``, the levels of the bright parts, only of the flat."""
+    """Look again at 128 pixels and at the colours.
+
+    ``grounds``, the levels of the bright parts, only where both are things on a plain ground.
+    """
     first, second = images
     first = Image.fromarray(np.ascontiguousarray(turned(np.asarray(first), turn)))
     # Only what both show, and both at the size of the smaller one: what only one can show is no difference.
@@ -154,17 +159,17 @@ def _closer(
     left = residue(close)
     tint = tint_difference(first, second, close.placing, strict=grounds is not None)
     seen = replace(seen, stage="128 pixels", closer=round(close.correlation, 3), chroma=tint)
-    if grounds:
-        # Two things of one outline agree in almost everything: no place may differ, in structure, colour or light.
-        same = related = close.correlation >= 0.85
-        same = same and left.loudest <= LOUD
-        recoloured = tint > PLAIN_CHROMA or relit(first, second, grounds)
+    if flat:
+        # Two things of one outline agree in almost everything: no place may differ.
+        related = close.correlation >= 0.85
+        same = related and left.loudest <= LOUD
     else:
         same = close.correlation >= 0.85 and left.good >= 0.55 and left.strange <= 0.04
         # Two pages of text agree in their lines and not in one word.
         same = same and (close.correlation >= 0.92 or left.unlike <= 0.45)
         # Photographs whose hashes are near and whose structure agrees in part: one scene, one thing, one burst.
-        related, recoloured = True, tint > CHROMA
+        related = True
+    recoloured = tint > PLAIN_CHROMA or relit(first, second, grounds) if grounds else tint > CHROMA
     if same and recoloured:
         return replace(seen, verdict="related", stage="colour")
     return replace(seen, verdict="same" if same else "related" if related else "different")
@@ -235,6 +240,12 @@ def relit(first: Image.Image, second: Image.Image, grounds: tuple[float, float])
     greys = [np.asarray(one.convert("L").resize((32, 32), Image.Resampling.BOX), np.float64) for one in (first, second)]
     low, high = sorted(float(grey.std()) for grey in greys)
     return low < 0.75 * high and abs(grounds[0] - grounds[1]) < 10
+
+
+def _on_plain_ground(grey: Levels) -> bool:
+    """Return whether a picture's edges are of one level nearly all around."""
+    edges = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]).astype(np.int16)
+    return float((np.abs(edges - np.median(edges)) <= 16).mean()) > 0.8
 
 
 def _ground(image: Image.Image) -> float:
