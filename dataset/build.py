@@ -20,6 +20,7 @@ from dataset.folder import (
     FORGOTTEN,
     MANIFEST,
     POOL,
+    REPORT,
     SOURCE,
     class_folders,
     locked,
@@ -459,6 +460,8 @@ def _write(plan: Plan, work: Work, rows: Sequence[Chosen], choice: Choice) -> It
         (staging / REJECTED).write_bytes(rejected)
         # Without dataset.json a folder is no finished dataset: it goes first and comes last.
         (plan.out / DATASET).unlink(missing_ok=True)
+        # A page about what was here before would lie about what is here now.
+        (plan.out / REPORT).unlink(missing_ok=True)
         for split in SPLITS:
             shutil.rmtree(plan.out / split, ignore_errors=True)
         for path in sorted(staging.iterdir()):

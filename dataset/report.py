@@ -14,12 +14,11 @@ from urllib.parse import quote, urlsplit
 import jinja2
 
 from dataset.findings import FEW, findings, share, spoken
-from dataset.folder import write_whole
+from dataset.folder import REPORT, write_whole
 from dataset.review.catalogue import SPLITS
 from dataset.survey import DUPLICATES, Copies, Refused, Shown, Side, Survey, evenly, look_at, survey
 from dataset.workers import WORKERS
 
-REPORT: Final = "report.html"
 ROOM: Final = 12_000_000
 """Characters of the page that pictures may take; later ones are links."""
 SHEETS: Final = 1000

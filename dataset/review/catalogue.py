@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from dataset.errors import TrayError
-from dataset.folder import MANIFEST, Record, pictures, records
+from dataset.folder import MANIFEST, Record, pictures, records, source_of
 
 METADATA: Final = "metadata.jsonl"
 DATASET: Final = "dataset.json"
@@ -69,7 +69,7 @@ def open_catalogue(folder: Path, *, raw: Path | None = None) -> Catalogue:
     """Return the pictures of one class folder, a folder of class folders, or a built dataset.
 
     The decisions on a built dataset go beside the raw pictures that it was made of, where these are still there:
-    in ``raw``, else in the folder that dataset.json names as ``source``, else in ``raw`` beside the folder of built
+    in ``raw``, else in the folder that the dataset itself or its pool names, else in ``raw`` beside the folder of built
     datasets. Where they are gone, decisions go beside the built pictures, and the next build knows nothing of them.
     Raises TrayError when there is no picture.
     """
@@ -151,8 +151,9 @@ def raw_of(root: Path) -> Path | None:
     except (OSError, ValueError, AttributeError):
         named = None
     # A relative path is relative to the dataset, so that the house can be moved as a whole.
-    for path in ([root / named] if isinstance(named, str) and named else []) + [root.parent.parent / "raw"]:
-        if path.is_dir():
+    told = root / named if isinstance(named, str) and named else None
+    for path in (told, source_of(root), root.parent.parent / "raw"):
+        if path and path.is_dir():
             return path.resolve()
     return None
 

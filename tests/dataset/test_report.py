@@ -19,7 +19,9 @@ from dataset.findings import findings, share
 from dataset.folder import ClassFolder, Record
 from dataset.images import inspect
 from dataset.report import page, web, write_report
-from dataset.review.verdicts import Journal, Verdict
+from dataset.review.catalogue import open_catalogue
+from dataset.review.decisions import Decisions
+from dataset.review.verdicts import Journal, Verdict, read_verdicts
 from dataset.tray import Build
 
 EVIL = "<script>alert(1)</script>"
@@ -258,6 +260,27 @@ def test_a_rebuild_takes_the_report_for_no_part_of_the_dataset(built: Path) -> N
 
     assert isinstance(last, Built)
     assert last.unchanged
+
+
+def test_a_dataset_built_anywhere_knows_its_raw_pictures(tmp_path: Path) -> None:
+    """What --from was built of is shown and reviewed; a rebuild obeys, and the page about what was before goes."""
+    write_class(tmp_path / "mine" / "apple", range(100, 118))
+    write_class(tmp_path / "mine" / "pear", range(200, 212))
+    (tmp_path / "mine" / "apple" / "copy.jpg").write_bytes(draw(101, size=(300, 240)))
+    out = tmp_path / "other" / "place" / "clean"
+    assert any(isinstance(step, Built) for step in build_folder(tmp_path / "mine", out, Build()))
+    (group,) = survey.survey(out).copies
+    assert group.copies[0].path == tmp_path / "mine" / "apple" / "101.jpg"
+
+    write_report(out)
+    decisions = Decisions(open_catalogue(out))
+    (copied,) = (n for n, one in enumerate(decisions.catalogue.pictures) if one.places[0].file == "copy.jpg")
+    decisions.decide([copied], "drop")
+    assert set(read_verdicts(tmp_path / "mine" / "apple")) == {"copy.jpg", "101.jpg"}
+    *_, last = build_folder(tmp_path / "mine", out, Build())
+    assert isinstance(last, Built)
+    assert (last.kept, last.dropped["review"]) == (29, 2)
+    assert not (out / "report.html").exists()
 
 
 def test_a_dataset_does_not_name_files_outside_itself(built: Path, tmp_path: Path) -> None:
