@@ -49,6 +49,15 @@ def test_routes_and_statuses_are_those_of_the_schema() -> None:
     assert told == answers - {"200"}
 
 
+def test_the_readmes_requests_are_among_them() -> None:
+    """What the README shows of the interface is executed here."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = [line for line in readme.splitlines() if line.startswith("curl ")]
+
+    assert lines
+    assert set(lines) <= set(COMMANDS)
+
+
 def test_the_answers_shown_have_the_schemas_fields() -> None:
     """Each answer that is shown is one of the schema's kinds, with no field too few or too many."""
     kinds = SCHEMA["components"]["schemas"]
