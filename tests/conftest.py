@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+"""Where a developer may keep real photographs and weights, beside the checkout; nothing needs them to be there."""
 # TensorFlow's notes about the processor it runs on would drown a test's own output.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("SE_AVOID_STATS", "true")
@@ -14,7 +16,7 @@ os.environ.setdefault("SE_AVOID_STATS", "true")
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Return the folder of real photographs in class folders; skip the test where there is none."""
-    folder = Path(os.environ.get("TRAY_DATA") or ROOT.parent / "shared" / "data")
+    folder = Path(os.environ.get("TRAY_DATA") or SHARED / "data")
     if not folder.is_dir():
         pytest.skip("no real photographs here; TRAY_DATA names their folder")
     return folder
