@@ -1,6 +1,8 @@
 """Why a picture deserves a look before others: plain findings of a file, a score and a reason, of any origin."""
 
 import csv
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +13,13 @@ from typing import Any, Final
 import numpy as np
 
 from dataset.errors import TrayError
-from dataset.review.catalogue import METADATA, Catalogue, json_lines, metadata
+from dataset.review.catalogue import DATASET, METADATA, Catalogue, json_lines, metadata
 
 REJECTED: Final = "rejected.jsonl"
 PREDICTIONS: Final = "predictions.csv"
 SUSPECTS: Final = "suspects.jsonl"
+FEATURES: Final = ".features"
+"""Folder beside the runs in which a trainer keeps what a backbone made of each picture, as arrays by SHA-256."""
 UNSURE: Final = 0.65
 """A run that gives a picture's own label less than this is not sure of it."""
 
@@ -41,11 +45,18 @@ class Suspicion:
 def from_run(path: Path) -> Iterator[Suspicion]:
     """Yield what a run doubts: held-back pictures by its predictions, training pictures by those fitted without them.
 
-    ``path`` is the run's folder, or a predictions.csv alone. Raises TrayError as ``from_predictions`` does.
+    ``path`` is the run's folder, the folder of a run's name, whose newest is taken, or a predictions.csv alone. Raises
+    TrayError as ``from_predictions`` does.
     """
+    if path.is_dir() and not (path / PREDICTIONS).exists():
+        path = next((one.parent for one in sorted(path.glob(f"*/{PREDICTIONS}"), reverse=True) if _done(one)), path)
     yield from from_predictions(path)
     if (path / SUSPECTS).is_file():
         yield from from_lines(path / SUSPECTS)
+
+
+def _done(predictions: Path) -> bool:
+    return (predictions.parent / "run.json").exists()
 
 
 def from_predictions(path: Path) -> Iterator[Suspicion]:
@@ -159,6 +170,37 @@ def outliers(
             yield Suspicion(paths[index], score, "unlike its class", f"{far[index]:.2f} from the nearest of {name}")
 
 
+def from_features(labels: Mapping[Path, str], store: Path) -> Iterator[Suspicion]:
+    """Yield the pictures unlike their class by the features that a trainer kept of them; nothing where it kept none.
+
+    ``labels`` are the pictures' classes by path. Of several backbones, the one that was used last speaks.
+    """
+    kept = sorted(store.glob("*/*.npz"), key=lambda path: path.stat().st_mtime_ns)
+    if not kept:
+        return
+    by_hash: dict[str, Any] = {}
+    for path in sorted(kept[-1].parent.glob("*.npz")):
+        with np.load(path) as arrays:
+            by_hash |= zip(arrays["sha256"].tolist(), arrays["features"], strict=True)
+    hashes = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in labels if path.is_file()}
+    vectors = {path: by_hash[sha256] for path, sha256 in hashes.items() if sha256 in by_hash}
+    yield from outliers(vectors, labels)
+
+
+def _labels(catalogue: Catalogue, datasets: Iterable[Path]) -> dict[Path, str]:
+    """Return the classes of the pictures that a trainer may have seen: the datasets', or else the folder's own."""
+    found: dict[Path, str] = {}
+    for dataset in datasets:
+        try:
+            positive = json.loads((dataset / DATASET).read_bytes()).get("positive")
+        except (OSError, ValueError, AttributeError):
+            positive = None
+        rows = ((dataset / str(row.get("file_name")), str(row.get("label"))) for row in metadata(dataset))
+        # Whatever is not a pizza is unlike all the rest that is none.
+        found |= {path: label for path, label in rows if positive in {None, label}}
+    return found or {one.shown: one.label for one in catalogue.pictures}
+
+
 def _tenth(distances: "np.ndarray[Any, np.dtype[np.float32]]") -> "np.ndarray[Any, np.dtype[np.float32]]":
     # The nearest of all is the picture itself.
     return np.partition(distances, 10, axis=1)[:, 10]
@@ -167,21 +209,24 @@ def _tenth(distances: "np.ndarray[Any, np.dtype[np.float32]]") -> "np.ndarray[An
 def find(catalogue: Catalogue) -> list[Suspicion]:
     """Return what lies at hand without being named: manifests, the builds made of these pictures, the newest runs.
 
-    Builds are looked for in the dataset itself or in ``built`` beside a folder ``raw``, runs in ``runs`` beside
-    ``data``, the newest of each name.
+    Builds are looked for in the dataset itself or in ``built`` beside a folder ``raw``, runs and the features that they
+    keep in ``runs`` beside ``data``, the newest of each name.
     """
     found = list(from_manifests(catalogue))
-    raw, datasets, runs = _surroundings(catalogue)
+    raw, datasets, house = _surroundings(catalogue)
     if raw:
         for dataset in datasets:
             found += from_build(dataset, raw)
-    for run in runs:
+    newest = {path.parent.parent: path.parent for path in sorted(house.glob(f"*/*/{PREDICTIONS}")) if _done(path)}
+    for run in newest.values():
         found += from_run(run)
+    if (house / FEATURES).is_dir():
+        found += from_features(_labels(catalogue, datasets), house / FEATURES)
     return found
 
 
-def _surroundings(catalogue: Catalogue) -> tuple[Path | None, list[Path], list[Path]]:
-    """Return the raw folder, the datasets made of it and the runs at hand."""
+def _surroundings(catalogue: Catalogue) -> tuple[Path | None, list[Path], Path]:
+    """Return the raw folder, the datasets made of it, and the folder of runs at hand."""
     root = catalogue.root
     raw = catalogue.raw or (root.parent if catalogue.kind == "class folder" else None)
     if catalogue.kind == "dataset":
@@ -189,11 +234,7 @@ def _surroundings(catalogue: Catalogue) -> tuple[Path | None, list[Path], list[P
     else:
         house = raw.parent if raw else root.parent
         datasets = sorted(path.parent for path in (house / "built").glob(f"*/{METADATA}"))
-    newest: dict[Path, Path] = {}
-    for path in sorted((house.parent / "runs").glob(f"*/*/{PREDICTIONS}")):
-        if (path.parent / "run.json").exists():
-            newest[path.parent.parent] = path.parent
-    return raw, datasets, list(newest.values())
+    return raw, datasets, house.parent / "runs"
 
 
 def match(catalogue: Catalogue, suspicions: Iterable[Suspicion]) -> dict[int, list[tuple[Suspicion, int]]]:

@@ -1,6 +1,7 @@
 """Reviewing by keyboard: verdicts on disk, what is shown first, who may ask, and the page in a real Chromium."""
 
 import csv
+import hashlib
 import http.client
 import json
 import os
@@ -33,7 +34,17 @@ from dataset.errors import TrayError
 from dataset.review.catalogue import open_catalogue
 from dataset.review.decisions import Decisions
 from dataset.review.server import Review
-from dataset.review.suspicions import Suspicion, from_build, from_lines, from_predictions, match, outliers, suspicion
+from dataset.review.suspicions import (
+    Suspicion,
+    find,
+    from_build,
+    from_lines,
+    from_predictions,
+    from_run,
+    match,
+    outliers,
+    suspicion,
+)
 from dataset.review.thumbnails import Thumbnails, Unreadable
 from dataset.review.verdicts import REVIEW, Journal, Verdict, read_verdicts
 
@@ -268,6 +279,22 @@ def test_a_binary_runs_doubts(tmp_path: Path) -> None:
     assert (one.score, one.reason, one.detail) == (0.8, "looks like pizza", "80% pizza, 20% not_pizza")
 
 
+def test_a_runs_name_means_its_newest_run(tmp_path: Path) -> None:
+    """Of several runs of a name, the newest finished one is asked, about its training pictures, too."""
+    head = ["file", "part", "label", "predicted", "p_pizza", "p_quiche"]
+    for name in ("old", "2026", "2027"):
+        run = tmp_path / "runs" / "pizza" / name
+        run.mkdir(parents=True)
+        write_csv(run / "predictions.csv", head, [f"{name}.jpg", "test", "pizza", "quiche", 0.2, 0.8])
+        line = {"file": f"learned-{name}.jpg", "score": 0.9, "reason": "looks like quiche"}
+        (run / "suspects.jsonl").write_text(json.dumps(line) + "\n")
+        if name != "old":
+            (run / "run.json").write_text("{}")
+
+    found = [one.file.name for one in from_run(tmp_path / "runs" / "pizza")]
+    assert found == ["2027.jpg", "learned-2027.jpg"]
+
+
 def test_findings_that_are_none(tmp_path: Path) -> None:
     """A file that is missing or holds something else raises a sentence."""
     with pytest.raises(TrayError, match=r"predictions\.csv"):
@@ -323,6 +350,30 @@ def test_an_outlier_is_found_in_its_class() -> None:
 
     assert (Path("stranger.jpg"), "unlike its class", 0.8) == (found[0].file, found[0].reason, found[0].score)
     assert len(found) == 2
+
+
+def test_features_that_a_trainer_kept_show_outliers(tmp_path: Path) -> None:
+    """What runs remember of pictures tells which are unlike their class; of a binary dataset only the item has one."""
+    raw, out = tmp_path / "data" / "raw", tmp_path / "data" / "built" / "pizza"
+    fill(raw, each=40, names=("pizza", "quiche"))
+    rows = [{"source": f"pizza/pizza{n:02}.jpg", "label": "pizza", "split": "train"} for n in range(40)]
+    rows += [{"source": f"quiche/quiche{n:02}.jpg", "label": "not_pizza", "split": "train"} for n in range(40)]
+    build_by_hand(raw, out, rows)
+    (out / "dataset.json").write_text('{"positive": "pizza"}')
+    files = sorted(out.rglob("*.jpg"))
+    rng = np.random.default_rng(0)
+    features = np.ones((len(files), 8)) + rng.normal(0, 0.05, (len(files), 8))
+    odd = [n for n, path in enumerate(files) if path.name in {"pizza-pizza07.jpg", "quiche-quiche03.jpg"}]
+    features[odd] = rng.normal(0, 1, (2, 8))
+    store = tmp_path / "runs" / ".features" / "224-1-abc"
+    store.mkdir(parents=True)
+    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    np.savez(store / "1.npz", sha256=np.array(hashes), features=features)
+    catalogue = open_catalogue(raw)
+
+    told = {catalogue.pictures[n].places[0].file for n in match(catalogue, find(catalogue))}
+    assert "pizza07.jpg" in told
+    assert not any(name.startswith("quiche") for name in told)
 
 
 def test_thumbnails_are_kept_while_there_is_room(tmp_path: Path) -> None:
