@@ -170,10 +170,22 @@ def train_options(command: Wrapped) -> Wrapped:
         click.option("--epochs", type=int),
         click.option("--patience", type=int, help="Epochs without a better validation accuracy before it stops."),
         click.option("--learning-rate", type=float),
+        click.option(
+            "--schedule", type=click.Choice(["constant", "cosine", "plateau"]), help="How the learning rate goes on."
+        ),
         click.option("--augment", is_flag=True, default=None, help="Flip and rotate the training pictures."),
         click.option(
             "--trays", is_flag=True, default=None, help="Learn from trays put together from the pictures too."
         ),
+        click.option(
+            "--augment-by",
+            callback=split_commas,
+            help="Comma-separated, for cnn and cnn64: zoom,contrast,grey,inversion.",
+        ),
+        click.option(
+            "--mixed-precision/--whole-precision", default=None, help="16-bit floats; by default where faster."
+        ),
+        click.option("--tensorboard", is_flag=True, default=None, help="Log each epoch into the run's tensorboard/."),
         click.option("--weights", help="Weights file of a backbone, instead of Keras's download."),
         click.option("--wanted-precision", type=float, help="Precision of each threshold; by default the best F1."),
         click.option("--robust", is_flag=True, default=None, help="Labels that the others contradict count less."),
@@ -294,10 +306,11 @@ def report(folder: Path, as_json: bool) -> None:
 @click.option("--data", type=FOLDER, help="Any folder of class folders; no tray.toml is needed then.")
 @config_option
 @train_options
+@click.option("--find-lr", is_flag=True, help="Do not train: try learning rates, and tell which one to train at.")
 @json_option
 @click.pass_obj
 def train(
-    voice: Voice, /, items: tuple[str, ...], data: Path | None, config: Path, as_json: bool, **flags: Any
+    voice: Voice, /, items: tuple[str, ...], data: Path | None, config: Path, find_lr: bool, as_json: bool, **flags: Any
 ) -> None:
     """Train one binary classifier per item, or one multi-class model."""
     from dataset.errors import ConfigError
@@ -307,6 +320,13 @@ def train(
         raise ConfigError("Expected --data DIR or items of tray.toml. Received: both. Leave one out.")
     tray = load(config) if not data or config.exists() else Tray()
     settings = override(tray.train, **flags)
+    if find_lr:
+        from train.fit import effective
+        from train.rates import find_rates
+
+        datasets = {data.absolute().name: data} if data else datasets_of(tray, items, settings)
+        show(plain(follow(voice, find_rates(datasets, effective(settings)))), as_json, print_rates)
+        return
     if data:
         from train.data import classes_of
         from train.fit import train as fit
@@ -612,7 +632,7 @@ def follow(voice: Voice, steps: Any) -> Any:
                 # What was done before this run began says nothing of the rate.
                 bar = voice.bar(total=step.total, desc=step.stage, unit=step.unit, initial=step.done)
                 stage = step.stage
-            bar.set_postfix_str(step.note, refresh=False)
+            bar.set_postfix_str(step.note, refresh=step.done == bar.n)
             bar.update(step.done - bar.n)
         else:
             raise AssertionError("a stage ends with its result")
@@ -633,15 +653,19 @@ def export_run(folder: Path, kind: str, out: Path | None, *, precision: str, pic
     return export(run, out, format=cast(Any, kind), precision=cast(Any, precision), pictures=given)
 
 
+def datasets_of(tray: "Tray", items: tuple[str, ...], settings: "Train") -> dict[str, Path]:
+    """Return the built datasets that the settings' mode trains on, by item."""
+    if settings.mode == "multiclass":
+        return {"": tray.built / "multiclass"}
+    return {item: tray.built / item for item in tray.select(items)}
+
+
 def train_tray(voice: Voice, tray: "Tray", items: tuple[str, ...], *, settings: "Train") -> "Run":
     """Train what the settings' mode asks for: the items side by side, or one model for all."""
     from train.fit import train
 
-    if settings.mode == "multiclass":
-        name, datasets = "multiclass", {"": tray.built / "multiclass"}
-    else:
-        datasets = {item: tray.built / item for item in tray.select(items)}
-        name = items[0] if len(items) == 1 else "binary"
+    datasets = datasets_of(tray, items, settings)
+    name = "multiclass" if settings.mode == "multiclass" else items[0] if len(items) == 1 else "binary"
     run: Run = follow(voice, train(datasets, tray.runs, settings, name=name))
     return run
 
@@ -896,6 +920,14 @@ def print_comparison(result: dict[str, Any]) -> None:
     print_rows(("run", "accuracy", "right alone"), *zip(("first", "second"), result["accuracy"], alone, strict=True))
     verdict = "more than chance gives" if result["p"] < SURE else "chance may give as much"
     click.echo(f"\n{result['n']} pictures of {result['judged_on']}; p = {result['p']:.3g} (McNemar, exact): {verdict}")
+
+
+def print_rates(found: Mapping[str, Any]) -> None:
+    """Print the learning rate to train each dataset's network at."""
+    print_rows(
+        ("dataset", "--learning-rate"),
+        *((item or "multiclass", f"{one['suggested']:.2g}") for item, one in found.items()),
+    )
 
 
 def print_evaluation(result: dict[str, Any]) -> None:

@@ -217,9 +217,17 @@ class Train:
     """Epochs without a better validation accuracy before training stops."""
     min_delta: Annotated[float, Field(ge=0)] = 0.0
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    schedule: Literal["constant", "cosine", "plateau"] = "constant"
+    """Whether the learning rate stays, falls along a cosine over all epochs, or is halved when validation stalls."""
     augment: bool = False
     trays: bool = False
     """Whether trays put together from the training pictures are learned from, for ``tray predict --tray``."""
+    augment_by: tuple[Literal["zoom", "contrast", "grey", "inversion"], ...] = ()
+    """What a network that trains from nothing is shown beside flips and rotations."""
+    mixed_precision: bool | None = None
+    """Whether a network computes with halves of its floats; by default on GPUs that are faster so."""
+    tensorboard: bool = False
+    """Whether each epoch is also logged for TensorBoard, in the run's folder."""
     seed: int = 0
     weights: str | None = None
     wanted_precision: Annotated[float, Field(gt=0, le=1)] | None = None

@@ -41,4 +41,18 @@ with quiet():
 # It takes models that each want their own trace for one that is traced over and over.
 tf.get_logger().setLevel("ERROR")
 
-__all__ = ["keras", "quiet", "tf"]
+
+def strategy() -> tf.distribute.Strategy:
+    """Return how training is spread: over all GPUs where there are several, else on the one device at hand."""
+    several = len(tf.config.list_physical_devices("GPU")) > 1
+    return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
+
+
+def halves_help() -> bool:
+    """Return whether every device is a GPU with units for 16-bit floats, from NVIDIA's compute capability 7.0 on."""
+    gpus = tf.config.list_physical_devices("GPU")
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    return bool(gpus) and all(one.get("compute_capability", (0, 0)) >= (7, 0) for one in details)
+
+
+__all__ = ["halves_help", "keras", "quiet", "strategy", "tf"]

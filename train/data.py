@@ -3,10 +3,11 @@
 import hashlib
 import json
 import logging
+import mmap
 import os
 import re
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -17,8 +18,9 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from dataset.errors import NotEnoughImages, TrayError
-from dataset.folder import class_folders, pictures
+from dataset.folder import class_folders, make_folder, pictures, write_whole
 from dataset.images import read
+from dataset.progress import Progress
 
 Part = Literal["train", "val", "test", "tray"]
 """What a photo is for; ``tray`` are windows of trays that were put together from training photos."""
@@ -26,6 +28,8 @@ PARTS: tuple[Part, ...] = ("train", "val", "test")
 VAL_SHARE = 0.2
 # Pixels of a decoded set up to this size stay in memory; bigger sets live in a memory-mapped file.
 IN_MEMORY_BYTES = 256 * 2**20
+TOLD_EVERY = 64
+"""Pictures read between two notes on how far it is."""
 UNREADABLE = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError, OverflowError, MemoryError,
               AttributeError, RuntimeError, Image.DecompressionBombError)  # fmt: skip
 """What decoders raise for files that are no pictures, or broken ones."""
@@ -73,6 +77,7 @@ def read_dataset(folder: Path, *, positive: str = "") -> Dataset:
     Raises TrayError for a folder that holds no class folders.
     """
     found = _found(folder)
+    _require_as_built(folder, found)
     class_names = _class_names(folder, sorted({name for classes in found.values() for name in classes}), positive)
     photos = [
         Photo(path, class_names.index(name), part, "")
@@ -158,16 +163,22 @@ class Pixels:
         return np.array([self.rows[photo.sha256] for photo in photos], np.int64)
 
 
-def decode_all(photos: Iterable[Photo], size: int, *, scratch: Path) -> Pixels:
-    """Decode each distinct photo once to a square of ``size`` pixels; large sets go to a file under ``scratch``."""
+def decode_all(photos: Iterable[Photo], size: int, *, scratch: Path) -> Generator[Progress, None, Pixels]:
+    """Decode each distinct photo once to a square of ``size`` pixels; yield progress and return the pixels.
+
+    Large sets go to a file in the folder ``scratch``, where the next call finds them.
+    """
     paths = {photo.sha256: photo.path for photo in photos}
     shape = (len(paths), size, size, 3)
+    mapped, told = scratch / "pixels.npy", scratch / "pixels.json"
     if np.prod(shape) <= IN_MEMORY_BYTES:
         array: Array = np.zeros(shape, np.uint8)
+    elif told.is_file():
+        return Pixels(np.load(mapped, mmap_mode="r"), **json.loads(told.read_text(encoding="utf-8")), paths=paths)
     else:
-        scratch.mkdir(parents=True, exist_ok=True)
-        array = np.lib.format.open_memmap(scratch / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape)
-    rows, errors = {}, {}
+        array = np.lib.format.open_memmap(make_folder(scratch) / mapped.name, "w+", np.uint8, shape)
+    rows: dict[str, int] = {}
+    errors: dict[str, str] = {}
 
     def fill(row: int, path: Path) -> str:
         found = _decode_or_reason(path, size)
@@ -185,7 +196,20 @@ def decode_all(photos: Iterable[Photo], size: int, *, scratch: Path) -> Pixels:
                 log.warning("%s can't be read and is left out: %s", paths[sha256], result)
             else:
                 rows[sha256] = row
+            if row % TOLD_EVERY == 0:
+                let_go(array)
+                yield Progress("read pictures", row, len(paths))
+    yield Progress("read pictures", len(paths), len(paths))
+    if isinstance(array, np.memmap):
+        array.flush()
+        write_whole(told, json.dumps({"rows": rows, "errors": errors}).encode())
     return Pixels(array, rows, errors, paths)
+
+
+def let_go(array: Array) -> None:
+    """Hand the memory behind a mapped file back: each page that was ever touched would count as this process's."""
+    if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        array.base.madvise(mmap.MADV_DONTNEED)
 
 
 def decode(file: Path, size: int) -> Array:
@@ -245,6 +269,8 @@ class Feed:
         from train.backend import tf
 
         self.epoch = 0
+        self.steps = -(-len(rows) // batch_size)
+        """Batches in an epoch."""
         # Without them a network with few pictures learns to say the larger class, whatever it sees.
         weights = class_weights(labels) if seed is not None else np.ones(len(rows), np.float32)
 
@@ -255,6 +281,7 @@ class Feed:
             for start in range(0, len(order), batch_size):
                 some = order[start : start + batch_size]
                 yield pixels[rows[some]], labels[some], weights[some]
+                let_go(pixels)
 
         signature = (
             tf.TensorSpec((None, *pixels.shape[1:]), tf.uint8),
@@ -262,7 +289,7 @@ class Feed:
             tf.TensorSpec((None,), tf.float32),
         )
         source = tf.data.Dataset.from_generator(batches, output_signature=signature)
-        self.batches = source.apply(tf.data.experimental.assert_cardinality(-(-len(rows) // batch_size))).prefetch(2)
+        self.batches = source.apply(tf.data.experimental.assert_cardinality(self.steps)).prefetch(2)
 
 
 def class_weights(labels: Array) -> Array:
@@ -287,6 +314,29 @@ def _found(folder: Path) -> dict[Part, dict[str, Path]]:
 
 def _holds_classes(folder: Path) -> bool:
     return folder.is_dir() and any(path.is_dir() and next(pictures(path), None) for path in folder.iterdir())
+
+
+def _require_as_built(folder: Path, found: Mapping[Part, Mapping[str, Path]]) -> None:
+    """Raise TrayError when a built dataset has lost pictures since, or was given some."""
+    listed = folder / "metadata.jsonl"
+    if not ((folder / "dataset.json").is_file() and listed.is_file()):
+        return
+    lines = listed.read_text(encoding="utf-8").splitlines()
+    try:
+        built = {str(json.loads(line)["file_name"]) for line in lines}
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrayError(
+            f"Expected {listed} to name a picture in each line, as tray build writes it. Received: {error!r}. "
+            f"Build it again."
+        ) from None
+    folders = [one for part in found.values() for one in part.values()]
+    there = {path.relative_to(folder).as_posix() for one in folders for path in pictures(one)}
+    changed = sorted(built ^ there)
+    if changed:
+        raise TrayError(
+            f"Expected the {len(built)} pictures in {folder} that it was built of. Received: {len(built - there)} "
+            f"fewer and {len(there - built)} more, such as {changed[0]}. Build the dataset again."
+        )
 
 
 def _class_names(folder: Path, found: list[str], positive: str) -> tuple[str, ...]:

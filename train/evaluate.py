@@ -11,7 +11,7 @@ import numpy as np
 
 from dataset.errors import NotEnoughImages, TrayError
 from dataset.folder import make_folder
-from train.data import Dataset, Photo, read_dataset
+from train.data import Dataset, Photo, against_the_rest, read_dataset
 from train.predict import classify
 from train.runs import Run
 
@@ -265,6 +265,8 @@ def evaluate(run: Run, data: Path | None = None, out: Path | None = None) -> Eva
 
 def ask(run: Run, data: Path | None = None) -> tuple[dict[str, Judged], dict[Path, str]]:
     """Return what each classifier says about the photos that ``evaluate`` judges it on, and why some can't be read."""
+    if data is None:
+        _require_unchanged(run)
     sources = {item: data or Path(one["data"]) for item, one in run.record["items"].items()}
     datasets = {path: read_dataset(path) for path in dict.fromkeys(sources.values())}
     tasks = {}
@@ -283,6 +285,19 @@ def ask(run: Run, data: Path | None = None) -> tuple[dict[str, Judged], dict[Pat
     if not found:
         raise NotEnoughImages(f"Expected readable pictures in {data or run.path}. Received: none of {len(errors)}.")
     return found, errors
+
+
+def _require_unchanged(run: Run) -> None:
+    """Raise TrayError when a run's own data is no longer what it was trained on: held-back pictures may have moved."""
+    for item, one in run.record["items"].items():
+        whole = read_dataset(Path(one["data"]), positive=item)
+        # Items in one folder each took the others for their negatives.
+        several = [against_the_rest(whole, item)] if item in whole.class_names else []
+        if one["fingerprint"] not in {dataset.fingerprint for dataset in (whole, *several)}:
+            raise TrayError(
+                f"Expected the pictures that {run.path} was trained on in {one['data']}. Received: others, so what was "
+                f"held back then may not be what is held back now. Train again, or name the folder with --data."
+            )
 
 
 @dataclass(frozen=True, slots=True)

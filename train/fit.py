@@ -22,6 +22,8 @@ from dataset.folder import locked, make_folder, unwritable, write_whole
 from dataset.progress import Progress
 from dataset.tray import Train
 from train import backbones, features, heads, models, report, trays
+from train.backend import tf
+from train.board import BOARD, logged, require_tensorboard
 from train.data import Dataset, Part, Photo, Pixels, against_the_rest, decode, decode_all, read_dataset, require_enough
 from train.evaluate import Judged, cooled, temperature, threshold
 from train.forward import by_keras
@@ -131,6 +133,13 @@ def effective(settings: Train) -> Train:
                 f"Expected a backbone for --robust, whose heads tell in seconds which labels the others contradict. "
                 f"Received: {settings.model!r}, which trains from nothing. Name a backbone, or leave --robust out."
             )
+    elif settings.augment_by or settings.mixed_precision or settings.schedule != "constant":
+        raise ConfigError(
+            f"Expected augment_by, mixed_precision and schedule with a network that trains from nothing, such as cnn. "
+            f"Received: {settings.model!r}, a backbone whose head is computed. Leave them out."
+        )
+    if settings.tensorboard:
+        require_tensorboard()
     size = settings.image_size or max(one.size for one in chosen)
     smallest = max(one.smallest for one in chosen)
     if size < smallest:
@@ -162,7 +171,8 @@ def _train(folder: Path, plan: Plan) -> Iterator[Progress | Run]:
         laid = yield from trays.lay(plan.data, folder / WORK / "trays", seed=plan.settings.seed)
         plan = replace(plan, data=laid)
     way = _on_features if backbones.find_all(plan.settings.model) else _from_nothing
-    outcome = yield from way(folder, plan)
+    steps = way(folder, plan)
+    outcome = yield from logged(steps, folder / BOARD) if plan.settings.tensorboard else steps
     record = _save(folder, plan, outcome)
     if plan.settings.trays:
         record = yield from _on_trays(Run(folder, record), outcome.data)
@@ -177,9 +187,7 @@ def _from_nothing(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome
     """Train a network per classifier on the pixels, epoch by epoch."""
     settings, photos = plan.settings, plan.photos.values()
     size = settings.image_size or 0
-    yield Progress("read pictures", 0, len(photos))
-    pixels = decode_all(photos, size, scratch=folder / WORK)
-    yield Progress("read pictures", len(photos), len(photos))
+    pixels = yield from decode_all(photos, size, scratch=folder / WORK)
     data = _readable(plan, pixels.errors)
     learned: dict[str, Learned] = {}
     networks: dict[int, Network] = {}
@@ -402,6 +410,7 @@ def _report(folder: Path, plan: Plan, outcome: Outcome, record: Mapping[str, Any
         "metrics": {key: metrics[key] for key in ("judged_on", "n", "accuracy", "macro_f1", "f1")},
         "unreadable": {str(path): why for path, why in unreadable.items()},
         "versions": _versions(),
+        "devices": sorted(device.device_type for device in tf.config.list_logical_devices()),
     }
 
 
@@ -439,9 +448,10 @@ def _same(record: Mapping[str, Any], plan: Plan) -> bool:
 
     def essence(one: Mapping[str, Any]) -> Any:
         items = {item: (it["fingerprint"], list(it["class_names"])) for item, it in one["items"].items()}
-        return one["format"], one["config"], items
+        # What a setting of today was before there was it is its default.
+        return asdict(Train()) | one["config"], items
 
-    return bool(essence(record) == essence(json.loads(json.dumps(plan.record))))
+    return bool(json.loads(json.dumps(essence(record))) == json.loads(json.dumps(essence(plan.record))))
 
 
 def _interrupted(runs: Path, plan: Plan) -> Path | None:

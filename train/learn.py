@@ -3,8 +3,10 @@
 import hashlib
 import io
 import json
+import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,13 @@ from dataset.folder import write_whole
 from dataset.progress import Progress
 from dataset.tray import Train
 from train import models
-from train.backend import keras
-from train.data import Dataset, Feed, Pixels
+from train.backend import halves_help, keras, strategy, tf
+from train.data import Dataset, Feed, Part, Photo, Pixels
 
 Array = np.ndarray[Any, Any]
 Row = dict[str, Any]
+TOLD_EVERY = 1.0
+"""Seconds between two notes on how far an epoch is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,8 @@ class Epoch(Progress):
     val_loss: float
     val_accuracy: float
     seconds: float
+    rate: float | None = None
+    """The learning rate, where there is one."""
 
     @property
     def epoch(self) -> int:
@@ -61,21 +67,33 @@ class Learned:
 
 
 class Network:
-    """One compiled model, started afresh for each classifier of the same shape: it is traced once."""
+    """One compiled model, started afresh for each classifier of the same shape: it is traced once.
 
-    def __init__(self, settings: Train, classes: int) -> None:
+    ``spread`` says over which devices it trains; by default over all GPUs that there are.
+    """
+
+    def __init__(self, settings: Train, classes: int, *, spread: Any = None) -> None:
         keras.utils.set_random_seed(settings.seed)
         self.classes = classes
         self.settings = settings
-        self.model = models.build(
-            settings.model, size=settings.image_size or 0, classes=classes, augment=settings.augment
-        )
-        self.model.compile(
-            keras.optimizers.Adam(settings.learning_rate),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
-        )
-        self.model.optimizer.build(self.model.trainable_variables)
+        self._spread = spread or strategy()
+        with self._spread.scope(), _computing(settings):
+            self.model = models.build(
+                settings.model,
+                size=settings.image_size or 0,
+                classes=classes,
+                shown=models.shown(augment=settings.augment, by=settings.augment_by),
+            )
+            self.model.compile(
+                keras.optimizers.Adam(settings.learning_rate),
+                keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+                metrics=["accuracy"],
+            )
+            self.model.optimizer.build(self.model.trainable_variables)
+            if self._spread.num_replicas_in_sync > 1:
+                # Metrics are made when they are first asked for; within a mirrored step it would be too late.
+                self.model.evaluate(_nothing(self.model.input_shape[1:], self._spread.num_replicas_in_sync), verbose=0)
+        self._step = tf.function(self._one_step, reduce_retracing=True, jit_compile=False)
         self._fresh = self.state
 
     @property
@@ -89,6 +107,15 @@ class Network:
             variable.assign(value)
 
     @property
+    def rate(self) -> float:
+        """Return the learning rate."""
+        return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+    @rate.setter
+    def rate(self, rate: float) -> None:
+        self.model.optimizer.learning_rate = rate
+
+    @property
     def _variables(self) -> list[Any]:
         return [*self.model.variables, *self.model.optimizer.variables]
 
@@ -96,17 +123,52 @@ class Network:
         """Forget everything that was learned."""
         self.state = self._fresh
 
+    def steps(self, feed: Feed) -> Iterator[int]:
+        """Train on one batch after another of an epoch; yield how many there were so far."""
+        self.model.reset_metrics()
+        batches = iter(self._spread.experimental_distribute_dataset(feed.batches))
+        for number in range(1, feed.steps + 1):
+            self._step(batches)
+            yield number
 
-def learn(
-    network: Network, dataset: Dataset, pixels: Pixels, *, item: str, work: Path
-) -> Generator[Epoch, None, Learned]:
-    """Train one classifier, or take up where it was left; yield its epochs and return what it learned."""
-    settings = network.settings
-    checkpoint = work / f"{hashlib.sha256(item.encode()).hexdigest()[:16]}.npz"
-    network.reset()
-    learned = _restore(checkpoint, network) or Learned(network.model.get_weights())
-    shown = {"train": [*dataset.part("train"), *dataset.part("tray")], "val": dataset.part("val")}
-    feeds = {
+    def figures(self) -> dict[str, float]:
+        """Return loss and accuracy over the batches that it was trained on since the epoch began."""
+        return {key: float(value) for key, value in self.model.get_metrics_result().items()}
+
+    def judge(self, feed: Feed) -> dict[str, float]:
+        """Return loss and accuracy on pictures that it does not learn from."""
+        told = self.model.evaluate(feed.batches, verbose=0, return_dict=True)
+        return {f"val_{key}": float(value) for key, value in told.items()}
+
+    def _one_step(self, batches: Any) -> None:
+        self._spread.run(self.model.train_step, args=(next(batches),))
+
+
+def _nothing(shape: tuple[int, ...], n: int) -> Any:
+    """Return a data set of one batch of ``n`` black pictures."""
+    return tf.data.Dataset.from_tensors((tf.zeros((n, *shape), tf.uint8), tf.zeros(n, tf.int64), tf.ones(n)))
+
+
+@contextmanager
+def _computing(settings: Train) -> Iterator[None]:
+    """Let layers made meanwhile compute with 16-bit floats where that is wanted, and keep whole ones."""
+    before = keras.config.dtype_policy()
+    if halves_help() if settings.mixed_precision is None else settings.mixed_precision:
+        # Only bfloat16 has the range of whole floats; processors know no other.
+        keras.config.set_dtype_policy("mixed_float16" if halves_help() else "mixed_bfloat16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def feeds_of(dataset: Dataset, pixels: Pixels, settings: Train) -> dict[Part, Feed]:
+    """Return what a dataset's network learns from, shuffled, and what it is judged by."""
+    shown: dict[Part, list[Photo]] = {
+        "train": [*dataset.part("train"), *dataset.part("tray")],
+        "val": dataset.part("val"),
+    }
+    return {
         part: Feed(
             pixels.array,
             pixels.rows_of(photos),
@@ -116,13 +178,22 @@ def learn(
         )
         for part, photos in shown.items()
     }
+
+
+def learn(
+    network: Network, dataset: Dataset, pixels: Pixels, *, item: str, work: Path
+) -> Generator[Progress, None, Learned]:
+    """Train one classifier, or take up where it was left; yield its progress, and return what it learned."""
+    settings = network.settings
+    checkpoint = work / f"{hashlib.sha256(item.encode()).hexdigest()[:16]}.npz"
+    network.reset()
+    learned = _restore(checkpoint, network) or Learned(network.model.get_weights())
+    feeds = feeds_of(dataset, pixels, settings)
     while len(learned.history) < settings.epochs and learned.wait < settings.patience:
         started = time.perf_counter()
-        feeds["train"].epoch = len(learned.history)
-        told = network.model.fit(
-            feeds["train"].batches, validation_data=feeds["val"].batches, epochs=1, shuffle=False, verbose=0
-        ).history
-        row = {key: float(told[key][0]) for key in ("loss", "accuracy", "val_loss", "val_accuracy")}
+        _schedule(learned, network, settings)
+        yield from _epoch(network, feeds["train"], learned, stage=f"train {item}".strip())
+        row = network.figures() | network.judge(feeds["val"])
         _note(learned, row | {"seconds": time.perf_counter() - started}, network, settings)
         _save(checkpoint, learned, network)
         yield Epoch(
@@ -131,9 +202,33 @@ def learn(
             total=settings.epochs,
             note=f"val_accuracy={row['val_accuracy']:.3f} best={learned.target:.3f}",
             item=item,
+            rate=network.rate,
             **learned.history[-1],
         )
     return learned
+
+
+def _epoch(network: Network, feed: Feed, learned: Learned, *, stage: str) -> Generator[Progress, None, None]:
+    """Train for one epoch; about once a second, yield how far it is and how long it will take."""
+    feed.epoch = len(learned.history)
+    started = told = time.perf_counter()
+    for step in network.steps(feed):
+        now = time.perf_counter()
+        if now - told >= TOLD_EVERY:
+            told, left = now, (now - started) / step * (feed.steps - step)
+            note = f"batch {step} of {feed.steps}, {left:.0f} s left of epoch {feed.epoch + 1}"
+            yield Progress(stage, feed.epoch, network.settings.epochs, "epoch", note)
+
+
+def _schedule(learned: Learned, network: Network, settings: Train) -> None:
+    """Set the learning rate of the epoch to come."""
+    done = len(learned.history)
+    if settings.schedule == "cosine":
+        network.rate = settings.learning_rate * (1 + math.cos(math.pi * done / settings.epochs)) / 2
+    # Halfway to giving up, smaller steps may find what larger ones leap over.
+    stalled = learned.wait and learned.wait % max(1, settings.patience // 2) == 0
+    if settings.schedule == "plateau" and stalled:
+        network.rate /= 2
 
 
 def _note(learned: Learned, row: Row, network: Network, settings: Train) -> None:

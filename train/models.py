@@ -1,7 +1,7 @@
 """The networks that train from nothing, by name; all take pixels of 0..255 and give logits."""
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,22 @@ NETWORKS: Mapping[str, Network] = {
 }
 
 
+AUGMENTATIONS: Mapping[str, Callable[[], Any]] = {
+    "flip": lambda: layers.RandomFlip(name="flip"),
+    "turn": lambda: layers.RandomRotation(0.2, name="turn"),
+    "zoom": lambda: layers.RandomZoom(0.2, name="zoom"),
+    "contrast": lambda: layers.RandomContrast(0.3, name="contrast"),
+    "grey": lambda: layers.RandomGrayscale(0.5, name="grey"),
+    "inversion": lambda: layers.RandomInvert(0.5, name="inversion"),
+}
+"""Layers that show each picture another way in every epoch; they rest outside training."""
+
+
+def shown(*, augment: bool, by: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the augmentations that settings ask for: flips and rotations, and what they name beside."""
+    return tuple(dict.fromkeys((*(("flip", "turn") if augment or by else ()), *by)))
+
+
 def named(name: str) -> Network:
     """Return a network by its name; raises ConfigError for one that is neither a network nor a backbone."""
     if name in NETWORKS:
@@ -77,23 +93,19 @@ def named(name: str) -> Network:
     )
 
 
-def build(name: str, *, size: int, classes: int, augment: bool = False) -> Any:
+def build(name: str, *, size: int, classes: int, shown: Sequence[str] = ()) -> Any:
     """Return the Keras model of a network, from (n, size, size, 3) pixels of 0..255 to (n, classes) logits.
 
-    With ``augment``, pictures are flipped and turned by up to a fifth of a circle in training.
+    ``shown`` names the ways of AUGMENTATIONS in which pictures are varied in training.
     """
     pixels = keras.Input((size, size, 3), name="pixels")
     flow = pixels
-    for layer in [*(augmentation() if augment else ()), layers.Rescaling(1 / 255, name="rescaling")]:
+    for layer in [*(AUGMENTATIONS[one]() for one in shown), layers.Rescaling(1 / 255, name="rescaling")]:
         flow = layer(flow)
     for layer in named(name).layers():
         flow = layer(flow)
-    return keras.Model(pixels, layers.Dense(classes, name="logits")(flow), name=name)
-
-
-def augmentation() -> list[Any]:
-    """Return the layers that show each picture another way in every epoch; they rest outside training."""
-    return [layers.RandomFlip(name="flip"), layers.RandomRotation(0.2, name="turn")]
+    # Whatever the network computes with, a loss takes whole floats.
+    return keras.Model(pixels, layers.Dense(classes, name="logits", dtype="float32")(flow), name=name)
 
 
 def machine(head: Head) -> Any:

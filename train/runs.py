@@ -66,7 +66,8 @@ class Run:
     @property
     def image_size(self) -> int:
         """Return the side in pixels of the model's square input."""
-        return int(self.record["input_size"])
+        # The first runs had no views, and so no size beside the network's own.
+        return int(self.record.get("input_size") or self.config["image_size"])
 
     @property
     def report(self) -> Path:

@@ -1,9 +1,14 @@
 """What the trainer reads, and how it deals it out."""
 
+import json
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from train.data import class_weights
+from dataset.errors import TrayError
+from train.data import class_weights, read_dataset
 
 
 def test_class_weights_make_classes_count_the_same() -> None:
@@ -13,3 +18,15 @@ def test_class_weights_make_classes_count_the_same() -> None:
     assert weights[:3].sum() == pytest.approx(weights[3])
     assert weights.mean() == pytest.approx(1)
     assert class_weights(np.array([0, 1, 1, 0])).tolist() == [1, 1, 1, 1]
+
+
+def test_a_built_dataset_that_lost_pictures_is_refused(built_data: dict[str, Path], tmp_path: Path) -> None:
+    """A picture that went, and one that came since the build, are named; as it was built it is read."""
+    folder = shutil.copytree(built_data["plum"], tmp_path / "plum")
+    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.jpg"))]
+    (folder / "metadata.jsonl").write_text("".join(json.dumps({"file_name": name}) + "\n" for name in names))
+    assert len(read_dataset(folder).photos) == len(names)
+    (folder / names[0]).rename(folder / "train" / "plum" / "new.jpg")
+
+    with pytest.raises(TrayError, match=rf"1 fewer and 1 more, such as {names[0]}\. Build"):
+        read_dataset(folder)

@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +19,11 @@ from dataset.errors import ConfigError, FolderLocked, NotEnoughImages, TrayError
 from dataset.folder import locked
 from dataset.tray import Train
 from tests.train.conftest import SMALL, draw, draw_class, finish
-from train.data import decode
+from train.data import decode, decode_all, read_dataset
 from train.evaluate import evaluate
 from train.fit import Epoch, effective, train
+from train.models import AUGMENTATIONS
+from train.rates import find_rates
 from train.runs import Run, open_run
 
 TRAIN = """
@@ -31,6 +35,15 @@ settings = Train(image_size=64, epochs=6, patience=50, batch_size=8, augment=Tru
 for step in train({"": Path(sys.argv[1])}, Path(sys.argv[2]), settings, name="x"):
     print(getattr(step, "epoch", 0), flush=True)
 """
+
+
+def ended(steps: Generator[Any, None, Any]) -> Any:
+    """Return what a stage gives in the end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 def test_a_run_learns_what_can_be_learned(plain_run: Run) -> None:
@@ -289,3 +302,112 @@ def test_training_on_real_photographs_beats_chance(real_data: Path, tmp_path: Pa
     assert run.metrics["accuracy"] > 0.5
     assert evaluate(run).accuracy == pytest.approx(run.metrics["accuracy"])
     assert time.strftime("%Y") in run.path.name
+
+
+def test_a_network_takes_every_option_at_once(plain_data: Path, tmp_path: Path) -> None:
+    """All augmentations, half precision, a falling rate and TensorBoard: the model on disk has whole floats again."""
+    ways = ("zoom", "contrast", "grey", "inversion")
+    settings = replace(
+        SMALL, epochs=2, augment_by=ways, mixed_precision=True, schedule="cosine", tensorboard=True, model="cnn64"
+    )
+    steps = list(train({"": plain_data}, tmp_path, settings, name="x"))
+    rates = [step.rate for step in steps if isinstance(step, Epoch)]
+    run = steps[-1]
+
+    assert isinstance(run, Run)
+    assert rates == pytest.approx([1e-3, 5e-4])
+    assert run.config["augment_by"] == list(ways)
+    assert {layer.dtype_policy.name for layer in run.model.layers} == {"float32"}
+    assert run.metrics["n"] == 16
+    assert len(list((run.path / "tensorboard").glob("events*"))) == 1
+
+
+def test_the_rate_is_halved_where_validation_stalls(plain_data: Path, tmp_path: Path) -> None:
+    """With a min_delta that nothing reaches, every second epoch without progress halves it."""
+    settings = replace(SMALL, epochs=5, patience=4, min_delta=0.99, schedule="plateau")
+    steps = list(train({"": plain_data}, tmp_path, settings, name="x"))
+
+    rates = [step.rate for step in steps if isinstance(step, Epoch)]
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-3, 5e-4, 5e-4])
+
+
+def test_every_augmentation_changes_pictures_in_training_alone() -> None:
+    """Each way alters pictures, keeps them in 0..255 and in shape, and rests outside training."""
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 24, 24, 3)).astype(np.float32)
+    for name, make in AUGMENTATIONS.items():
+        layer = make()
+        varied = np.asarray(layer(pixels, training=True))
+
+        assert varied.shape == pixels.shape, name
+        assert np.abs(varied - pixels).mean() > 5, name
+        assert -0.5 <= varied.min() <= varied.max() <= 255.5, name
+        assert np.asarray(layer(pixels, training=False)) == pytest.approx(pixels), name
+
+
+def test_what_a_backbone_cant_take_is_refused() -> None:
+    """A head that is computed has no learning rate, no epochs and no augmentation by layers."""
+    with pytest.raises(ConfigError, match="trains from nothing"):
+        effective(Train(model="mobilenetv2", schedule="cosine"))
+    with pytest.raises(ConfigError, match="needs no learning rate"):
+        list(find_rates({}, Train(model="mobilenetv2")))
+
+
+def test_a_learning_rate_is_found(plain_data: Path) -> None:
+    """Rates rise until the loss is lost or the last is tried; the one to train at lies well below the lowest loss."""
+    found = list(find_rates({"": plain_data}, effective(SMALL)))[-1]
+    assert isinstance(found, dict)
+    one = found[""]
+
+    assert list(one.rates) == sorted(one.rates)
+    assert len(one.rates) == len(one.losses) > 20
+    assert 1e-6 <= one.suggested <= 0.05
+    assert one.suggested == pytest.approx(one.rates[int(np.argmin(one.losses))] / 10)
+
+
+def test_a_large_set_is_mapped_and_decoded_once(
+    plain_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond what memory is spent on, pixels lie in a file; taken up again, no picture is decoded a second time."""
+    monkeypatch.setattr("train.data.IN_MEMORY_BYTES", 0)
+    photos = read_dataset(plain_data).photos
+    first = ended(decode_all(photos, 24, scratch=tmp_path))
+    monkeypatch.setattr("train.data.decode", None)
+    again = ended(decode_all(photos, 24, scratch=tmp_path))
+
+    assert isinstance(first.array, np.memmap)
+    assert again.rows == first.rows
+    assert again.of(photos[:5]).tolist() == first.of(photos[:5]).tolist()
+    assert again.of(photos[:1])[0].tolist() == decode(photos[0].path, 24).tolist()
+
+
+MIRRORED = """
+import sys
+from pathlib import Path
+from train.backend import tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+from dataset.tray import Train
+from tests.train.test_fit import ended
+from train.data import decode_all, read_dataset
+from train.learn import Network, learn
+data, work = Path(sys.argv[1]), Path(sys.argv[2])
+dataset = read_dataset(data)
+pixels = ended(decode_all(dataset.photos, 32, scratch=work))
+settings = Train(image_size=32, epochs=2, batch_size=16)
+for n, spread in enumerate((None, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))):
+    network = Network(settings, 2, spread=spread)
+    (work / str(n)).mkdir()
+    learned = ended(learn(network, dataset, pixels, item="", work=work / str(n)))
+    print(*(row["loss"] for row in learned.history), *(row["val_loss"] for row in learned.history))
+"""
+
+
+def test_several_devices_learn_what_one_learns(plain_data: Path, tmp_path: Path) -> None:
+    """Mirrored over two devices, each batch is shared out, and the losses are those of one device."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-W", "ignore", "-c", MIRRORED, str(plain_data), str(tmp_path)]
+    said = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.splitlines()
+    alone, mirrored = ([float(one) for one in line.split()] for line in said[-2:])
+
+    assert mirrored == pytest.approx(alone, rel=1e-3)

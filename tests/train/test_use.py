@@ -1,6 +1,7 @@
 """Using a finished run: opening, predicting, evaluating."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -153,3 +154,28 @@ def test_a_label_the_run_never_saw_is_refused(plain_run: Run, tmp_path: Path) ->
 def test_the_interval_is_wilsons(right: int, n: int, low: float, high: float) -> None:
     """Against published values."""
     assert wilson(right, n) == pytest.approx((low, high), abs=0.001)
+
+
+def test_a_run_of_the_first_version_still_predicts(plain_run: Run, tmp_path: Path) -> None:
+    """Before there were views, run.json told no size beside the network's own."""
+    record = {key: value for key, value in plain_run.record.items() if key != "input_size"}
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    (tmp_path / "model.keras").write_bytes((plain_run.path / "model.keras").read_bytes())
+    draw(tmp_path / "red.jpg", (200, 40, 30), [91])
+    (found,) = predict(open_run(tmp_path), [tmp_path / "red.jpg"])
+
+    assert found.label == "tomato"
+
+
+def test_its_own_pictures_must_be_those_it_was_trained_on(plain_run: Run, plain_data: Path, tmp_path: Path) -> None:
+    """With one more picture, what was held back may have moved: the run is not judged on it unless it is named."""
+    data = shutil.copytree(plain_data, tmp_path / "data")
+    draw(data / "tomato" / "new.jpg", (200, 40, 30), [97])
+    record = json.loads(json.dumps(plain_run.record))
+    record["items"][""]["data"] = str(data)
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    (tmp_path / "model.keras").write_bytes((plain_run.path / "model.keras").read_bytes())
+
+    with pytest.raises(TrayError, match=r"Received: others.*--data"):
+        evaluate(open_run(tmp_path))
+    assert evaluate(open_run(tmp_path), data).n == 81

@@ -1,0 +1,81 @@
+"""Which learning rate suits a network and its pictures: tried from tiny to huge before any training."""
+
+import tempfile
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dataset.errors import ConfigError
+from dataset.progress import Progress
+from dataset.tray import Train
+from train import backbones
+from train.data import Feed, decode_all, read_dataset, require_enough
+from train.learn import Network, feeds_of
+
+LOWEST, HIGHEST = 1e-6, 1.0
+STEPS = 80
+"""Batches, each at a higher rate."""
+SMOOTHING = 0.85
+"""Share of the smoothed loss that the batches before speak for."""
+LOST = 3.0
+"""Times its lowest value at which the loss is beyond return."""
+SAFETY = 10
+"""By how much the rate to train at lies below the one where the loss turns (Smith, 2017, arXiv:1506.01186)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The learning rates that were tried, the smoothed loss at each, and the one to train at."""
+
+    suggested: float
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+
+
+def find_rates(datasets: Mapping[str, Path], settings: Train) -> Iterator[Progress | dict[str, Rates]]:
+    """Yield progress and, last, a learning rate for each dataset's network; nothing is written.
+
+    ``settings`` are effective ones. Raises ConfigError for a backbone, whose head is computed and not learned.
+    """
+    if backbones.find_all(settings.model):
+        raise ConfigError(
+            f"Expected a network that trains from nothing, such as cnn. Received: {settings.model!r}, whose head needs "
+            f"no learning rate. Train it as it is."
+        )
+    found = {}
+    for item, path in datasets.items():
+        found[item] = yield from _find(item, path, settings)
+    yield found
+
+
+def _find(item: str, path: Path, settings: Train) -> Generator[Progress, None, Rates]:
+    dataset = read_dataset(path, positive=item)
+    require_enough(dataset)
+    tried = np.geomspace(LOWEST, HIGHEST, STEPS)
+    losses: list[float] = []
+    mean = 0.0
+    with tempfile.TemporaryDirectory() as scratch:
+        pixels = yield from decode_all(dataset.photos, settings.image_size or 0, scratch=Path(scratch))
+        dataset = dataset.without(pixels.errors)
+        require_enough(dataset)
+        network = Network(settings, len(dataset.class_names))
+        batches = _endless(network, feeds_of(dataset, pixels, settings)["train"])
+        for number, rate in enumerate(tried, start=1):
+            network.rate = float(rate)
+            network.model.reset_metrics()
+            next(batches)
+            mean = SMOOTHING * mean + (1 - SMOOTHING) * network.figures()["loss"]
+            losses.append(mean / (1 - SMOOTHING**number))
+            yield Progress(f"try rates {item}".strip(), number, STEPS, "rate", f"rate={rate:.2g} loss={losses[-1]:.3f}")
+            if not losses[-1] < LOST * min(losses):
+                break
+    lowest = int(np.nanargmin(losses))
+    return Rates(float(tried[lowest]) / SAFETY, tuple(map(float, tried[: len(losses)])), tuple(losses))
+
+
+def _endless(network: Network, feed: Feed) -> Iterator[int]:
+    while True:
+        yield from network.steps(feed)
+        feed.epoch += 1
