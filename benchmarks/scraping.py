@@ -92,9 +92,11 @@ NO_PICTURE = {".json", ".jsonl", ".txt", ".parquet", ".lock", ""}
 class Asked:
     """What the user asked for."""
 
+    scenarios: tuple[str, ...]
     results: int
     tiles: int
     addresses: int
+    rounds: int
     peers: str | None
     cache: Path
 
@@ -106,16 +108,23 @@ def main() -> int:
     }  # fmt: skip
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(parts))
-    parser.add_argument("--results", type=int, default=120, help="pictures an engine offers for a term in recall")
+    parser.add_argument("--scenarios", default=",".join(SCENES), help="comma-separated, for recall")
+    parser.add_argument(
+        "--results", type=int, default=60, help="pictures an engine offers for each of three terms in recall"
+    )
     parser.add_argument("--tiles", type=int, default=200, help="tiles per search in pace and scale")
     parser.add_argument("--addresses", type=int, default=1000, help="addresses in downloads and peers")
+    parser.add_argument("--rounds", type=int, default=3, help="of downloads and peers")
     parser.add_argument("--peers", help="Python of the environment that has icrawler and img2dataset")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "tray-site", help="drawn pictures")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     if unknown := set(asked.parts) - set(parts):
         parser.error(f"Expected parts among {', '.join(parts)}. Received: {', '.join(unknown)}.")
-    options = Asked(asked.results, asked.tiles, asked.addresses, asked.peers, asked.cache)
+    scenarios = tuple(asked.scenarios.split(","))
+    if unknown := set(scenarios) - set(SCENES):
+        parser.error(f"Expected scenarios among {', '.join(SCENES)}. Received: {', '.join(unknown)}.")
+    options = Asked(scenarios, asked.results, asked.tiles, asked.addresses, asked.rounds, asked.peers, asked.cache)
     measured: dict[str, list[dict[str, Any]]] = {}
     for name in asked.parts or [name for name in parts if name != "scale"]:
         measured[name] = []
@@ -141,11 +150,11 @@ def show(part: str, row: dict[str, Any], *, first: bool) -> None:
 
 def recall(asked: Asked) -> Iterator[dict[str, Any]]:
     """Measure what `tray scrape` brings of each scenario's pictures, and why each engine ended."""
-    for name, scenario in SCENES.items():
-        with hosted(scenario, asked.results, asked.cache) as site, tempfile.TemporaryDirectory() as into:
-            came = scraped(site.url, TERMS[:1], Path(into) / "found", pace=HASTE)
+    for name in asked.scenarios:
+        with hosted(SCENES[name], asked.results, asked.cache) as site, tempfile.TemporaryDirectory() as into:
+            came = scraped(site.url, TERMS[:3], Path(into) / "found", pace=HASTE)
             kept = [(one.sha256, one.url) for one in records(Path(into) / "found") if one.kept]
-            score = site.ask("score", TERMS[:1], kept)
+            score = site.ask("score", TERMS[:3], kept)
             least = RECALL.get(name, 0.0)
             yield {
                 "scenario": name,
@@ -193,11 +202,11 @@ class Resting(Window):
 
 
 def downloads(asked: Asked) -> Iterator[dict[str, Any]]:
-    """Measure how many pictures a second are fetched, examined and kept, three times."""
+    """Measure how many pictures a second are fetched, examined and kept."""
     with hosted(SCENARIOS["clean"], asked.addresses // 2, asked.cache) as site:
         addresses = site.ask("addresses", TERMS[0], asked.addresses)
         site.ask("draw", TERMS[0], asked.addresses)
-        for round_ in range(3):
+        for round_ in range(asked.rounds):
             with tempfile.TemporaryDirectory() as into:
                 started, cpu = time.monotonic(), time.process_time()
                 kept = gathered(addresses, Path(into), site.url)
@@ -212,13 +221,13 @@ def downloads(asked: Asked) -> Iterator[dict[str, Any]]:
 
 
 def peers(asked: Asked) -> Iterator[dict[str, Any]]:
-    """Compare downloaders on the same addresses, one after the other, twice; every file is judged by its bytes."""
+    """Compare downloaders on the same addresses, one after the other; every file is judged by its bytes."""
     for name in ("clean", "failing"):
         scenario = SCENES["clean"] if name == "clean" else replace(SCENES["realistic"], failing=0.3, throttle=0)
         with hosted(scenario, asked.addresses // 2, asked.cache) as site:
             addresses = site.ask("addresses", TERMS[0], asked.addresses)
             site.ask("draw", TERMS[0], asked.addresses)
-            for round_ in range(2):
+            for round_ in range(asked.rounds):
                 for who in ("tray", *(PEERS if asked.peers else ())):
                     yield {"list": name, "round": round_, "who": who} | compared(who, addresses, site, asked)
 
