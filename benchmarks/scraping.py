@@ -52,7 +52,7 @@ SCENES = {
     "realistic": replace(
         SCENARIOS["realistic"],
         about="one address in five fails or lies about its type, pictures repeat, and engines throttle",
-        failing=0.2, failures=FAILING, repeats=0.08, throttle=4, lifts=10.0, hold=20.0,
+        failing=0.2, failures=FAILING, repeats=0.08, throttle=3, lifts=10.0, hold=20.0,
     ),
     "drift": SCENARIOS["drift"],
     "near-duplicates": SCENARIOS["near-duplicates"],
@@ -70,6 +70,8 @@ THREADS = 32
 RESIDENT_MB = 600
 HASTE = 0.02
 """Pace of the parts that do not measure it."""
+HUMAN = {"realistic": 1.0}
+"""Pace of the scenarios in which engines throttle: in haste none of them could be spared."""
 PEERS = {
     "icrawler": """
 import logging, sys
@@ -152,7 +154,7 @@ def recall(asked: Asked) -> Iterator[dict[str, Any]]:
     """Measure what `tray scrape` brings of each scenario's pictures, and why each engine ended."""
     for name in asked.scenarios:
         with hosted(SCENES[name], asked.results, asked.cache) as site, tempfile.TemporaryDirectory() as into:
-            came = scraped(site.url, TERMS[:3], Path(into) / "found", pace=HASTE)
+            came = scraped(site.url, TERMS[:3], Path(into) / "found", pace=HUMAN.get(name, HASTE))
             kept = [(one.sha256, one.url) for one in records(Path(into) / "found") if one.kept]
             score = site.ask("score", TERMS[:3], kept)
             least = RECALL.get(name, 0.0)

@@ -130,7 +130,8 @@ class Visitor:
                     self.rhythm.rest()
                 for candidate in step:
                     self._offer(gathering, replace(candidate, filters=asked.words))
-                while gathering.pending[inquiry] > BACKLOG and gathering.wants(term):
+                # Thumbnails put off to the end wait for the end of this search: it must not wait for them.
+                while gathering.under_way_of(inquiry) > BACKLOG and gathering.wants(term):
                     if self.stop.wait(0.1):
                         break
                 if self.stop.is_set():

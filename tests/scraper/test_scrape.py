@@ -21,7 +21,7 @@ from dataset.images import inspect
 from dataset.tray import ClassPlan, Scrape
 from scraper.engines import Engine, clean_address
 from scraper.scrape import Summary, preview, scrape
-from scraper.simulator import NOTHING, Request, Site
+from scraper.simulator import NOTHING, SCENARIOS, Request, Site
 from tests.scraper.conftest import QUICK, engines, kept
 
 
@@ -140,6 +140,18 @@ def test_the_limit_is_kept_exactly(site, tmp_path):
     distinct = [record for record in written if record.kept and not record.copy_of]
     assert sum(record.term == "quiche" for record in distinct) == 6
     assert len(fetched) <= len(written) + 12
+
+
+def test_a_search_does_not_wait_for_what_waits_for_its_end(tmp_path, monkeypatch):
+    """Where every address fails, more thumbnails are put off than a search may have open, and it ends all the same."""
+    monkeypatch.setattr("scraper.visitor.BACKLOG", 3)
+    scenario = replace(SCENARIOS["clean"], failing=1.0, failures={"404": 1}, cached=0.0)
+    with Site(seed=5, scenario=scenario, results=12) as broken:
+        written, summaries = scraped(ClassPlan("pizza", ("pizza",), 500), tmp_path, broken, engines(broken, "bing"))
+
+    assert summaries["bing"].stopped_because == "end of results"
+    assert {record.kind for record in written if record.kept} == {"thumbnail"}
+    assert len(written) == len({record.url for record in written}) > 9
 
 
 def test_a_term_without_results_says_so(site, tmp_path):
