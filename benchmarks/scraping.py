@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.folder import ClassFolder, records
+from dataset.images import inspect
 from dataset.tray import ClassPlan, Scrape
 from scraper.browser import Window
 from scraper.chromium import chromium
@@ -325,7 +326,7 @@ def compared(who: str, addresses: Sequence[str], site: "Hosted", asked: Asked) -
         last = max((path.stat().st_mtime for path in found), default=ended)
         first = min(site.ask("first"), last)
         bodies = [path.read_bytes() for path in found]
-        good = site.ask("valid", [(len(body), digest(body)) for body in bodies])
+        good = site.ask("valid", [judged(path, body) for path, body in zip(found, bodies, strict=True)])
     # The time from the first request to the last file: neither imports nor a slow way to end count against anybody.
     return {
         "files": len(found), "valid": sum(good), "junk": len(good) - sum(good), "twice": len(bodies) - len(set(bodies)),
@@ -334,11 +335,11 @@ def compared(who: str, addresses: Sequence[str], site: "Hosted", asked: Asked) -
     }  # fmt: skip
 
 
-def digest(body: bytes) -> str:
-    """Return the SHA-256 of some bytes in hexadecimal digits."""
-    import hashlib
-
-    return hashlib.sha256(body).hexdigest()
+def judged(path: Path, body: bytes) -> tuple[str, str]:
+    """Return a file's SHA-256 and, for a whole picture that a peer encoded anew, the address that it came from."""
+    info = inspect(body)
+    told = path.with_suffix(".json")
+    return info.sha256, json.loads(told.read_bytes())["url"] if told.exists() and not info.error else ""
 
 
 # ---------------------------------------------------------------- the site, in a process of its own
@@ -390,9 +391,9 @@ def serve(line: Connection, scenario: Scenario, results: int, cache: Path) -> No
         def first() -> float:
             return min((one.time for one in site.log[since:]), default=0.0)
 
-        def valid(files: Sequence[tuple[int, str]]) -> list[bool]:
-            known = site.truth.by_sha256
-            return [size > 0 and sha in known and known[sha].valid for size, sha in files]
+        def valid(files: Sequence[tuple[str, str]]) -> list[bool]:
+            found = [site.truth.by_sha256.get(sha) or site.truth.by_url(url) for sha, url in files]
+            return [bool(one and one.valid) for one in found]
 
         def addresses(term: str, count: int) -> list[str]:
             full = [one for one in site.truth.addresses(normal(term)) if one.kind == "full"]

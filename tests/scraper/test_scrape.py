@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,7 @@ def test_the_sums_add_up(whole):
 
 
 def test_every_line_tells_where_a_picture_came_from(whole):
-    """The manifest has address, page, engine, term, rank, kind, hashes and size of each picture kept."""
+    """The manifest has the whole origin of each picture, and what became of each address that was tried."""
     into, written, _ = whole
 
     assert written == list(records(into / "pizza"))
@@ -100,7 +101,14 @@ def test_every_line_tells_where_a_picture_came_from(whole):
         if record.kept:
             info = inspect((into / "pizza" / record.file).read_bytes())
             assert (info.sha256, info.phash, info.width) == (record.sha256, record.phash, record.width)
+            assert (info.format, info.height) == (record.format, record.height)
+            assert record.status == (0 if record.url.startswith("data:") else 200)
+            assert record.bytes == (into / "pizza" / record.file).stat().st_size
             assert not info.error
+        assert record.title
+        assert datetime.fromisoformat(record.fetched).utcoffset() == timedelta(0)
+        assert record.filters == "safe=on"
+        assert len(record.tried) >= len(record.failures)
 
 
 def test_the_hosts_were_treated_politely(whole, asked):
