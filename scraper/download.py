@@ -36,8 +36,8 @@ from scraper.optout import FREE, TOKEN, UNREAD, Robots, header_refusal, parse_ro
 TRIES: Final = 3
 REDIRECTS: Final = 5
 AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-BUSY: Final = frozenset({429, 503})
-"""Answers of a host that is asked too much."""
+TOO_MANY: Final = 429
+"""The answer of a host that is asked too much."""
 RESET: Final = "connection lost"
 NOWHERE: Final = frozenset({"host not found", "no connection", "certificate", "private address", "address not allowed"})
 """Failures that a robots.txt shares with everything else on its host."""
@@ -110,7 +110,7 @@ class Fetcher:
         deadline = time.monotonic() + self._settings.total_timeout
         while True:
             fetched = self._try(url, referer, deadline, forgotten)
-            if fetched.status in BUSY:
+            if fetched.status == TOO_MANY:
                 self._busy(host_of(fetched.landed or url), fetched.retry_after)
             if fetched.error != RESET and fetched.status not in AGAIN:
                 return fetched
@@ -231,7 +231,7 @@ class Fetcher:
                     if location := self._session.get_redirect_target(response):
                         url = urljoin(url, location)
                         continue
-                    if response.status_code >= 500 or response.status_code == 429:
+                    if response.status_code >= 500 or response.status_code == TOO_MANY:
                         return UNREAD
                     if response.status_code != 200:
                         return FREE

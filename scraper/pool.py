@@ -103,10 +103,10 @@ class Pool(Generic[Result]):
             self._changed.notify_all()
 
     def slow_down(self, host: str, seconds: float) -> None:
-        """Leave a host alone for so long; then ask it one thing at a time, half as often each time it complains."""
+        """Leave a host alone for so long; then ask it one thing at a time, and slower each time it complains."""
         least, most = SLOWER
         with self._changed:
-            pause = self._slowed[host] = min(most, max(least, 2 * self._slowed.get(host, self._spacing)))
+            pause = self._slowed[host] = min(most, max(least, 1.5 * self._slowed.get(host, self._spacing)))
             self._next_at[host] = max(self._next_at.get(host, 0.0), time.monotonic() + max(seconds, pause))
 
     def wake(self) -> None:
