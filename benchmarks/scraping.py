@@ -53,7 +53,7 @@ SCENES = {
     "realistic": replace(
         SCENARIOS["realistic"],
         about="one address in five fails or lies about its type, pictures repeat, and engines throttle",
-        failing=0.2, failures=FAILING, repeats=0.08, throttle=3, lifts=10.0, hold=20.0,
+        failing=0.2, failures=FAILING, repeats=0.08, throttle=2, lifts=10.0, hold=20.0,
     ),
     "drift": SCENARIOS["drift"],
     "near-duplicates": SCENARIOS["near-duplicates"],
