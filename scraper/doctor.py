@@ -1,9 +1,11 @@
 """What can be wrong before the first picture comes: browser, driver, display, disk, certificates, selectors."""
 
+import itertools
 import os
 import shutil
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -13,7 +15,20 @@ from dataset.errors import EngineBlocked, TrayError
 from dataset.tray import Scrape
 from scraper.browser import Window
 from scraper.chromium import chromium, display_for, find_browser, find_driver
-from scraper.engines import ENGINES, Candidate, Engine, address, found, general, parsed_tiles, read
+from scraper.engines import (
+    ENGINES,
+    GENERAL_FULL,
+    Candidate,
+    Engine,
+    address,
+    clean_address,
+    found,
+    general,
+    inside,
+    parsed_finder,
+    parsed_tiles,
+    read,
+)
 from scraper.pacing import Rhythm
 from scraper.search import arrive
 
@@ -69,7 +84,7 @@ def examine_page(page: Path, engines: Sequence[Engine]) -> Iterator[Finding]:
                 f"{engine.name} selectors",
                 ok=False,
                 detail=f"none of {', '.join(engine.tile)} matches; the general reader finds {len(found_so)} results, "
-                f"such as {found_so[0].urls[0]}. {_how_to_mend(engine)}",
+                f"such as {found_so[0].urls[0]}. {_mended(engine, html)}",
             )
             return
     yield Finding(
@@ -108,7 +123,7 @@ def examine_live(engine: Engine, settings: Scrape, *, site: str | None = None) -
         what,
         ok=False,
         detail=f"the page loaded and no selector matched; the general reader finds {len(so)} results. "
-        + _how_to_mend(engine),
+        + _mended(engine, html),
     )
 
 
@@ -133,6 +148,37 @@ def _matched(engine: Engine, html: str, candidates: Sequence[Candidate]) -> Iter
                 ok=bool(hits) or not needed,
                 detail=seen or ("nothing found" + (f"; {_how_to_mend(engine, name)}" if needed else "")),
             )
+
+
+def suggestion(engine: Engine, html: str) -> dict[str, str]:
+    """Return selectors for tray.toml that read a page on which the engine's own match nothing; empty without any.
+
+    They name the attribute in which most results have their picture's address.
+    """
+    counted: Counter[tuple[str, str, str, str]] = Counter()
+    for tile in parsed_tiles(general(engine), html):
+        places = (
+            (node.tag or "*", name, key, parameter)
+            for _, attribute, key, parameter in map(parsed_finder, GENERAL_FULL)
+            for node in tile.css("*")
+            for name, value in node.attributes.items()
+            if attribute in {"*", name} and clean_address(inside(value or "", key, parameter))
+        )
+        counted.update(itertools.islice(places, 1))
+    if not counted:
+        return {}
+    tag, name, key, parameter = counted.most_common(1)[0][0]
+    part = f"{{{key}}}" if key else f"?{parameter}" if parameter else ""
+    return {
+        "tile": f"{tag}[{name}*='{parameter}=']" if parameter else f"{tag}[{name}]",
+        "full": f"{tag}@{name}{part}",
+    }
+
+
+def _mended(engine: Engine, html: str) -> str:
+    """Return what to put into tray.toml for a page as it is."""
+    lines = [f'{key} = "{value}"' for key, value in suggestion(engine, html).items()]
+    return f"Put into tray.toml: [engines.{engine.name}] {'; '.join(lines)}" if lines else _how_to_mend(engine)
 
 
 def _how_to_mend(engine: Engine, key: str = "tile") -> str:

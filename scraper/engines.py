@@ -312,7 +312,7 @@ def found(tile: LexborHTMLParser, finders: Iterable[str]) -> Iterator[str]:
         nodes = tile.css(css) if css else [node for node in [_root(tile)] if node]
         for node in nodes:
             for raw in _values(node, attribute):
-                value = _inside(raw, key, parameter)
+                value = inside(raw, key, parameter)
                 if value and not PLACEHOLDER.match(value):
                     yield value
 
@@ -432,7 +432,7 @@ def _root(tile: LexborHTMLParser) -> LexborNode | None:
     return tile.body.child if tile.body else None
 
 
-def _inside(raw: str, key: str, parameter: str) -> str:
+def inside(raw: str, key: str, parameter: str) -> str:
     """Return the JSON key or the address parameter of an attribute's value, or the value itself."""
     if key:
         if not raw.startswith("{"):

@@ -56,6 +56,8 @@ class Summary:
     searches: tuple[Search, ...] = ()
     cannot: tuple[str, ...] = ()
     """Filters that were wanted and that the engine has no way to be asked for."""
+    pauses: float = 0.0
+    """Seconds of human pauses and scrolls, over all its browsers; waits after refusals are not among them."""
 
 
 @dataclass(slots=True)
@@ -77,6 +79,7 @@ class Tally:
     """Of these, the narrower searches that came after the terms themselves."""
     error: TrayError | None = None
     cannot: tuple[str, ...] = ()
+    pauses: float = 0.0
 
     def count(self, name: str, record: Record) -> None:
         """Count a record that was written into the class folder of a name."""
@@ -116,6 +119,7 @@ class Tally:
                 for place, reason in self.reasons.items()
             ),
             cannot=self.cannot,
+            pauses=round(self.pauses, 1),
         )
 
     def in_words(self, *, full: bool) -> str:
