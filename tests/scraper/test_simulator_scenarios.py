@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 import ssl
 import time
 from collections import Counter
@@ -336,6 +337,21 @@ def test_a_certificate_can_be_out_of_date() -> None:
     assert not address.valid
     # The end of its days, as the certificate itself writes it.
     assert b"200102000000Z" in ssl.PEM_cert_to_DER_cert(pem)
+
+
+def test_the_table_of_behaviours_names_what_there_is() -> None:
+    """Each of the 33 behaviours has scenarios and tests that exist, and every scenario plays one of them."""
+    root = Path(__file__).parents[2]
+    rows = [line for line in (root / "docs" / "simulator.md").read_text(encoding="utf-8").splitlines() if "| `" in line]
+    tests = set(
+        re.findall(r"def (test_\w+)", "".join(path.read_text(encoding="utf-8") for path in root.glob("tests/**/*.py")))
+    )
+    named = [re.findall(r"`([\w-]+)`", row) for row in rows]
+    scenarios = {name for row in named for name in row if not name.startswith("test_")}
+
+    assert [int(row.split("|")[1]) for row in rows] == list(range(1, 34))
+    assert scenarios == set(SCENARIOS)
+    assert {name for row in named for name in row} - scenarios <= tests
 
 
 def test_latency_is_waited_for() -> None:
