@@ -140,3 +140,14 @@ def joined(parts: Mapping[str, Any], *, trunk: Any = None, temperatures: Mapping
             logits = layers.Rescaling(1 / temperatures[item], name=f"temperature_{number}")(logits)
         outputs[item] = layers.Softmax(name=f"probabilities_{number}")(logits)
     return keras.Model(pixels, outputs if len(outputs) > 1 else next(iter(outputs.values())), name="tray")
+
+
+def alone(model: Any, item: str) -> Any:
+    """Return one item's classifier out of a joined model: the same pixels, that item's output, and nothing else of it.
+
+    Raises ConfigError for an item that the model has no output for.
+    """
+    outputs = model.output if isinstance(model.output, Mapping) else {}
+    if item not in outputs:
+        raise ConfigError(f"Expected an item out of {', '.join(outputs) or 'several'}. Received: {item!r}.")
+    return keras.Model(model.input, outputs[item], name="tray")

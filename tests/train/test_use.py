@@ -5,11 +5,14 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from dataset.errors import RunNotFound, TrayError
+from dataset.errors import ConfigError, RunNotFound, TrayError
 from tests.train.conftest import draw, draw_class
+from train.backend import keras
 from train.evaluate import evaluate, wilson
+from train.models import alone
 from train.predict import predict
 from train.runs import Run, open_run
 
@@ -104,6 +107,19 @@ def test_items_found_on_a_picture_are_listed(items_run: Run, tmp_path: Path) -> 
     assert set(green.probabilities) == {"tomato", "lettuce", "plum"}
     assert green.label.split(", ")[0] == "lettuce"
     assert len(next(predict(items_run, [tmp_path / "green.jpg"], top=2)).probabilities) == 2
+
+
+def test_an_items_classifier_can_be_taken_out_alone(items_run: Run, tmp_path: Path) -> None:
+    """Saved and loaded by itself it gives, to the bit, what it gave among the others, and is a third of them."""
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype(np.float32)
+    alone(items_run.model, "plum").save(tmp_path / "plum.keras")
+    plum = keras.models.load_model(tmp_path / "plum.keras", compile=False)
+    together = items_run.model(pixels, training=False)
+
+    assert np.array_equal(plum(pixels, training=False), together["plum"])
+    assert plum.count_params() * 3 == items_run.model.count_params()
+    with pytest.raises(ConfigError, match="tomato, lettuce, plum"):
+        alone(items_run.model, "pear")
 
 
 def test_evaluating_its_own_data_gives_the_runs_figures(plain_run: Run, items_run: Run) -> None:
