@@ -77,7 +77,9 @@ class Decisions:
         wanted = [step for index in pictures for step in self._steps(self.catalogue.pictures[index], said)]
         with self._lock:
             self._undone[window].clear()
-            return self._write(wanted, self._done[window])
+            # A page that was loaded again sends again what it can't know to have arrived: that is no second step.
+            new = [(place, verdict) for place, verdict in wanted if not _same(self._said(place), verdict)]
+            return self._write(new, self._done[window])
 
     def undo(self, window: str) -> tuple[int, int] | None:
         """Take back the last decision of a window; return how many files changed back and how many did not.
@@ -145,6 +147,10 @@ class Decisions:
             index = self._pictures.get(Place(folder, one.file))
             if index is not None:
                 self.changes.append(Change(index, one.verdict, one.label, one.window))
+
+
+def _same(before: Verdict | None, after: Verdict) -> bool:
+    return before is not None and replace(before, time="") == replace(after, time="")
 
 
 def _now() -> str:

@@ -212,6 +212,19 @@ def test_a_datasets_decisions_go_to_the_raw_pictures(tmp_path: Path) -> None:
     assert {"drop"} == {one.verdict for one in read_verdicts(raw / "pizza").values()}
 
 
+def test_what_is_sent_twice_is_decided_once(tmp_path: Path) -> None:
+    """A window that says the same again makes no second step; another one's agreement is its own."""
+    fill(tmp_path / "raw", each=1)
+    decisions = Decisions(open_catalogue(tmp_path / "raw"))
+    for window in ("w", "w", "other"):
+        decisions.decide([0], "keep", window=window)
+
+    assert len(lines_of(tmp_path / "raw" / "apple")) == 2
+    assert decisions.undo("w") == (0, 1)
+    assert decisions.undo("other") == (1, 0)
+    assert decisions.undo("w") is None
+
+
 def test_a_dataset_without_its_raw_pictures(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Where the raw pictures are gone, decisions go beside the built ones, and it is said."""
     raw, out = tmp_path / "elsewhere", tmp_path / "out"
