@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("--held-back", type=Path)
     parser.add_argument("--clutter", type=Path, help="a folder of pictures of things that are none of the foods")
-    parser.add_argument("--model", default="mobilenetv2_1.0_224", help="one or several of " + ", ".join(FILES))
+    parser.add_argument("--model", default="+".join(FILES), help="one or several of " + ", ".join(FILES))
     parser.add_argument("--trays", type=int, default=60)
     parser.add_argument("--foods", default="3", help="foods on a tray, several choices parted by commas")
     parser.add_argument("--runs", type=Path, default=Path(tempfile.gettempdir()) / "tray-runs")
