@@ -12,7 +12,7 @@ from dataset.errors import NotEnoughImages, TrayError
 from dataset.progress import Progress
 from dataset.tray import Train
 from train import backbones, features, heads
-from train.data import Dataset, Photo, read_dataset
+from train.data import Dataset, Photo, against_the_rest, read_dataset
 from train.evaluate import Evaluation, Judged, together
 from train.runs import Run
 
@@ -38,6 +38,13 @@ def cross_validate(run: Run, data: Path | None = None, *, folds: int) -> Generat
     judged = {}
     for item in run.items:
         dataset = read_dataset(data or Path(run.record["items"][item]["data"]), positive=item)
+        if item in dataset.class_names and set(dataset.class_names) != set(run.labels[item]):
+            dataset = against_the_rest(dataset, item)
+        if set(dataset.class_names) != set(run.labels[item]):
+            raise TrayError(
+                f"Expected the classes that the run tells apart: {', '.join(run.labels[item])}. Received: "
+                f"{', '.join(dataset.class_names)} in {dataset.path}. Name a folder with the same classes."
+            )
         every = {photo.sha256: photo for photo in dataset.photos}
         found, _ = yield from features.embed(every, with_, run.path.parent.parent / features.STORE)
         readable = replace(dataset, photos=tuple(photo for sha256, photo in every.items() if sha256 in found))

@@ -15,6 +15,14 @@ from train.folds import cross_validate, deal, groups_of
 from train.runs import Run
 
 
+@pytest.fixture
+def colour_data(tmp_path: Path) -> Path:
+    """Return a folder of three classes."""
+    for kind in ("plum", "tomato", "lettuce"):
+        draw_class(tmp_path / "colours" / kind, [kind], 16)
+    return tmp_path / "colours"
+
+
 def test_groups_never_straddle_folds_and_classes_are_dealt_evenly() -> None:
     """Near-duplicates share a fold, and each fold gets its share of each class."""
     photos = [Photo(Path(f"{n}.jpg"), n % 2, "train", f"{n:064}") for n in range(40)]
@@ -50,6 +58,20 @@ def test_every_photo_is_judged_once(plain_data: Path, settings: Train, tmp_path:
     assert found.n == len({one.sha256 for one in read_dataset(plain_data).photos})
     assert found.accuracy > 0.75
     assert "4 folds" in found.judged_on
+
+
+def test_each_item_stands_against_the_rest_of_its_folder(colour_data: Path, settings: Train, tmp_path: Path) -> None:
+    """Items that share a folder are cross-validated as they were trained: each against all else; others are refused."""
+    *_, run = train({"plum": colour_data, "tomato": colour_data}, tmp_path, settings, name="x")
+    assert isinstance(run, Run)
+    *_, found = cross_validate(run, folds=3)
+
+    assert isinstance(found, Evaluation)
+    assert set(found.items["plum"].per_class) == {"not_plum", "plum"}
+    draw_class(tmp_path / "other" / "lettuce", ["lettuce"], 4)
+    draw_class(tmp_path / "other" / "melon", ["plum"], 4)
+    with pytest.raises(TrayError, match="melon"):
+        list(cross_validate(run, tmp_path / "other", folds=3))
 
 
 def test_a_network_that_trains_from_nothing_is_not_cross_validated(plain_run: Run) -> None:
