@@ -8,9 +8,8 @@ Nothing is downloaded: the weights are drawn by chance. The largest need some gi
 import sys
 import time
 
-import keras
-
 from train import backbones
+from train.backend import keras
 
 
 def main() -> None:
