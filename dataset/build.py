@@ -21,7 +21,6 @@ from dataset.folder import (
     MANIFEST,
     POOL,
     REPORT,
-    SOURCE,
     class_folders,
     locked,
     make_folder,
@@ -31,6 +30,7 @@ from dataset.folder import (
     write_whole,
 )
 from dataset.images import normalise
+from dataset.origin import origin
 from dataset.progress import Progress
 from dataset.quality import is_blank
 from dataset.relations import relate
@@ -231,7 +231,6 @@ def _run(work: Work, *, dry_run: bool) -> Iterator[Progress | Built]:
             if not spoilt:
                 break
             _remember_damage(memory, spoilt)
-        write_whole(work.pool / SOURCE, f"{os.path.relpath(work.root, work.pool)}\n".encode())
         write_ledger(work.pool / LEDGER, sides, work.settings.split, seed=work.settings.seed)
         for plan in work.plans:
             yield from _write(plan, work, datasets[plan.name], choice)
@@ -506,8 +505,12 @@ def _json(values: Mapping[str, Any]) -> str:
     return json.dumps(values, ensure_ascii=False) + "\n"
 
 
+def _sources(plan: Plan) -> set[str]:
+    return {name for kinds in plan.classes.values() for kind in kinds for name in kind}
+
+
 def _of(plan: Plan, rejected: Sequence[Rejected]) -> list[Rejected]:
-    sources = {name for kinds in plan.classes.values() for kind in kinds for name in kind}
+    sources = _sources(plan)
     return [one for one in rejected if one.source.split("/")[0] in sources or one.label in sources]
 
 
@@ -528,6 +531,7 @@ def _describe(plan: Plan, work: Work, rows: Sequence[Chosen], choice: Choice, di
         "rejected": dict(sorted(Counter(one.reason for one in _of(plan, choice.rejected)).items())),
         "flags": dict(sorted(Counter(flag for row in rows for flag in row.kept.flags).items())),
         "sources": {label: [list(kind) for kind in plan.classes[label]] for label in plan.class_names},
+        **origin(work.root, {name: work.folders[name] for name in _sources(plan)}, out=plan.out),
         "config": asdict(_decisive(work.settings)),
         "fingerprint": digest,
     }
@@ -571,6 +575,8 @@ def _from_json(text: str) -> Built:
 def _state(work: Work, files: Sequence[tuple[str, Path]]) -> str:
     """Return a digest of everything that a build depends on, without opening a picture."""
     digest = hashlib.sha256(f"{VERSION} {_decisive(work.settings)} {work.plans} {sorted(work.folders)}".encode())
+    for plan in work.plans:
+        digest.update(os.path.relpath(work.root, plan.out).encode())
     for name, path in files:
         status = path.stat()
         digest.update(f"{name}/{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())

@@ -269,6 +269,16 @@ def _gone(found: Survey) -> Iterator[Finding]:
         )
 
 
+def _stale(found: Survey) -> Iterator[Finding]:
+    if found.stale:
+        yield Finding(
+            0.98,
+            f"This dataset is stale: since it was built there are {' and '.join(found.stale)}.",
+            "Run tray build again; what has not changed is not read again.",
+            "counts",
+        )
+
+
 LOOKS: Final[tuple[Callable[[Survey], Iterator[Finding]], ...]] = (
-    _sizes, _few, _parts, _conflicts, _failures, _terms, _unreadable, _flags, _copies, _kinds, _gone,
+    _sizes, _few, _parts, _conflicts, _failures, _terms, _unreadable, _flags, _copies, _kinds, _gone, _stale,
 )  # fmt: skip

@@ -26,7 +26,6 @@ REPORT = "report.html"
 """The page about a folder."""
 POOL = ".pool"
 """Normalised pictures of a dataset that was built with ``--from``, and what is remembered of its sources."""
-SOURCE = "source.txt"
 # What counts as a picture by its name alone; what it really is, dataset.images says.
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff", ".mpo", ".heic"})
 # Bits of 256 within which two hashes count as one picture while scraping: copies in other sizes and encodings
@@ -304,18 +303,6 @@ def pictures(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and re.search(r"\w", path.stem):
             yield path
-
-
-def source_of(dataset: Path) -> Path | None:
-    """Return the folder of class folders that a dataset was built of, or None when it is no longer there."""
-    for pool in (dataset / POOL, dataset.parent.parent / "pool"):
-        try:
-            source = (pool / (pool / SOURCE).read_text(encoding="utf-8").strip()).resolve()
-        except OSError:
-            continue
-        if source.is_dir():
-            return source
-    return None
 
 
 def _cut_torn_line(manifest: Path) -> None:

@@ -182,6 +182,8 @@ def _look(  # noqa: PLR0913 - the row of switches of look
             if error:
                 return replace(info, error=error), None
             image.draft("RGB" if colour or "icc_profile" in image.info else "L", (side, side))
+            # All bytes at once: fed in pieces, the decoder starts over where one ends.
+            image.decodermaxblock = len(data)
             image.load()
             turn = _turn(image)
             if turn in _SIDEWAYS:

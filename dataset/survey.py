@@ -13,10 +13,11 @@ from PIL import Image
 
 from dataset.duplicates import components
 from dataset.errors import TrayError
-from dataset.folder import MANIFEST, SAME_BITS, Record, pictures, records
+from dataset.folder import DATASET, MANIFEST, SAME_BITS, Record, pictures, records
 from dataset.images import grey64, look, phash, to_jpeg
+from dataset.origin import source_of, staleness
 from dataset.quality import flags, measure
-from dataset.review.catalogue import DATASET, METADATA, SPLITS, json_lines, raw_of
+from dataset.review.catalogue import METADATA, SPLITS, json_lines
 from dataset.review.verdicts import read_verdicts
 from dataset.tray import MAX_BYTES, MAX_PIXELS, Checks
 from dataset.workers import WORKERS
@@ -129,6 +130,8 @@ class Survey:
     """Pictures that a manifest or metadata names and that are no longer there."""
     reviewed: Mapping[str, int] = field(default_factory=dict)
     """Decisions of a person, by verdict."""
+    stale: tuple[str, ...] = ()
+    """What has changed among the raw pictures since a dataset was built, in words."""
     described: Mapping[str, Any] = field(default_factory=dict)
     """What dataset.json says."""
     thumbnails: Mapping[Path, bytes] = field(default_factory=dict)
@@ -445,7 +448,7 @@ def _built(root: Path) -> Survey | None:
     rows = list(json_lines(root / METADATA))
     described = _described(root)
     away = list(json_lines(root / REJECTED))
-    raw = raw_of(root)
+    raw = source_of(root)
     names = {str(row.get("source", "")).split("/")[0] for row in (*rows, *away)} - {"", ".", ".."}
     known = {f"{name}/{one.file}": one for name in sorted(names) if raw for one in records(raw / name) if one.kept}
     shown = []
@@ -479,6 +482,7 @@ def _built(root: Path) -> Survey | None:
         tuple(_built_conflicts(refused, place)),
         looked=len(shown),
         gone=len(rows) - len(shown),
+        stale=staleness(root),
         described=described,
     )
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from dataset.errors import TrayError
-from dataset.folder import MANIFEST, Record, pictures, records, source_of
+from dataset.folder import MANIFEST, Record, pictures, records
+from dataset.origin import source_of
 
 METADATA: Final = "metadata.jsonl"
-DATASET: Final = "dataset.json"
 SPLITS: Final = ("train", "val", "test")
 log: Final = logging.getLogger("tray")
 
@@ -69,15 +69,15 @@ def open_catalogue(folder: Path, *, raw: Path | None = None) -> Catalogue:
     """Return the pictures of one class folder, a folder of class folders, or a built dataset.
 
     The decisions on a built dataset go beside the raw pictures that it was made of, where these are still there:
-    in ``raw``, else in the folder that the dataset itself or its pool names, else in ``raw`` beside the folder of built
-    datasets. Where they are gone, decisions go beside the built pictures, and the next build knows nothing of them.
+    in ``raw``, else where ``source_of`` finds them. Where they are gone, decisions go beside the built pictures, and
+    the next build knows nothing of them.
     Raises TrayError when there is no picture.
     """
     root = folder.resolve()
     if not root.is_dir():
         raise TrayError(f"Expected a folder with pictures. Received: {folder}, which is not a folder.")
     if (root / METADATA).is_file():
-        return _built(root, raw.resolve() if raw else raw_of(root))
+        return _built(root, raw.resolve() if raw else source_of(root))
     inside = {path.name: path for path in _subfolders(root)}
     if inside and not inside.keys() - set(SPLITS):
         parts = {name: path for split in inside.values() for name, path in _classes(split).items()}
@@ -142,20 +142,6 @@ def _pictures(root: Path, folder: Path, label: str, *, split: str = "") -> Itera
         yield Picture(path, label, (Place(folder, path.name),), split, known.get(path.name, Record(url="")))
     if outside:
         log.warning("%d links in %s lead out of %s and are not shown", outside, folder, root)
-
-
-def raw_of(root: Path) -> Path | None:
-    """Return the folder of class folders that a dataset was built from, if it is still there."""
-    try:
-        named = json.loads((root / DATASET).read_text(encoding="utf-8")).get("source")
-    except (OSError, ValueError, AttributeError):
-        named = None
-    # A relative path is relative to the dataset, so that the house can be moved as a whole.
-    told = root / named if isinstance(named, str) and named else None
-    for path in (told, source_of(root), root.parent.parent / "raw"):
-        if path and path.is_dir():
-            return path.resolve()
-    return None
 
 
 def metadata(root: Path) -> Iterator[dict[str, Any]]:

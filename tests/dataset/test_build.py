@@ -101,10 +101,10 @@ def test_the_order_of_files_changes_no_byte(source: Path, tmp_path: Path) -> Non
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
         os.utime(target, (1, len(path.read_bytes())))
-    built(source, tmp_path / "one" / "out", TINY)
-    built(other, tmp_path / "two" / "out", TINY)
+    built(source, tmp_path / "out", TINY)
+    built(other, tmp_path / "other" / "out", TINY)
 
-    assert tree(tmp_path / "one" / "out") == tree(tmp_path / "two" / "out")
+    assert tree(tmp_path / "out") == tree(tmp_path / "other" / "out")
 
 
 def test_copies_go_and_the_best_stays(source: Path, tmp_path: Path) -> None:

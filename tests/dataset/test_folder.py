@@ -19,7 +19,6 @@ from dataset.folder import (
     locked,
     pictures,
     records,
-    source_of,
     to_line,
     write_whole,
 )
@@ -169,17 +168,6 @@ def test_a_folder_of_another_kind_is_told_so(tmp_path: Path, what: str) -> None:
         (root / "a").mkdir(parents=True)
     with pytest.raises(TrayError, match="Expected a folder of class folders"):
         class_folders(root)
-
-
-def test_a_dataset_knows_its_source_while_that_is_there(tmp_path: Path) -> None:
-    """The pool beside the datasets, or in one, says where the pictures came from."""
-    (tmp_path / "data" / "raw").mkdir(parents=True)
-    (tmp_path / "data" / "pool").mkdir()
-    (tmp_path / "data" / "pool" / "source.txt").write_text("../raw\n")
-
-    assert source_of(tmp_path / "data" / "built" / "pizza") == tmp_path / "data" / "raw"
-    (tmp_path / "data" / "raw").rmdir()
-    assert source_of(tmp_path / "data" / "built" / "pizza") is None
 
 
 def test_manifest_lines_are_json(tmp_path: Path) -> None:

@@ -1,0 +1,92 @@
+"""Where the raw pictures of a built dataset lie, and whether they are still those that it was built from."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dataset.folder import DATASET, pictures
+from dataset.review.verdicts import REVIEW
+
+RAW = "raw"
+
+
+def origin(root: Path, folders: Mapping[str, Path], *, out: Path) -> dict[str, Any]:
+    """Return what dataset.json says of the class folders that a dataset in ``out`` is built from.
+
+    The address is relative, so that the house can be moved as a whole; what is said of the pictures changes with their
+    names and sizes and with what a person said of them, not with their times.
+    """
+    return {"source": os.path.relpath(root.resolve(), out.resolve()), "made_of": _made_of(folders)}
+
+
+def source_of(dataset: Path) -> Path | None:
+    """Return the folder of class folders that a dataset was built from, or None where that is no longer found.
+
+    It is looked for where dataset.json says; then, when the dataset was moved, below the folders above it; then beside
+    the folder of datasets. A folder counts when one of the dataset's class folders is in it.
+    """
+    described = _described(dataset)
+    named = described.get("source")
+    root = dataset.resolve()
+    places = []
+    if isinstance(named, str) and named:
+        inner = Path(*[part for part in Path(named).parts if part not in {"..", "/"}])
+        places = [root / named, *(above / inner for above in root.parents if inner.parts)]
+    places.append(root.parent.parent / RAW)
+    names = list(_drawn_on(described))
+    for place in places:
+        if any((place / name).is_dir() for name in names) or (not names and place.is_dir()):
+            return place.resolve()
+    return None
+
+
+def staleness(dataset: Path) -> tuple[str, ...]:
+    """Return what has changed among a dataset's raw pictures since it was built, in words; nothing when nothing has.
+
+    Nothing too where the raw pictures are not at hand, or the dataset does not say what it was made of.
+    """
+    described, raw = _described(dataset), source_of(dataset)
+    before = described.get("made_of")
+    if raw is None or not isinstance(before, dict):
+        return ()
+    now = _made_of({name: raw / name for name in _drawn_on(described) if (raw / name).is_dir()})
+    more = now["pictures"] - before["pictures"] if isinstance(before.get("pictures"), int) else 0
+    changed = []
+    if more:
+        changed.append(f"{abs(more):,} {'more' if more > 0 else 'fewer'} raw picture{'s' * (abs(more) != 1)}")
+    elif now["files"] != before.get("files"):
+        changed.append("other raw pictures")
+    if now["verdicts"] != before.get("verdicts"):
+        changed.append("new verdicts of the review")
+    return tuple(changed)
+
+
+def _made_of(folders: Mapping[str, Path]) -> dict[str, Any]:
+    """Return how many files the class folders hold, and digests of them and of the verdicts on them."""
+    files, verdicts, count = hashlib.sha256(), hashlib.sha256(), 0
+    for name, folder in sorted(folders.items()):
+        for path in pictures(folder):
+            files.update(f"{name}/{path.name} {path.stat().st_size}\n".encode("utf-8", "surrogateescape"))
+            count += 1
+        if (folder / REVIEW).exists():
+            verdicts.update(name.encode() + (folder / REVIEW).read_bytes())
+    return {"pictures": count, "files": files.hexdigest()[:16], "verdicts": verdicts.hexdigest()[:16]}
+
+
+def _described(dataset: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((dataset / DATASET).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _drawn_on(described: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the class folders that a dataset draws on."""
+    sources = described.get("sources")
+    for kinds in sources.values() if isinstance(sources, dict) else ():
+        for kind in kinds if isinstance(kinds, list) else ():
+            yield from (name for name in kind if isinstance(name, str) and Path(name).name == name)

@@ -1,0 +1,86 @@
+"""A built dataset knows its raw pictures, wherever both are moved, and says when they have changed."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dataset.build import build_folder
+from dataset.folder import DATASET
+from dataset.origin import source_of, staleness
+from dataset.report import write_report
+from dataset.review.catalogue import open_catalogue
+from dataset.review.verdicts import REVIEW
+from dataset.tray import Build
+from tests.dataset.conftest import built, fill
+
+TINY = Build(max_side=96)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """Return a folder with raw pictures in ``photos`` and a dataset of them in ``sets/animals``."""
+    fill(tmp_path / "house" / "photos" / "cat", range(12))
+    fill(tmp_path / "house" / "photos" / "dog", range(100, 112))
+    built(tmp_path / "house" / "photos", tmp_path / "house" / "sets" / "animals", TINY)
+    return tmp_path / "house"
+
+
+def test_a_dataset_names_its_raw_pictures_by_a_relative_path(house: Path) -> None:
+    """dataset.json has the address; review shows the raw pictures behind the built ones."""
+    animals = house / "sets" / "animals"
+
+    assert json.loads((animals / DATASET).read_text())["source"] == "../../photos"
+    assert source_of(animals) == house / "photos"
+    assert open_catalogue(animals).raw == house / "photos"
+
+
+@pytest.mark.parametrize("place", ["moved", "house/sets/deep/er/animals", "house/animals"])
+def test_raw_pictures_are_found_after_a_move(house: Path, place: str) -> None:
+    """The house moved as a whole, and the dataset moved within it."""
+    target = house.parent / place
+    if place == "moved":
+        house.rename(target)
+        animals = target / "sets" / "animals"
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        animals = (house / "sets" / "animals").rename(target)
+
+    assert source_of(animals) == (house.parent / place.split("/", maxsplit=1)[0] / "photos")
+
+
+def test_a_folder_of_other_things_is_not_taken_for_the_source(house: Path) -> None:
+    """What lies at the old address counts only with a class folder of the dataset in it."""
+    (house / "photos").rename(house / "elsewhere")
+    (house / "photos" / "holiday").mkdir(parents=True)
+
+    assert source_of(house / "sets" / "animals") is None
+    assert staleness(house / "sets" / "animals") == ()
+
+
+def test_a_dataset_older_than_its_raw_pictures_says_so(house: Path) -> None:
+    """More pictures, and verdicts of a review, are told apart and stand on top of the report; a build settles it."""
+    animals = house / "sets" / "animals"
+    for path in (house / "photos").rglob("*.jpg"):
+        os.utime(path, (1, 1))
+    assert staleness(animals) == ()
+
+    fill(house / "photos" / "cat", range(50, 53))
+    (house / "photos" / "dog" / REVIEW).write_text('{"file": "00100.jpg", "verdict": "drop"}\n')
+
+    assert staleness(animals) == ("3 more raw pictures", "new verdicts of the review")
+    page = write_report(animals).read_text(encoding="utf-8")
+    assert "is stale: since it was built there are 3 more raw pictures and new verdicts of the review" in page
+
+    list(build_folder(house / "photos", animals, TINY))
+    assert staleness(animals) == ()
+    assert "is stale" not in write_report(animals).read_text(encoding="utf-8")
+
+
+def test_exchanged_raw_pictures_are_noticed(house: Path) -> None:
+    """As many as before, but not the same."""
+    shutil.copyfile(house / "photos" / "cat" / "00001.jpg", house / "photos" / "cat" / "00002.jpg")
+
+    assert staleness(house / "sets" / "animals") == ("other raw pictures",)
