@@ -277,7 +277,7 @@ def build(
     else:
         tray = load(config)
         steps = build(replace(tray, build=override(tray.build, **flags)), items, dry_run=dry_run)
-    show(plain(follow(voice, steps)), as_json, print_build)
+    show(plain(follow(voice, steps)), as_json, print_plan if dry_run else print_build)
 
 
 @main.command()
@@ -900,11 +900,20 @@ def print_build(result: dict[str, Any]) -> None:
         click.echo(f"dropped {count}: {reason}")
     click.echo()
     rows = [
-        (dataset, label, *(splits.get(split, {}).get(label, 0) for split in ("train", "val", "test")))
+        (dataset, label, clean, *(splits.get(split, {}).get(label, 0) for split in ("train", "val", "test")))
         for dataset, splits in result["splits"].items()
-        for label in sorted({label for counts in splits.values() for label in counts})
+        for label, clean in result["available"][dataset].items()
     ]
-    print_rows(("dataset", "class", "train", "val", "test"), *rows)
+    print_rows(("dataset", "class", "clean", "train", "val", "test"), *rows)
+
+
+def print_plan(result: dict[str, Any]) -> None:
+    """Print every file that a build would leave out, and why, and then what it would make."""
+    for one in result["rejected"]:
+        why = "; ".join(text for text in (one["detail"], one["kept"] and f"see {one['kept']}") if text)
+        click.echo(f"{one['source']}  {one['reason']}{f'  ({why})' if why else ''}")
+    click.echo()
+    print_build(result)
 
 
 def print_run(result: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import shutil
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -71,6 +71,8 @@ class Built:
     flags: dict[str, int]
     """Kept pictures that a person should look at, by flag."""
     rejected: tuple[Rejected, ...] = ()
+    available: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Clean pictures by dataset and class, before they were capped and balanced."""
     unchanged: bool = False
     """Whether everything was there already, so that nothing was done."""
 
@@ -515,10 +517,6 @@ def _of(plan: Plan, rejected: Sequence[Rejected]) -> list[Rejected]:
 
 
 def _describe(plan: Plan, work: Work, rows: Sequence[Chosen], choice: Choice, digest: str) -> dict[str, Any]:
-    available = {
-        label: sum(bool(one.classes & {name for kind in kinds for name in kind}) for one in choice.kept)
-        for label, kinds in plan.classes.items()
-    }
     return {
         "made_by": "tray build",
         "format": 1,
@@ -527,7 +525,7 @@ def _describe(plan: Plan, work: Work, rows: Sequence[Chosen], choice: Choice, di
         "positive": plan.positive or None,
         "pictures": len(rows),
         "counts": _counts(plan, rows),
-        "available": {label: available[label] for label in plan.class_names},
+        "available": _available(plan, choice),
         "rejected": dict(sorted(Counter(one.reason for one in _of(plan, choice.rejected)).items())),
         "flags": dict(sorted(Counter(flag for row in rows for flag in row.kept.flags).items())),
         "sources": {label: [list(kind) for kind in plan.classes[label]] for label in plan.class_names},
@@ -535,6 +533,12 @@ def _describe(plan: Plan, work: Work, rows: Sequence[Chosen], choice: Choice, di
         "config": asdict(_decisive(work.settings)),
         "fingerprint": digest,
     }
+
+
+def _available(plan: Plan, choice: Choice) -> dict[str, int]:
+    """Return how many clean pictures each class could have."""
+    sources = {label: {name for kind in plan.classes[label] for name in kind} for label in plan.class_names}
+    return {label: sum(bool(one.classes & names) for one in choice.kept) for label, names in sources.items()}
 
 
 def _decisive(settings: Build) -> Build:
@@ -558,6 +562,7 @@ def _summary(work: Work, datasets: Datasets, choice: Choice) -> Built:
         conflicts=len(choice.conflicts),
         flags=dict(sorted(Counter(flag for one in kept.values() for flag in one.flags).items())),
         rejected=tuple(choice.rejected),
+        available={plan.name: _available(plan, choice) for plan in work.plans},
     )
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import resource
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -210,6 +211,25 @@ def test_a_build_prints_one_object(in_folder: Path) -> None:
     assert sum(count for split in first["splits"]["out"].values() for count in split.values()) == 28
     assert (first.pop("unchanged"), second.pop("unchanged")) == (False, True)
     assert first == second
+
+
+def test_a_dry_run_names_each_file_that_would_go(in_folder: Path) -> None:
+    """`tray build --dry-run` says file by file what would go and why, and what would be left before and after."""
+    class_folder(in_folder / "data" / "a", 14)
+    class_folder(in_folder / "data" / "b", 14, seed=5)
+    (in_folder / "data" / "a" / "page.jpg").write_text("<html><body>not found</body></html>")
+    shutil.copyfile(in_folder / "data" / "a" / "3.jpg", in_folder / "data" / "a" / "copy.jpg")
+    (in_folder / "tray.toml").write_text("[build]\ncap = 10\n")
+    lines = run("build", "--from", "data", "--out", "out", "--dry-run").stdout.splitlines()
+
+    assert lines[:2] == ["a/copy.jpg  duplicate bytes  (see a/3.jpg)", "a/page.jpg  html"]
+    assert "kept 20" in lines
+    assert [line.split() for line in lines[-3:]] == [
+        ["dataset", "class", "clean", "train", "val", "test"],
+        ["out", "a", "14", "8", "1", "1"],
+        ["out", "b", "14", "8", "1", "1"],
+    ]
+    assert not (in_folder / "out").exists()
 
 
 def readme_commands() -> list[str]:
