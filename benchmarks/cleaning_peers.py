@@ -50,7 +50,13 @@ def hasher() -> Any:
 
 
 def encode(folder: str) -> Callable[[], Any]:
-    """Hash a folder of pictures with imagededup, in one process: its processes cost start and memory on top."""
+    """Hash a folder of pictures with imagededup as it comes: in a process for each core."""
+    method = hasher()
+    return lambda: method.encode_images(folder)
+
+
+def encode_alone(folder: str) -> Callable[[], Any]:
+    """Hash a folder of pictures with imagededup in one process."""
     method = hasher()
     return lambda: method.encode_images(folder, num_enc_workers=0)
 
@@ -58,7 +64,7 @@ def encode(folder: str) -> Callable[[], Any]:
 def encode_and_find(folder: str) -> Callable[[], Any]:
     """Hash a folder of pictures with imagededup and find its duplicates, at its default of 10 bits of 64."""
     method = hasher()
-    return lambda: method.find_duplicates(folder, num_enc_workers=0, num_dist_workers=0)
+    return lambda: method.find_duplicates(folder)
 
 
 def find(keys: str) -> Callable[[], Any]:
@@ -85,7 +91,7 @@ TORCH = (
     "torchvision.models.vision_transformer", "torchvision.transforms",
 )  # fmt: skip
 TASKS: dict[str, Callable[..., Callable[[], Any]]] = {
-    "encode": encode, "encode and find": encode_and_find, "find": find, "check": check,
+    "encode": encode, "encode alone": encode_alone, "encode and find": encode_and_find, "find": find, "check": check,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -258,7 +258,7 @@ def low_frequencies(grey: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def hash_bits(coefficients: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return which of the coefficients lie above their median."""
-    return np.asarray(coefficients > np.median(coefficients))
+    return np.asarray(coefficients > np.sort(coefficients, axis=None)[127:129].mean())
 
 
 def _cosines(rows: int, columns: int) -> NDArray[np.float64]:
