@@ -8,8 +8,8 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import Any, Final, Protocol, TypeVar
 
@@ -106,23 +106,32 @@ def hired(engine: str, scheduler: str | None = None) -> Iterator[Workers]:
             "Expected the package distributed for the engine dask, and it is not installed. "
             "Install it: pip install distributed. Or leave --engine out: one machine needs no cluster."
         ) from None
+    # What it has to say of workers that come and go, the errors below say in a sentence.
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     where = scheduler or "this machine"
-    cluster = None if scheduler else distributed.LocalCluster(
-        threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
-    )  # fmt: skip
-    try:
-        with distributed.Client(cluster or scheduler, timeout=PATIENCE) as client:
+    with ExitStack() as held:
+        try:
+            cluster = scheduler or held.enter_context(
+                distributed.LocalCluster(threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL)
+            )
+            client = held.enter_context(distributed.Client(cluster, timeout=PATIENCE))
             client.wait_for_workers(1, timeout=PATIENCE)
             _check_alike(client, where)
+        except OSError as error:
+            raise _lost(where, error) from error
+        try:
             yield Dask(client)
-    except (OSError, TimeoutError, distributed.KilledWorker, distributed.client.FutureCancelledError) as error:
-        raise TrayError(
-            f"Expected a Dask cluster at {where} with at least one worker until the work is done. Received: "
-            f"{type(error).__name__}: {error}. What was done is kept: mend the cluster and run the command again."
-        ) from error
-    finally:
-        if cluster:
-            cluster.close()
+        except (distributed.KilledWorker, distributed.comm.CommClosedError, CancelledError) as error:
+            raise _lost(where, error) from error
+
+
+def _lost(where: str, error: Exception) -> TrayError:
+    said = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")
+    return TrayError(
+        f"Expected a Dask cluster at {where} with at least one worker until the work is done. Received: "
+        f"{said}. What was done is kept: mend the cluster and run the command again."
+    )
 
 
 def made_with() -> dict[str, str]:
