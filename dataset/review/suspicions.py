@@ -13,7 +13,8 @@ from typing import Any, Final
 import numpy as np
 
 from dataset.errors import TrayError
-from dataset.review.catalogue import DATASET, METADATA, Catalogue, json_lines, metadata
+from dataset.folder import DATASET
+from dataset.review.catalogue import METADATA, Catalogue, json_lines, metadata
 
 REJECTED: Final = "rejected.jsonl"
 PREDICTIONS: Final = "predictions.csv"
