@@ -244,8 +244,7 @@ class _Chooser:
         """Return the pairs of files in conflict, and for each content in one the file that it clashes with."""
         conflicts: set[tuple[str, str]] = set()
         clashes: dict[str, str] = {}
-        shas = {sha: sha for sha in self.pictures}
-        for sha in shas:
+        for sha in self.pictures:
             for other in (sha, *sorted(same.get(sha, {}))):
                 if not self.contradict(self._classes((sha, other))):
                     continue
@@ -267,8 +266,9 @@ class _Chooser:
 
     def _settle(self, star: Star, out_of: Mapping[str, str]) -> list[Kept]:
         """Keep one picture of a star, or one for each class, or none, and note what becomes of the others."""
-        members = (star.kept, *(sha for sha, _ in star.copies))
         how = dict(star.copies)
+        # The best of those that are left stays where the centre may not.
+        members = (star.kept, *sorted(how, key=lambda sha: _merit(self.pictures[sha], self.known.get(sha), sha)))
         classes = self._classes(members)
         if star.kept not in out_of:
             return [self._keep(members, how, classes)]
@@ -325,7 +325,8 @@ class _Chooser:
                     continue
                 copies.append(place.source)
                 same_bytes = member == sha
-                seen = how.get(member)
+                # What is known is how each lies to the star's centre.
+                seen = None if sha in how else how.get(member)
                 self.rejected.append(
                     Rejected(
                         place.source,

@@ -57,10 +57,13 @@ class Memory:
         try:
             self._open()
         except sqlite3.DatabaseError:
-            if self.path is None or not self.path.exists():
-                raise
             # A cache that can't be read is worth nothing; everything in it can be measured again.
-            self.path.unlink()
+            if self.copy:
+                self.copy = None
+            elif self.path and self.path.exists():
+                self.path.unlink()
+            else:
+                raise
             self._open()
         return self
 

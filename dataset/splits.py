@@ -71,10 +71,9 @@ def deal(groups: list[Group], split: Split, *, seed: int, before: Mapping[str, s
 
 def _missing(groups: list[Group], dealt: Mapping[str, str], side: str, share: float) -> dict[str, float]:
     """Return how many pictures of each class a split lacks, given what lies in it; negative when it has too many."""
-    totals, there, numbers = Counter[str](), Counter[str](), Counter[str]()
+    totals, there = Counter[str](), Counter[str]()
     for group in groups:
         totals.update(group.sizes)
-        numbers.update(group.sizes.keys())
         if dealt.get(group.key) == side:
             there.update(group.sizes)
     return {name: max(1.0, share * totals[name]) - there[name] for name in totals}

@@ -91,8 +91,8 @@ HERE: Final = Threads()
 def hired(engine: str, scheduler: str | None = None) -> Iterator[Workers]:
     """Hold the workers of an engine: ``threads``, or ``dask`` with the address of its scheduler.
 
-    Without an address, a cluster of one process per core starts here and ends with the work. Raises TrayError when
-    the package is missing, the cluster does not answer, or is lost.
+    Without an address, a cluster of one process per core starts here and ends with the work. Raises ConfigError for
+    what is no address, TrayError when the package is missing, the cluster does not answer, or is lost.
     """
     if engine == "threads":
         if scheduler:
@@ -109,6 +109,8 @@ def hired(engine: str, scheduler: str | None = None) -> Iterator[Workers]:
     # What it has to say of workers that come and go, the errors below say in a sentence.
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    if scheduler:
+        _check_address(distributed, scheduler)
     where = scheduler or "this machine"
     with ExitStack() as held:
         try:
@@ -124,6 +126,16 @@ def hired(engine: str, scheduler: str | None = None) -> Iterator[Workers]:
             yield Dask(client)
         except (distributed.KilledWorker, distributed.comm.CommClosedError, CancelledError) as error:
             raise _lost(where, error) from error
+
+
+def _check_address(distributed: Any, scheduler: str) -> None:
+    try:
+        distributed.comm.get_address_host_port(scheduler)
+    except ValueError as error:
+        raise ConfigError(
+            f"Expected the address of a Dask scheduler, such as tcp://10.0.0.1:8786. "
+            f"Received: {scheduler!r} ({error}). Correct it."
+        ) from None
 
 
 def _lost(where: str, error: Exception) -> TrayError:

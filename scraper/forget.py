@@ -95,7 +95,11 @@ def concerns(names: frozenset[str], addresses: Iterable[str]) -> bool:
 def _names(address: str) -> Iterator[str]:
     """Yield under which names an address may be listed: itself, its host with its port, and the hosts above."""
     yield address
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        # A manifest may have come from elsewhere, with what is no address at all.
+        return
     if parts.scheme not in {"http", "https"}:
         return
     yield parts.netloc.lower()
@@ -148,9 +152,10 @@ def _found(folder: Path, name: str) -> _Find:
 
 def _told(name: str, finds: Sequence[_Find], pool: Path | None) -> Forgotten:
     """Say what was found; of the pool's copies, only those that no other class folder needs go."""
-    files = [find.folder / file for find in finds for file in sorted(find.lost)]
-    still = {one.sha256 for find in finds for one in records(find.folder) if one.kept and one.file not in find.lost}
-    copies = {f"{sha[:16]}.jpg" for find in finds for sha in find.lost.values() if sha not in still}
+    lost = [(find.folder, find.lost) for find in finds]
+    files = [folder / file for folder, gone in lost for file in sorted(gone)]
+    still = {one.sha256 for folder, gone in lost for one in records(folder) if one.kept and one.file not in gone}
+    copies = {f"{sha[:16]}.jpg" for _, gone in lost for sha in gone.values() if sha not in still}
     normalised = [pool / copy for copy in sorted(copies) if (pool / copy).exists()] if pool else []
     lines = sum(len(find.gone) for find in finds)
     return Forgotten(name, tuple(files), lines, tuple(find.folder for find in finds), tuple(normalised))

@@ -1,6 +1,7 @@
 """The human rhythm: how far a hand scrolls, how long eyes rest, how long a shut door stays shut."""
 
 import math
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -62,7 +63,7 @@ class FullShare:
 class Allowance:
     """How much an engine may be asked in a minute: anything, until it has refused; then half of what it gave before.
 
-    Pages and what their scripts fetch count alike, as both are what an engine counts.
+    Pages and what their scripts fetch count alike, as both are what an engine counts. Browsers side by side share one.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -71,13 +72,15 @@ class Allowance:
         self.period = MINUTE
         self._clock = clock
         self._times: deque[float] = deque()
+        self._lock = threading.Lock()
 
     def count(self, answers: int) -> None:
         """Note answers that came just now."""
         now = self._clock()
-        self._times.extend([now] * answers)
-        while self._times and now - self._times[0] > REMEMBERED:
-            self._times.popleft()
+        with self._lock:
+            self._times.extend([now] * answers)
+            while self._times and now - self._times[0] > REMEMBERED:
+                self._times.popleft()
 
     def lower(self, *, share: float, wait: float = 0.0) -> None:
         """Allow this share of what came of late; ``wait`` is for how long the engine wants to be left alone.
@@ -85,16 +88,18 @@ class Allowance:
         An engine that wants more than a minute may well count over more than one. Few answers tell nothing about
         their number: who refuses the first visit has another reason.
         """
-        self.period = max(self.period, min(wait, REMEMBERED))
-        came = self._recent()
-        if came >= TELLING:
-            self.most = max(1, min(int(came * share), self.most or came))
+        with self._lock:
+            self.period = max(self.period, min(wait, REMEMBERED))
+            came = self._recent()
+            if came >= TELLING:
+                self.most = max(1, min(int(came * share), self.most or came))
 
     def wait(self) -> float:
         """Return the seconds until the engine may be asked again."""
-        if not self.most or self._recent() < self.most:
-            return 0.0
-        return max(0.0, self._times[-self.most] + self.period - self._clock())
+        with self._lock:
+            if not self.most or self._recent() < self.most:
+                return 0.0
+            return max(0.0, self._times[-self.most] + self.period - self._clock())
 
     def _recent(self) -> int:
         now = self._clock()

@@ -94,9 +94,12 @@ def preview(
             continue
         try:
             with chromium(settings, display=display_for(engine, settings, site=site), site=site) as driver:
-                rhythm = rhythm_of(settings, engine, site, threading.Event())
+                rhythm, searched = rhythm_of(settings, engine, site, threading.Event()), narrower
                 for plan, term, asked in _asked(plans, settings, engine, narrower=narrower):
                     if len(found[plan.name]) < plan.limit:
+                        if searched:
+                            rhythm.between_terms()
+                        searched = True
                         keep = page_keeper(Path(), engine)
                         steps = search(Window(driver), asked.engine, term, rhythm, keep_page=keep)
                         allowed = _remembered(steps, forgotten[plan.name])

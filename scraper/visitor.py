@@ -60,8 +60,8 @@ class Visitor:
 
     def kill(self) -> None:
         """End the browser at once, from another thread."""
-        if self._driver is not None:
-            kill(self._driver)
+        if (driver := self._driver) is not None:
+            kill(driver)
 
     def search(self, gathering: Gathering, term: str, asked: Filtered) -> Ended:
         """Search one term to its end, or to where no more is wanted.

@@ -208,6 +208,19 @@ def test_a_person_s_keep_settles_a_conflict(source: Path, tmp_path: Path, confli
     assert {reason for reason, _, _ in gone.values()} <= {"conflict"}
 
 
+def test_the_best_file_of_the_winning_class_stays(source: Path, tmp_path: Path) -> None:
+    """Where the best file of all lies in the class that lost, the best one of the other class takes its place."""
+    (source / "cat" / "one.jpg").write_bytes(encoded(drawn(300, (480, 360))))
+    for wide in (160, 200, 240, 280, 320):
+        (source / "dog" / f"one{wide}.jpg").write_bytes(encoded(drawn(300, (480, 360)).resize((wide, wide * 3 // 4))))
+    (source / "dog" / "review.jsonl").write_text('{"file": "one160.jpg", "verdict": "keep"}\n')
+    gone = {one.source: one.kept for one in built(source, tmp_path / "out", TINY).rejected}
+
+    assert gone == dict.fromkeys(
+        ["cat/one.jpg", *(f"dog/one{wide}.jpg" for wide in (160, 200, 240, 280))], "dog/one320.jpg"
+    )
+
+
 def burst(seed: int, count: int) -> list[Image.Image]:
     """Draw one tray, each time with another thing on it: related pictures."""
     shots = []
@@ -313,6 +326,17 @@ def test_a_class_can_be_capped(source: Path, tmp_path: Path) -> None:
 
         assert sum(counts) <= 10
         assert min(counts) >= 1
+
+
+def test_a_dry_run_does_without_a_cache_that_can_not_be_read(source: Path, tmp_path: Path) -> None:
+    """What an earlier build remembered helps where it is whole; where it is not, everything is measured again."""
+    whole = built(source, tmp_path / "out", TINY)
+    cache = tmp_path / "out" / ".pool" / ".cache.sqlite"
+    cache.write_bytes(b"no database" * 1000)
+    would = built(source, tmp_path / "out", TINY, dry_run=True)
+
+    assert (would.kept, would.splits) == (whole.kept, whole.splits)
+    assert cache.read_bytes() == b"no database" * 1000
 
 
 def test_a_dry_run_tells_and_writes_nothing(source: Path, tmp_path: Path) -> None:

@@ -113,6 +113,13 @@ def test_a_cluster_that_does_not_answer_is_one_sentence(monkeypatch: pytest.Monk
         hired("dask", "tcp://127.0.0.1:1").__enter__()
 
 
+@pytest.mark.parametrize("address", ["nonsense", "foo://127.0.0.1:1", "tcp://127.0.0.1:port"])
+def test_what_is_no_address_of_a_scheduler_is_one_sentence(address: str) -> None:
+    """A slip of the pen is named before anything starts."""
+    with pytest.raises(ConfigError, match="Expected the address of a Dask scheduler"):
+        hired("dask", address).__enter__()
+
+
 def test_without_the_package_there_is_one_sentence(source: Path, tmp_path: Path) -> None:
     """What to install is said, in one line."""
     command = ["build", "--from", str(source), "--out", str(tmp_path / "out"), "--engine", "dask"]

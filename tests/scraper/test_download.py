@@ -258,7 +258,7 @@ def test_slow_hosts_are_left(fetcher, talk):
         fetched = fetcher.fetch(url)
 
     assert fetched.error == "timeout"
-    assert time.monotonic() - started < 3.5
+    assert time.monotonic() - started < 8
 
 
 def reset(connection: socket.socket) -> None:
@@ -357,15 +357,16 @@ def test_cookies_are_not_kept(httpserver, fetcher):
     assert not any("Cookie" in request.headers for request in asked(httpserver, "/a"))
 
 
-def test_closing_breaks_off_what_is_under_way(fetcher):
+def test_closing_breaks_off_what_is_under_way():
     """A fetcher that is closed lets go of a silent host at once."""
     with raw_host(silent) as url:
+        fetcher = Fetcher(replace(QUICK, read_timeout=20.0, total_timeout=60.0), guard_for(url))
         started = time.monotonic()
         threading.Timer(0.2, fetcher.close).start()
         fetched = fetcher.fetch(url)
 
     assert fetched.error == "stopped"
-    assert time.monotonic() - started < 0.55
+    assert time.monotonic() - started < 4
 
 
 CODED = base64.b64encode(PICTURE).decode()

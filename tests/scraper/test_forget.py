@@ -126,6 +126,7 @@ def test_names_of_an_address():
     assert concerns(names, ["https://img.a.example:8000/x"])
     assert concerns(names, ["http://127.0.0.1:81/x"])
     assert not concerns(names, ["http://127.0.0.1:82/x", "https://nota.example/", "data:image/png;base64,a.example"])
+    assert not concerns(names, ["http://[a.example/"])
 
 
 def test_it_does_not_come_back_when_scraped_again(site, tmp_path):

@@ -131,7 +131,7 @@ def test_a_second_run_does_nothing(site, whole):
 
     assert again == []
     assert len(site.log) == before
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
     assert {summary.stopped_because for summary in summaries.values()} == {"nothing left to search"}
     assert len(list(records(into / "pizza"))) == len(written)
 
@@ -356,5 +356,5 @@ def test_closing_the_generator_is_prompt(site, tmp_path, plan, monkeypatch):
     started = time.monotonic()
     steps.close()
 
-    assert time.monotonic() - started < 4
-    assert gone(mark, 3)
+    assert time.monotonic() - started < 9
+    assert gone(mark, 10)
