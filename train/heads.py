@@ -45,6 +45,8 @@ class Head:
     bias: Array
     left_out: Array
     """(n, classes) probabilities of the training photos, each by a machine that was fitted without it."""
+    trust: Array
+    """(n,) how much each training photo counted."""
 
     def logits(self, features: Array) -> Array:
         """Return (n, classes) logits for (n, d) unit features."""
@@ -106,6 +108,7 @@ def fit(  # noqa: PLR0913 - a head has this many sides
         weights=(slope * best.weights).astype(np.float32),
         bias=(slope * mean + offset).astype(np.float32),
         left_out=softmax(slope * left_out + offset),
+        trust=trust,
     )
 
 
@@ -135,7 +138,8 @@ def widened(head: Head, photos: Known, more: Known, val: Known, *, seed: int = 0
     """Return a head that learned from more than the photos it was chosen by: parts of them, seen another way.
 
     Its kernel and its ridge stay, since leaving out a photo means nothing while parts of it are left in; for the same
-    reason validation photos calibrate it. Every class counts the same, however many parts it has.
+    reason validation photos calibrate it. Every class counts the same, however many parts it has; photos that the head
+    trusted less count less here too.
     """
     classes = head.weights.shape[1]
     features = np.concatenate([photos.features, more.features])
@@ -145,7 +149,7 @@ def widened(head: Head, photos: Known, more: Known, val: Known, *, seed: int = 0
     kernel = np.exp(2 * head.gamma * (features @ landmarks.T - 1)).astype(np.float64)
     between = kernel[chosen]
     targets = np.where(labels[:, None] == np.arange(classes), 1.0, -1.0)
-    counts = class_weights(labels).astype(np.float64)
+    counts = class_weights(labels) * np.concatenate([head.trust, np.ones(len(more.labels))])
     mean = np.average(targets, axis=0, weights=counts)
     weighted = (kernel * counts[:, None]).T
     solved = np.linalg.solve(

@@ -20,6 +20,7 @@ from dataset.images import to_jpeg
 from dataset.progress import Progress
 from train.composites import Box, Kitchen, Lesson, area, composites, lessons, shared
 from train.data import UNREADABLE, Dataset, Part, Photo, reason, threads
+from train.evaluate import threshold
 from train.predict import NOTHING, labels_of
 from train.runs import Run
 
@@ -87,7 +88,7 @@ class Look:
 
 
 def look_of(run: Run) -> Look:
-    """Return how a run looks at trays: as its training on trays chose, or else by the surest window."""
+    """Return how a run looks at trays: as its training on trays chose, or else by its thresholds for photos."""
     told = run.record.get("tray")
     if told:
         known = {name: value for name, value in told.items() if name != "scores"}
@@ -323,7 +324,10 @@ def _label(names: Sequence[str], lesson: Lesson) -> int | None:
 
 
 def choose(run: Run, kitchen: Kitchen, *, seed: int) -> Generator[Progress, None, Look]:
-    """Yield progress and return the look that says best what lies on trays of validation photos."""
+    """Yield progress and return the look that says best what lies on trays of validation photos.
+
+    Where the run is to reach a precision, each item's threshold reaches it on these trays; elsewhere it is a half.
+    """
     labels = labels_on_trays(run)
     odds, truth = [], []
     total = min(TRAYS, kitchen.size)
@@ -335,7 +339,14 @@ def choose(run: Run, kitchen: Kitchen, *, seed: int) -> Generator[Progress, None
     tried = {sharpness: np.array([pooled(one, sharpness) for one in odds]) for sharpness in SHARPNESSES}
     sharpness = max(tried, key=lambda one: mean_average_precision(tried[one], lies))
     slope, offsets = _calibrated(tried[sharpness], lies)
-    return Look(sharpness=sharpness, slope=slope, offsets=dict(zip(labels, offsets.tolist(), strict=True)))
+    look = Look(sharpness=sharpness, slope=slope, offsets=dict(zip(labels, offsets.tolist(), strict=True)))
+    precision = run.config.get("wanted_precision")
+    if precision is None:
+        return look
+    chances = np.array([probabilities(one, look, labels) for one in odds])
+    both = np.stack([1 - chances, chances], axis=2)
+    found = {item: threshold(both[:, n], lies[:, n], precision=precision) for n, item in enumerate(labels)}
+    return replace(look, thresholds=found)
 
 
 def judge(

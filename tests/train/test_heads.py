@@ -1,5 +1,7 @@
 """The kernel machine on features: its closed forms against what they stand for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -123,6 +125,27 @@ def test_doubting_forgets_flipped_labels() -> None:
 
     believing = _right(heads.fit(features, wrong, 3), unseen, truth)
     assert _right(heads.fit_doubting(features, wrong, 3), unseen, truth) > believing
+
+
+def test_a_widened_head_still_doubts() -> None:
+    """Labels that a head does not trust are not believed again when it learns from parts of photos too."""
+    features, labels = clouds(200, 2, spread=0.5)
+    flipped = (labels == 0) & (np.random.default_rng(5).random(200) < 0.8)
+    wrong = np.where(flipped, 1, labels)
+    head = heads.fit(features, wrong, 2, trust=np.where(flipped, 0.0, 1.0))
+    more = heads.Known(features[:2], labels[:2])
+    val = heads.Known(*clouds(60, 2, seed=2, spread=0.5))
+    unseen, truth = clouds(400, 2, seed=1, spread=0.5)
+
+    def widened(head: heads.Head) -> heads.Head:
+        return heads.widened(head, heads.Known(features, wrong), more, val)
+
+    doubting, believing = (widened(one) for one in (head, replace(head, trust=np.ones(200))))
+    assert _right(doubting, unseen, truth) > 0.95
+    assert (
+        doubting.probabilities(features[flipped])[:, 0].mean()
+        > believing.probabilities(features[flipped])[:, 0].mean() + 0.1
+    )
 
 
 def _right(head: heads.Head, features: np.ndarray, labels: np.ndarray) -> float:

@@ -13,12 +13,13 @@ from PIL import Image
 
 import tray
 from tests.train.conftest import COLOURS, SMALL, draw, finish
+from tests.train.test_fit import ended
 from train import heads
 from train.composites import Kitchen, area, composites, lessons, overlap, shared
 from train.data import read_dataset
 from train.fit import train
 from train.runs import Run, open_run
-from train.trays import Look, kitchen_of, place, pooled, survey, windows
+from train.trays import Look, choose, kitchen_of, place, pooled, survey, windows
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +194,18 @@ def test_a_tray_gives_its_items_and_where_they_are(tray_run: Run, photo: Path, t
         assert 0 <= top < bottom <= found.height
     assert page.error
     assert not page.seen
+
+
+def test_a_wanted_precision_holds_for_trays(tray_run: Run, kitchen: Kitchen) -> None:
+    """Where a precision was asked for, each item gets a threshold for trays too; elsewhere a half is enough."""
+    record = tray_run.record | {"config": tray_run.config | {"wanted_precision": 1.0}}
+    strict, usual = (
+        ended(choose(run, kitchen, seed=4)) for run in (Run(tray_run.path, record), open_run(tray_run.path))
+    )
+
+    assert set(strict.thresholds) == set(COLOURS)
+    assert all(0 < one < 1 for one in strict.thresholds.values())
+    assert usual.thresholds == {}
 
 
 def test_a_run_without_trays_looks_at_them_too(plain_run: Run, items_run: Run, photo: Path) -> None:
