@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from dataset.errors import NotEnoughImages, TrayError
+from dataset.errors import ConfigError, NotEnoughImages, TrayError
 from dataset.folder import class_folders, make_folder, pictures, write_whole
 from dataset.images import read
 from dataset.progress import Progress
@@ -98,6 +98,25 @@ def classes_of(folder: Path) -> tuple[str, ...]:
     return _class_names(folder, sorted({name for classes in _found(folder).values() for name in classes}), "")
 
 
+def read_all(folders: Mapping[str, Path]) -> dict[str, Dataset]:
+    """Read each item's dataset; of a folder with several classes, items that are among them stand against the rest.
+
+    Raises ConfigError for an item of a shared folder that is none of its classes.
+    """
+    read: dict[Path, Dataset] = {}
+    found = {}
+    for item, path in folders.items():
+        if list(folders.values()).count(path) == 1:
+            found[item] = read_dataset(path, positive=item)
+            continue
+        whole = read.get(path) or read.setdefault(path, read_dataset(path))
+        if item not in whole.class_names:
+            names = ", ".join(whole.class_names)
+            raise ConfigError(f"Expected items out of the classes of {path}: {names}. Received: {item!r}.")
+        found[item] = against_the_rest(whole, item)
+    return found
+
+
 def against_the_rest(dataset: Dataset, item: str) -> Dataset:
     """Return the binary dataset of one of several classes: label 1 is the item, label 0 is everything else."""
     label = dataset.class_names.index(item)
@@ -132,7 +151,7 @@ def require_enough(dataset: Dataset) -> None:
             f"Add a class folder of what it is not, such as not_{names[0]}."
         )
     for label, name in enumerate(names):
-        distinct = len({photo.sha256 for photo in dataset.photos if photo.label == label})
+        distinct = len({photo.sha256 for photo in dataset.photos if photo.label == label and photo.part != "tray"})
         training = sum(photo.label == label for photo in dataset.part("train"))
         if distinct < 2 or not training:
             raise NotEnoughImages(

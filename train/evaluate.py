@@ -11,7 +11,7 @@ import numpy as np
 
 from dataset.errors import NotEnoughImages, TrayError
 from dataset.folder import make_folder
-from train.data import Dataset, Photo, against_the_rest, read_dataset
+from train.data import Dataset, Photo, read_all, read_dataset
 from train.predict import classify
 from train.runs import Run
 
@@ -289,14 +289,12 @@ def ask(run: Run, data: Path | None = None) -> tuple[dict[str, Judged], dict[Pat
 
 def _require_unchanged(run: Run) -> None:
     """Raise TrayError when a run's own data is no longer what it was trained on: held-back pictures may have moved."""
-    for item, one in run.record["items"].items():
-        whole = read_dataset(Path(one["data"]), positive=item)
-        # Items in one folder each took the others for their negatives.
-        several = [against_the_rest(whole, item)] if item in whole.class_names else []
-        if one["fingerprint"] not in {dataset.fingerprint for dataset in (whole, *several)}:
+    items = run.record["items"]
+    for item, dataset in read_all({item: Path(one["data"]) for item, one in items.items()}).items():
+        if dataset.fingerprint != items[item]["fingerprint"]:
             raise TrayError(
-                f"Expected the pictures that {run.path} was trained on in {one['data']}. Received: others, so what was "
-                f"held back then may not be what is held back now. Train again, or name the folder with --data."
+                f"Expected the pictures that {run.path} was trained on in {dataset.path}. Received: others, so what "
+                f"was held back then may not be what is held back now. Train again, or name the folder with --data."
             )
 
 

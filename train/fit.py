@@ -24,7 +24,7 @@ from dataset.tray import Train
 from train import backbones, features, heads, models, report, trays
 from train.backend import tf
 from train.board import BOARD, logged, require_tensorboard
-from train.data import Dataset, Part, Photo, Pixels, against_the_rest, decode, decode_all, read_dataset, require_enough
+from train.data import Dataset, Part, Photo, Pixels, decode, decode_all, read_all, require_enough
 from train.evaluate import Judged, cooled, temperature, threshold
 from train.forward import by_keras
 from train.learn import Epoch, Learned, Network, Row, learn
@@ -47,15 +47,15 @@ def train(datasets: Mapping[str, Path], runs: Path, settings: Train, *, name: st
     """Train one classifier per dataset in one run below ``runs/<name>``; yield progress and, last, the run.
 
     Several datasets give one Keras model with an output named after each; several items may share one folder, whose
-    classes they are. What was finished with the same settings
-    and the same data is returned as it is; what was interrupted goes on at the epoch in which it stopped.
+    classes they are. What was finished with the same settings and the same data is returned as it is; what was
+    interrupted goes on at the epoch in which it stopped.
     Raises ConfigError for an unknown model, NotEnoughImages for too few pictures, FolderLocked when another process
     trains under the same name.
     """
     if not datasets:
         raise ConfigError("Expected a dataset to train on. Received: none. Name a folder, or items of tray.toml.")
     settings = effective(settings)
-    data = _read_all(datasets)
+    data = read_all(datasets)
     for dataset in data.values():
         require_enough(dataset)
     plan = Plan(settings, data)
@@ -70,23 +70,6 @@ def train(datasets: Mapping[str, Path], runs: Path, settings: Train, *, name: st
             yield from _train(folder, plan)
         except OSError as error:
             raise unwritable(folder, error) from error
-
-
-def _read_all(datasets: Mapping[str, Path]) -> dict[str, Dataset]:
-    """Read each item's dataset; of a folder with several classes, items that are among them stand against the rest."""
-    read: dict[Path, Dataset] = {}
-    found = {}
-    for item, path in datasets.items():
-        shared = list(datasets.values()).count(path) > 1
-        if not shared:
-            found[item] = read_dataset(path, positive=item)
-            continue
-        whole = read.get(path) or read.setdefault(path, read_dataset(path))
-        if item not in whole.class_names:
-            names = ", ".join(whole.class_names)
-            raise ConfigError(f"Expected items out of the classes of {path}: {names}. Received: {item!r}.")
-        found[item] = against_the_rest(whole, item)
-    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,9 @@ Array = np.ndarray[Any, Any]
 def cross_validate(run: Run, data: Path | None = None, *, folds: int) -> Generator[Progress | Evaluation]:
     """Yield progress and, last, how good the run's way of training is on all photos of its data or of another folder.
 
-    The heads are fitted anew, each judged on the fold that it did not see; the run itself is not asked. Raises
-    TrayError for a run that trained from nothing, NotEnoughImages for a class with fewer groups than folds.
+    The heads are fitted anew, each judged on the fold that it did not see; the run itself is not asked, and what it
+    learned from trays is left out. Raises TrayError for a run that trained from nothing, NotEnoughImages for a class
+    with fewer groups than folds.
     """
     known = {one.name for one in fields(Train)}
     settings = Train(**{name: value for name, value in run.config.items() if name in known})
