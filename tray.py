@@ -355,9 +355,12 @@ def evaluate(
     voice: Voice, run: Path, data: Path | None, out: Path | None, other: Path | None, folds: int | None, as_json: bool
 ) -> None:
     """Judge a run on a labelled folder, or tell whether another is better."""
+    from dataset.errors import ConfigError
     from train.evaluate import evaluate
     from train.runs import open_run
 
+    if sum(map(bool, (out, other, folds))) > 1:
+        raise ConfigError("Expected one of --out, --compare and --folds. Received: several. Leave the others out.")
     if other:
         from train.compare import compare
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+import tray
 from dataset.errors import TrayError
 from train.compare import compare
 from train.data import Photo
@@ -56,3 +58,11 @@ def test_runs_of_other_data_or_other_classes_are_refused(plain_run: Run, items_r
         compare(plain_run, open_run(other))
     with pytest.raises(TrayError, match="same classes"):
         compare(plain_run, items_run)
+
+
+def test_one_question_at_a_time() -> None:
+    """`tray evaluate` does one of its three things, and says so instead of leaving a flag unheard."""
+    result = CliRunner().invoke(tray.main, ["evaluate", "runs/x", "--compare", "runs/y", "--folds", "5"])
+
+    assert result.exit_code == 2
+    assert "one of --out, --compare and --folds" in result.stderr

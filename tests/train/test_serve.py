@@ -34,7 +34,7 @@ def fetch(url: str) -> bytes:
     if "forbidden" in url:
         raise Refused(f"Expected a public address. Received: {url}.", 403)
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             data: bytes = answer.read()
     except urllib.error.URLError as error:
         raise TrayError(f"Expected a picture at {url}. Received: {error}.") from error
