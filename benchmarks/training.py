@@ -152,7 +152,7 @@ def alone(name: str, folder: Path) -> None:
             low, high = run.metrics["interval"]
             model = "cnn" + (" augmented" if augment else "") + ", one split"
             print(
-                f"{name:16} {model:60} {run.metrics['accuracy']:8.3f}  {low:.3f} to {high:.3f}  {'':5} {'':10} "
+                f"{name:16} {model:44} {run.metrics['accuracy']:8.3f}  {low:.3f} to {high:.3f}  {'':8} {'':5} "
                 f"{run.record['seconds']:8.1f}",
                 flush=True,
             )

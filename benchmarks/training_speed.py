@@ -204,7 +204,7 @@ def told(program: str, *arguments: str) -> dict[str, Any]:
 
 
 def memory(chosen: argparse.Namespace) -> dict[str, Any]:
-    """Train two epochs on many drawn pictures of 180 x 180, and tell the most memory that was resident."""
+    """Train one epoch on many drawn pictures of 180 x 180, and tell the most memory that was resident."""
     with tempfile.TemporaryDirectory() as root:
         rng = np.random.default_rng(0)
         for name, shade in (("dark", 60), ("light", 190)):

@@ -10,6 +10,7 @@ from trays too. Runs lie in --runs, so that a second call only judges.
 
 import argparse
 import hashlib
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -74,15 +75,15 @@ def divided(data: Path, runs: Path, held_back: Path | None) -> tuple[Path, Kitch
         foods = {name: list(pictures(path)) for name, path in class_folders(held_back).items()}
         return data, Kitchen(foods, part=held_back.name)
     rest, foods = runs / f"{data.name}-rest", {}
+    # Links of an earlier call may be of photos that are held back now.
+    shutil.rmtree(rest, ignore_errors=True)
     for name, path in class_folders(data).items():
-        (rest / name).mkdir(parents=True, exist_ok=True)
+        (rest / name).mkdir(parents=True)
         ordered = sorted(pictures(path), key=lambda file: hashlib.sha256(file.read_bytes()).hexdigest())
         # Taken from the end: training takes its validation photos from the beginning.
         foods[name] = ordered[-len(ordered) // 5 :]
         for file in ordered[: -len(foods[name])]:
-            link = rest / name / file.name
-            if not link.exists():
-                link.symlink_to(file.resolve())
+            (rest / name / file.name).symlink_to(file.resolve())
     return rest, Kitchen(foods, part="held back")
 
 
