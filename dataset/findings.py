@@ -33,7 +33,7 @@ FLAGGED: Final = {
     "screenshot or text": ("a screenshot or text", "screenshots or text"),
     "collage": ("a collage", "collages"),
     "placeholder": ("a placeholder (the same bytes everywhere)", "placeholders (the same bytes everywhere)"),
-    "small": ("small (below 128 pixels)",) * 2,
+    "small": ("small",) * 2,
     "extreme aspect": ("very long or very wide",) * 2,
     "near uniform": ("nearly uniform",) * 2,
 }

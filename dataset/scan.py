@@ -56,11 +56,11 @@ class Memory:
     def __enter__(self) -> Self:
         try:
             self._open()
-        except sqlite3.DatabaseError:
-            # A cache that can't be read is worth nothing; everything in it can be measured again.
+        except sqlite3.DatabaseError as error:
+            # A damaged cache is worth nothing, everything in it can be measured again; a full disk damages none.
             if self.copy:
                 self.copy = None
-            elif self.path and self.path.exists():
+            elif self.path and self.path.exists() and not isinstance(error, sqlite3.OperationalError):
                 self.path.unlink()
             else:
                 raise

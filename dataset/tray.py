@@ -97,7 +97,7 @@ class Scrape:
     """Downloads in flight at most."""
     per_host: Annotated[int, Field(ge=1)] = 2
     host_spacing: Annotated[float, Field(ge=0)] = 0.2
-    """Seconds between two requests to one host."""
+    """Seconds between two requests to one host; a ``pace`` below 1 shortens them too."""
     connect_timeout: Annotated[float, Field(gt=0)] = 5.0
     read_timeout: Annotated[float, Field(gt=0)] = 15.0
     total_timeout: Annotated[float, Field(gt=0)] = 30.0

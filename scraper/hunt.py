@@ -190,10 +190,11 @@ class Hunt:
                 raise
             log.warning("%s: %s", self.engine.name, error)
             return True
+        finally:
+            if self._settings.grid:
+                # A farm's browser is lent for one search: the next one may come from another machine.
+                visitor.close()
         self.tally.reasons[key] = ended.reason
-        if self._settings.grid:
-            # A farm's browser is lent for one search: the next one may come from another machine.
-            visitor.close()
         self._desk.ended(gathering, (self.engine.name, term, asked.words), ended)
         return True
 

@@ -3,7 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dataset import relations, scan
+from dataset.errors import TrayError
 from dataset.progress import Progress
 from dataset.relations import relate
 from dataset.scan import remembering
@@ -62,3 +65,16 @@ def test_an_interrupted_comparison_goes_on_after_its_last_shard(tmp_path: Path) 
     assert len(found) == 45
     assert left == (0,)
     assert {how.verdict for how in found.values()} == {"same"}
+
+
+def test_only_a_damaged_memory_is_thrown_away(tmp_path: Path) -> None:
+    """What is no database begins anew; what merely can't be opened now is named and stays as it is."""
+    (tmp_path / "damaged").write_bytes(b"no database" * 1000)
+    (tmp_path / "closed").mkdir()
+    with remembering(tmp_path / "damaged", limits=LIMITS) as memory:
+        memory.note("built", "yes")
+    with pytest.raises(TrayError, match="Expected to write to"), remembering(tmp_path / "closed", limits=LIMITS):
+        pass
+    with remembering(tmp_path / "damaged", limits=LIMITS) as memory:
+        assert memory.recall("built") == "yes"
+    assert (tmp_path / "closed").is_dir()
