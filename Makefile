@@ -10,7 +10,7 @@ demo: env
 	.venv/bin/tray demo $(DEMO_ARGS)
 
 test: env lint
-	.venv/bin/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+	.venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 env:
 	@sh ./environment.sh

@@ -15,7 +15,7 @@ from scraper.scrape import Run
 from scraper.simulator import Site
 from scraper.tally import Tally
 
-QUICK = Scrape(pace=0.02, read_timeout=1.5, connect_timeout=1.0, total_timeout=6.0, host_spacing=0.0, limit=500)
+QUICK = Scrape(pace=0.02, read_timeout=2.5, connect_timeout=2.0, total_timeout=8.0, host_spacing=0.0, limit=500)
 
 
 @pytest.fixture(scope="session")
