@@ -11,6 +11,24 @@ SHARED = ROOT.parent / "shared"
 # TensorFlow's notes about the processor it runs on would drown a test's own output.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("SE_AVOID_STATS", "true")
+# Several processes test at a time: were each to use all cores for its small matrices, they would wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+LONGEST = (
+    ".ipynb",
+    "test_killed.py",
+    "test_readme.py",
+    "test_fit.py",
+    "test_scrape.py",
+    "test_trays.py",
+    "test_search.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest: begun last, they would keep one process busy while the others have none left to do."""
+    items.sort(
+        key=lambda item: next((n for n, end in enumerate(LONGEST) if item.path.name.endswith(end)), len(LONGEST))
+    )
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ from tests.scraper.test_download import PICTURE, picture, raw_host
 pytestmark = pytest.mark.hostile
 
 STRICT = Scrape(
-    connect_timeout=0.5, read_timeout=0.6, total_timeout=1.5, max_bytes=200_000, max_pixels=1_000_000, host_spacing=0.0,
+    connect_timeout=1.0, read_timeout=1.5, total_timeout=4.0, max_bytes=200_000, max_pixels=1_000_000, host_spacing=0.0,
     kinds="full-only",
 )  # fmt: skip
 NOWHERE = {"private address", "address not allowed", "host not found"}
