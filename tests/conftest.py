@@ -1,5 +1,6 @@
 """What every test may lean on."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -38,6 +39,13 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real photographs here; TRAY_DATA names their folder")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def fresh_log() -> None:
+    """Let messages be heard by the test, although a command that ran in this process before kept them to itself."""
+    log = logging.getLogger("tray")
+    log.propagate, log.level, log.handlers = True, logging.NOTSET, []
 
 
 @pytest.fixture
