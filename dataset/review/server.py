@@ -1,19 +1,12 @@
 """The review page on a local port: what it is told, what it may ask for, and who may ask at all."""
 
 import json
-import logging
-import os
 import secrets
-import socket
-import threading
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, Final, cast
 
-import waitress  # type: ignore[import-untyped,unused-ignore]
 from flask import Flask, Response, abort, jsonify, request
 
 from dataset.errors import TrayError
@@ -22,8 +15,8 @@ from dataset.review.decisions import Decisions, check_label
 from dataset.review.suspicions import Suspicion, find, match, suspicion
 from dataset.review.thumbnails import LARGE, THUMBNAIL, Thumbnails, Unreadable
 from dataset.review.verdicts import WORDS, Word
+from dataset.served import HERE, Served
 
-HERE: Final = "127.0.0.1"
 THREADS: Final = 8
 MAX_BODY: Final = 4 * 2**20
 PAGE: Final = Path(__file__).parent / "page"
@@ -39,7 +32,7 @@ HEADERS: Final = {
 }
 
 
-class Review:
+class Review(Served):
     """The review of one folder, served on this machine alone while it is held open.
 
     Use it as a context manager::
@@ -57,56 +50,8 @@ class Review:
     ) -> None:
         self.catalogue = open_catalogue(folder, raw=raw)
         self.decisions = Decisions(self.catalogue)
-        self.app = make_app(self.catalogue, self.decisions, [*find(self.catalogue), *suspicions])
-        self._wanted = port
-
-    def __enter__(self) -> Self:
-        # A page asks for dozens of small pictures at once; that they wait in line is nothing to warn of.
-        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-        self._server: Any = waitress.create_server(
-            self.app, sockets=[_listening(self._wanted)], threads=THREADS, ident=None
-        )
-        self.port = int(self._server.socket.getsockname()[1])
-        self.url = f"http://{HERE}:{self.port}/"
-        self._thread = threading.Thread(target=self._server.run, name="review", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # The loop owns its sockets, so it closes them itself, and ends when none is left.
-        # A loop that is awake already may run the closing, and shut the trigger, before the wake-up call is written.
-        with suppress(OSError):
-            self._server.trigger.pull_trigger(self._close)
-        self._thread.join(timeout=5)
-        self._server.task_dispatcher.shutdown()
-
-    def wait(self) -> None:
-        """Serve until the process is interrupted."""
-        while self._thread.is_alive():
-            self._thread.join(timeout=0.5)
-
-    def _close(self) -> None:
-        for one in list(self._server._map.values()):  # noqa: SLF001 - waitress has no other way to end its loop
-            one.close()
-
-
-def _listening(port: int) -> socket.socket:
-    """Return a socket at a port of this machine; raises TrayError when another process has it."""
-    ours = socket.socket()
-    try:
-        if os.name == "posix":
-            # A server that ended a moment ago leaves its port busy for a minute else.
-            ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        ours.bind((HERE, port))
-    except (OSError, OverflowError) as error:
-        ours.close()
-        raise TrayError(
-            f"Expected port {port} to be free. Received: {getattr(error, 'strerror', None) or error}. "
-            f"Name another one, or none and a free one is taken."
-        ) from error
-    return ours
+        app = make_app(self.catalogue, self.decisions, [*find(self.catalogue), *suspicions])
+        super().__init__(app, port=port, threads=THREADS)
 
 
 def make_app(catalogue: Catalogue, decisions: Decisions, suspicions: Iterable[Suspicion]) -> Flask:

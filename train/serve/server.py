@@ -2,25 +2,20 @@
 
 import ctypes
 import json
-import logging
-import socket
 import sys
-import threading
-from contextlib import suppress
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
-import waitress
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask
 
 from dataset.errors import TrayError
+from dataset.served import HERE, Served
 from train.runs import Run
 from train.serve.app import make_app
 from train.serve.pictures import Limits
 from train.serve.service import Fetch, Service
 
-HERE: Final = "127.0.0.1"
 THREADS: Final = 32
 CONNECTIONS: Final = 1000
 ARENA_MAX: Final = -8  # malloc.h: M_ARENA_MAX
@@ -29,7 +24,7 @@ SECONDS: Final = 60
 """For which a connection may say nothing."""
 
 
-class Server:
+class Server(Served):
     """A run, served while it is held open.
 
     Use it as a context manager::
@@ -53,61 +48,32 @@ class Server:
     ) -> None:
         _keep_together()
         self.service = Service(run, fetch=fetch, limits=limits)
-        self.app = make_app(self.service)
-        self.host = host
-        self._wanted = port
-
-    def __enter__(self) -> Self:
-        # That requests wait in line is what the line is for.
-        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-        # waitress would leave its pieces open where the port is taken.
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        try:
-            listening = socket.create_server((self.host, self._wanted), family=family, backlog=CONNECTIONS)
-        except (OSError, OverflowError) as error:
-            self.service.close()
-            raise TrayError(
-                f"Expected {self.host} port {self._wanted} to be free. Received: {error}. "
-                f"Name another port, or 0 and a free one is taken."
-            ) from error
-        self._server: Any = waitress.create_server(
-            self.app,
-            sockets=[listening],
+        super().__init__(
+            make_app(self.service),
+            host=host,
+            port=port,
+            backlog=CONNECTIONS,
+            channel=_Channel,
             threads=THREADS,
             connection_limit=CONNECTIONS,
             channel_timeout=SECONDS,
             # Up to twice the limit Flask reads no body and says so; what is larger is not even received.
             max_request_body_size=2 * self.service.limits.body,
             asyncore_use_poll=True,
-            ident=None,
         )
-        self._server.channel_class = _Channel
-        self.port = int(self._server.effective_port)
-        shown = HERE if self.host in {"0.0.0.0", "::", "*"} else self.host  # noqa: S104 - it is only looked at
-        self.url = f"http://{f'[{shown}]' if ':' in shown else shown}:{self.port}/"
-        self._thread = threading.Thread(target=self._server.run, name="serve", daemon=True)
-        self._thread.start()
-        return self
+
+    def __enter__(self) -> Self:
+        try:
+            return super().__enter__()
+        except TrayError:
+            self.service.close()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # The loop owns its sockets, so it closes them itself, and ends when none is left.
-        # A loop that is awake already may run the closing, and shut the trigger, before the wake-up call is written.
-        with suppress(OSError):
-            self._server.trigger.pull_trigger(self._close)
-        self._thread.join(timeout=5)
-        self._server.task_dispatcher.shutdown()
+        super().__exit__(kind, error, trace)
         self.service.close()
-
-    def wait(self) -> None:
-        """Serve until the process is interrupted."""
-        while self._thread.is_alive():
-            self._thread.join(timeout=0.5)
-
-    def _close(self) -> None:
-        for one in list(self._server._map.values()):  # noqa: SLF001 - waitress has no other way to end its loop
-            one.close()
 
 
 def _keep_together() -> None:
