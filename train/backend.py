@@ -1,38 +1,9 @@
 """Keras and TensorFlow, imported without the notes that they write past Python's own stderr."""
 
-import logging
 import os
-import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep back what TensorFlow and converters say about themselves, past Python's streams and where results belong."""
-    loggers = [logging.getLogger(name) for name in ("absl", "tensorflow", "tf2onnx")]
-    levels = [one.level for one in loggers]
-    for one in loggers:
-        one.setLevel(logging.ERROR)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept = [os.dup(1), os.dup(2)]
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        for stream in (1, 2):
-            os.dup2(nowhere, stream)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for stream, old in zip((1, 2), kept, strict=True):
-            os.dup2(old, stream)
-        for stream in (*kept, nowhere):
-            os.close(stream)
-        for one, level in zip(loggers, levels, strict=True):
-            one.setLevel(level)
-
+from train.silence import quiet
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet():
@@ -55,4 +26,11 @@ def halves_help() -> bool:
     return bool(gpus) and all(one.get("compute_capability", (0, 0)) >= (7, 0) for one in details)
 
 
-__all__ = ["halves_help", "keras", "quiet", "strategy", "tf"]
+def frozen(function: Any) -> Any:
+    """Return a concrete function whose weights are constants of its graph."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    return convert_variables_to_constants_v2(function)
+
+
+__all__ = ["frozen", "halves_help", "keras", "strategy", "tf"]

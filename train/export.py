@@ -16,7 +16,9 @@ from dataset.errors import ConfigError, TrayError
 from dataset.folder import make_folder, unwritable, write_whole
 from train.data import PARTS, UNREADABLE, Dataset, decode, read_dataset
 from train.export_example import example, readme
+from train.forward import drawn
 from train.runs import MODEL, RUN, Run
+from train.silence import quiet
 
 Format = Literal["keras", "savedmodel", "tflite", "onnx"]
 Precision = Literal["float", "float16", "int8"]
@@ -112,10 +114,6 @@ def export(
     does not exist, TrayError when packages are missing, when there is nothing to calibrate int8 by, and when the file
     does not say what the run says.
     """
-    # It brings TensorFlow with it.
-    from train.backend import quiet
-    from train.forward import drawn
-
     _check_wanted(format, precision, out)
     stamp = _fingerprint(run, format, precision, pictures)
     if there := _there(out, stamp):
@@ -382,16 +380,14 @@ def _read_savedmodel(file: Path, run: Run) -> Callable[[Array], Answer]:
 
 
 def _write_tflite(run: Run, file: Path, precision: Precision, pixels: Array) -> None:
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    from train.backend import tf
+    from train.backend import frozen, tf
 
     # Weights as constants: the converter leaves variables in, and no phone's runtime calibrates by those.
     function = _function(run, batch=1).get_concrete_function()
-    frozen, ordered = convert_variables_to_constants_v2(function), sorted(function.structured_outputs)
+    constant, ordered = frozen(function), sorted(function.structured_outputs)
     module, saved = tf.Module(), file.with_name("saved")
     spec = function.structured_input_signature[0][0]
-    module.serve = tf.function(lambda pixels: dict(zip(ordered, frozen(pixels), strict=True)), input_signature=[spec])
+    module.serve = tf.function(lambda pixels: dict(zip(ordered, constant(pixels), strict=True)), input_signature=[spec])
     tf.saved_model.save(module, str(saved), signatures={"serving_default": module.serve})
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
     if precision != "float":
@@ -407,9 +403,9 @@ def _write_tflite(run: Run, file: Path, precision: Precision, pixels: Array) -> 
 
 
 def _read_tflite(file: Path, run: Run) -> Callable[[Array], Answer]:
-    from train.backend import tf
+    from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = tf.lite.Interpreter(str(file))
+    interpreter = Interpreter(str(file))
     serve, names = interpreter.get_signature_runner("serving_default"), output_names(run)
 
     def ask(pixels: Array) -> Answer:

@@ -1,6 +1,7 @@
 """A model's forward pass by the fastest runtime at hand that says what Keras says.
 
-On a processor that is LiteRT, which comes with TensorFlow and takes half of its time; on a GPU it is Keras itself.
+On a processor that is LiteRT, which takes half of TensorFlow's time, and is there in a fifth of a second where
+TensorFlow alone takes seconds to import; on a GPU it is Keras itself.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import platform
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,13 +18,15 @@ import numpy as np
 
 from dataset.errors import TrayError
 from dataset.folder import make_folder, write_whole
-from train.backend import quiet, tf
 from train.data import threads
+from train.silence import quiet
 
 LARGEST_DIFFERENCE: Final = 1e-3
 """How far any output, a probability or a feature of a vector of length 1, may be from Keras's."""
 TOGETHER: Final = 8
 """Pictures in one pass of LiteRT: more of them outgrow the processor's caches."""
+DRIVERS: Final = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""What Linux has where a GPU can be computed on: NVIDIA's, AMD's, and that of a Windows host."""
 
 Array = np.ndarray[Any, Any]
 Forward = Callable[[Array], dict[str, Array]]
@@ -35,6 +39,8 @@ def by_keras(model: Any, size: int, items: Sequence[str]) -> Forward:
 
     keras predict() would cost 70 ms a call before it computes anything.
     """
+    from train.backend import tf
+
     function = _function(model, size, items)
     return lambda pixels: {
         item: np.asarray(output) for item, output in zip(items, function(tf.constant(pixels)), strict=True)
@@ -45,11 +51,11 @@ def fastest(model: Callable[[], Any], size: int, items: Sequence[str], *, store:
     """Return the forward pass of the model that ``model()`` gives by the fastest runtime that agrees with Keras.
 
     What LiteRT needs is kept in the folder ``store`` under a name made of ``key``, which tells the model's weights:
-    found there, the Keras model is not even asked for. An empty file says that LiteRT differed, so it is Keras.
+    found there, neither the Keras model nor TensorFlow is asked for. An empty file says that LiteRT differed.
     """
-    if tf.config.list_physical_devices("GPU"):
+    if _on_gpu():
         return by_keras(model(), size, items)
-    made_by = f"{key} {','.join(items)} {size} {tf.__version__} {platform.machine()}"
+    made_by = f"{key} {','.join(items)} {size} {version('ai-edge-litert')} {platform.machine()}"
     file = store / f"{hashlib.sha256(made_by.encode()).hexdigest()[:16]}.tflite"
     if not file.is_file():
         return _made(model(), size, items, file)
@@ -85,10 +91,21 @@ class Lite:
         return [interpreter.get_tensor(one["index"]) for one in interpreter.get_output_details()]
 
     def _interpreter(self, content: bytes, n: int) -> Any:
-        interpreter = tf.lite.Interpreter(model_content=content, num_threads=threads())
+        from ai_edge_litert.interpreter import Interpreter
+
+        interpreter = Interpreter(model_content=content, num_threads=threads())
         interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], (n, *self._shape))
         interpreter.allocate_tensors()
         return interpreter
+
+
+def _on_gpu() -> bool:
+    """Tell whether TensorFlow finds a GPU; where no driver is, it need not be imported to say so."""
+    if platform.system() == "Linux" and not any(Path(driver).exists() for driver in DRIVERS):
+        return False
+    from train.backend import tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def _made(model: Any, size: int, items: Sequence[str], file: Path) -> Forward:
@@ -114,11 +131,11 @@ def _made(model: Any, size: int, items: Sequence[str], file: Path) -> Forward:
 
 
 def _converted(model: Any, size: int, items: Sequence[str]) -> bytes:
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+    from train.backend import frozen, tf
 
     # Weights as constants: as variables they would be copied into every pass.
-    frozen = convert_variables_to_constants_v2(_function(model, size, items).get_concrete_function())
-    content: bytes = tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert()
+    constant = frozen(_function(model, size, items).get_concrete_function())
+    content: bytes = tf.lite.TFLiteConverter.from_concrete_functions([constant]).convert()
     return content
 
 
@@ -139,6 +156,7 @@ def drawn(n: int, size: int) -> Array:
 
 def _function(model: Any, size: int, items: Sequence[str]) -> Any:
     """Return a TensorFlow function from uint8 pixels to a list of outputs in the order of the items."""
+    from train.backend import tf
 
     def run(pixels: Any) -> list[Any]:
         said = model(pixels, training=False)

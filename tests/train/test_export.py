@@ -15,7 +15,6 @@ import pytest
 from dataset.errors import ConfigError, TrayError
 from tests.train.conftest import COLOURS, draw
 from train.export import TOLERANCES, Exported, Format, Precision, _decisions, export
-from train.export_example import LOAD
 from train.runs import Run
 
 RED = COLOURS["tomato"]
@@ -69,9 +68,6 @@ def test_the_example_runs_alone(
     draw(result.folder.parent / "red.png", RED, [77])
     program = (result.folder / "example.py").read_text()
     assert program in (result.folder / "README.md").read_text()
-    if importlib.util.find_spec("ai_edge_litert") is None:
-        # TensorFlow brings the same interpreter along.
-        program = program.replace(LOAD["tflite"][1], "import tensorflow as tf; Interpreter = tf.lite.Interpreter")
     command = [sys.executable, "-P", "-c", program, str(result.folder.parent / "red.png")]
     done = subprocess.run(command, cwd=result.folder, capture_output=True, text=True, timeout=120, check=False)
 

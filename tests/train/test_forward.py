@@ -1,6 +1,8 @@
 """The faster runtime: it says what Keras says, or Keras says it."""
 
 import logging
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -110,7 +112,7 @@ def test_threads_take_turns(model: Any, tmp_path: Path) -> None:
 
 
 def test_a_run_predicts_by_what_it_kept(plain_run: Run, tmp_path: Path) -> None:
-    """The first prediction leaves LiteRT's file in the run; the next one never loads the Keras model."""
+    """The first prediction leaves LiteRT's file in the run; the next ones load neither the model nor TensorFlow."""
     draw(tmp_path / "red.jpg", (200, 40, 30), [91])
     (first,) = predict(open_run(plain_run.path), [tmp_path / "red.jpg"])
     again = open_run(plain_run.path)
@@ -119,3 +121,12 @@ def test_a_run_predicts_by_what_it_kept(plain_run: Run, tmp_path: Path) -> None:
     assert len(list((plain_run.path / LITE).glob("*.tflite"))) == 1
     assert "model" not in vars(again)
     assert second.probabilities == pytest.approx(first.probabilities)
+
+    program = (
+        "import sys; from pathlib import Path; from train.predict import predict; from train.runs import open_run\n"
+        "print(*predict(open_run(Path(sys.argv[1])), [Path(sys.argv[2])]), 'tensorflow' in sys.modules)"
+    )
+    command = [sys.executable, "-c", program, str(plain_run.path), str(tmp_path / "red.jpg")]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert first.label in said
+    assert said.endswith("False\n")
