@@ -293,12 +293,18 @@ def explain(first: Path, second: Path, as_json: bool) -> None:
 
 @main.command()
 @click.argument("folder", type=FOLDER, metavar="DIR")
+@config_option
 @json_option
-def report(folder: Path, as_json: bool) -> None:
-    """Write a class folder, a folder of them or a built dataset as one HTML page."""
-    from dataset.report import write_report
+def report(folder: Path, config: Path, as_json: bool) -> None:
+    """Write a class folder, a folder of them or a built dataset as one HTML page.
 
-    show({"report": str(write_report(folder))}, as_json, print_pairs)
+    Raw pictures are flagged by the limits in [build.checks] of tray.toml, where there is one.
+    """
+    from dataset.report import write_report
+    from dataset.tray import Tray, load
+
+    settings = (load(config) if config.exists() else Tray()).build
+    show({"report": str(write_report(folder, settings))}, as_json, print_pairs)
 
 
 @main.command()
@@ -691,7 +697,7 @@ def run_tray(voice: Voice, tray: "Tray", *, site: str | None, modes: Sequence[st
         clock.lap(f"train {mode}")
     together = tray.built / "multiclass"  # which a tray of one item has not
     datasets = [together] if together.exists() else [tray.built / name for name in tray.items]
-    result["reports"] = [str(write_report(folder)) for folder in (tray.raw, *datasets)]
+    result["reports"] = [str(write_report(folder, tray.build)) for folder in (tray.raw, *datasets)]
     result["reports"] += [str(Path(run["run"]) / "report.html") for run in result["runs"].values()]
     clock.lap("report")
     return result | {"seconds": clock.laps}

@@ -16,7 +16,8 @@ import jinja2
 from dataset.findings import FEW, findings, share, spoken
 from dataset.folder import REPORT, write_whole
 from dataset.review.catalogue import SPLITS
-from dataset.survey import DUPLICATES, Copies, Refused, Shown, Side, Survey, evenly, look_at, survey
+from dataset.survey import AS_EVER, DUPLICATES, Copies, Refused, Shown, Side, Survey, evenly, look_at, survey
+from dataset.tray import Build
 from dataset.workers import WORKERS
 
 ROOM: Final = 12_000_000
@@ -81,12 +82,13 @@ class Sheet:
     note: str = ""
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: Path, settings: Build = AS_EVER) -> Path:
     """Write ``report.html`` into a class folder, a folder of class folders or a built dataset, and return its path.
 
-    The page needs nothing but itself. Raises TrayError when the folder holds nothing to tell of or can't be written.
+    The page needs nothing but itself; raw pictures are flagged by the limits of ``settings``. Raises TrayError when the
+    folder holds nothing to tell of or can't be written.
     """
-    found = survey(folder)
+    found = survey(folder, settings)
     path = folder / REPORT
     write_whole(path, page(found).encode("utf-8", "replace"))
     return path

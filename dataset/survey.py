@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
@@ -19,7 +20,7 @@ from dataset.origin import source_of, staleness
 from dataset.quality import flags, measure
 from dataset.review.catalogue import METADATA, SPLITS, json_lines
 from dataset.review.verdicts import read_verdicts
-from dataset.tray import MAX_BYTES, MAX_PIXELS, Checks
+from dataset.tray import Build
 from dataset.workers import WORKERS
 
 REJECTED: Final = "rejected.jsonl"
@@ -30,6 +31,8 @@ THUMBNAIL: Final = 120
 FLAT: Final = frozenset({"near uniform"})
 """Flags of pictures whose perceptual hash says nothing."""
 DUPLICATES: Final = frozenset({"duplicate bytes", "near duplicate", "thumbnail of a picture that is there"})
+AS_EVER: Final = Build()
+"""The settings of a build that nobody has set."""
 _FORMATS: Final = {"JPG": "JPEG", "TIF": "TIFF"}
 
 Form = Literal["class folder", "class folders", "dataset"]
@@ -138,10 +141,11 @@ class Survey:
     """Small JPEGs that came off on the way."""
 
 
-def survey(folder: Path) -> Survey:
+def survey(folder: Path, settings: Build = AS_EVER) -> Survey:
     """Return what a class folder, a folder of class folders or a built dataset holds.
 
-    Raises TrayError when there is nothing in it to tell of.
+    Raw pictures are flagged by the limits of ``settings``; a dataset knows its own flags. Raises
+    TrayError when there is nothing in it to tell of.
     """
     if not folder.is_dir():
         raise TrayError(
@@ -150,7 +154,7 @@ def survey(folder: Path) -> Survey:
     root = folder.resolve()
     try:
         found = _built(root) if (root / METADATA).is_file() else None
-        found = found or _raw(root)
+        found = found or _raw(root, settings)
     except OSError as error:
         raise TrayError(
             f"Expected to read {folder}. Received: {error.strerror or error}. Mend its rights and try again."
@@ -171,7 +175,7 @@ def survey(folder: Path) -> Survey:
 # Raw class folders
 
 
-def _raw(root: Path) -> Survey:
+def _raw(root: Path, settings: Build) -> Survey:
     rows, form = _class_rows(root)
     shown: list[Shown] = []
     refused: list[Refused] = []
@@ -183,7 +187,7 @@ def _raw(root: Path) -> Survey:
         refused += away
         gone += missing
         said.update(one.verdict for one in read_verdicts(folder).values())
-    looks = _look_at(shown)
+    looks = _look_at(shown, settings)
     shown, spoilt = _with_looks(shown, looks)
     copies, conflicts = _twins(shown)
     return Survey(
@@ -272,16 +276,16 @@ def _some(text: str) -> tuple[str, ...]:
 # Looking at files
 
 
-def look_at(path: Path) -> Look:
-    """Return what one small decode shows of a file; never raises for a bad one."""
+def look_at(path: Path, settings: Build = AS_EVER) -> Look:
+    """Return what one small decode shows of a file, by the limits of ``settings``; never raises for a bad one."""
     try:
         size = path.stat().st_size
-        if size > MAX_BYTES:
+        if size > settings.max_bytes:
             return Look("too many bytes", bytes=size)
         data = path.read_bytes()
     except OSError as error:
         return Look(f"unreadable: {error.strerror}")
-    info, small = look(data, max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES, min_side=1)
+    info, small = look(data, max_pixels=settings.max_pixels, max_bytes=settings.max_bytes, min_side=1)
     if small is None:
         return Look(info.error or "damaged", bytes=size, sha256=info.sha256)
     measures = measure(small, info, size=size)
@@ -294,7 +298,7 @@ def look_at(path: Path) -> Look:
         size,
         info.sha256,
         phash(grey64(small)),
-        tuple(flags(info, measures, Checks())),
+        tuple(flags(info, measures, settings.checks)),
     )
 
 
@@ -305,11 +309,12 @@ def thumbnail(image: Image.Image) -> bytes:
     return to_jpeg(small, quality=72)
 
 
-def _look_at(shown: Sequence[Shown]) -> dict[Path, Look]:
+def _look_at(shown: Sequence[Shown], settings: Build) -> dict[Path, Look]:
     """Return what was seen of the pictures, or of an even choice of them where there are too many."""
     chosen = evenly(shown, LOOKED)
     with ThreadPoolExecutor(WORKERS) as threads:
-        return dict(zip((one.path for one in chosen), threads.map(look_at, (one.path for one in chosen)), strict=True))
+        looks = threads.map(partial(look_at, settings=settings), (one.path for one in chosen))
+        return dict(zip((one.path for one in chosen), looks, strict=True))
 
 
 def evenly(row: Sequence[T], most: int) -> list[T]:

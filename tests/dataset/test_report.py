@@ -22,7 +22,7 @@ from dataset.report import page, web, write_report
 from dataset.review.catalogue import open_catalogue
 from dataset.review.decisions import Decisions
 from dataset.review.verdicts import Journal, Verdict, read_verdicts
-from dataset.tray import Build
+from dataset.tray import Build, Checks
 
 EVIL = "<script>alert(1)</script>"
 
@@ -355,6 +355,17 @@ def test_large_folders_make_small_pages(tmp_path: Path, monkeypatch: pytest.Monk
     cut = page(found)
     assert sum(map(len, Page(cut).every("img", "src"))) <= 20_000
     assert "open it" in cut
+
+
+def test_raw_pictures_are_flagged_by_the_checks_of_the_build(tmp_path: Path) -> None:
+    """[build.checks] moves a limit, and turns a flag off, in the report as in the build."""
+    write_class(tmp_path / "one", range(3))
+    strict, off = (Build(checks=one) for one in (Checks(small=5000), Checks(small=5000, off=("small",))))
+
+    flags = [[one.flags for one in survey.survey(tmp_path / "one", how).pictures] for how in (strict, off)]
+    assert [["small" in one for one in row] for row in flags] == [[True] * 3, [False] * 3]
+    pages = [write_report(tmp_path / "one", how).read_bytes() for how in (strict, off)]
+    assert pages[0] != pages[1]
 
 
 def test_thumbnails_are_small_and_upright(tmp_path: Path) -> None:
