@@ -30,7 +30,7 @@ from dataset.folder import (
     write_whole,
 )
 from dataset.images import normalise
-from dataset.origin import origin
+from dataset.origin import Raw, origin, raw
 from dataset.progress import Progress
 from dataset.quality import is_blank
 from dataset.relations import relate
@@ -214,7 +214,8 @@ def _run(work: Work, *, dry_run: bool) -> Iterator[Progress | Built]:
         cache = work.pool / CACHE
         if not dry_run:
             held.enter_context(locked(work.pool))
-        files = [(name, path) for name, folder in work.folders.items() for path in pictures(folder)]
+        found = {name: raw(folder) for name, folder in work.folders.items()}
+        files = [(name, work.folders[name] / file) for name, one in found.items() for file in one.sizes]
         limits = (work.settings.max_pixels, work.settings.max_bytes)
         memory = held.enter_context(
             remembering(None if dry_run else cache, limits=limits, copy=cache if dry_run else None)
@@ -235,7 +236,7 @@ def _run(work: Work, *, dry_run: bool) -> Iterator[Progress | Built]:
             _remember_damage(memory, spoilt)
         write_ledger(work.pool / LEDGER, sides, work.settings.split, seed=work.settings.seed)
         for plan in work.plans:
-            yield from _write(plan, work, datasets[plan.name], choice)
+            yield from _write(plan, work, datasets[plan.name], choice, found)
         built = _summary(work, datasets, choice)
         memory.note("built", _to_json(built))
         memory.note("state", state)
@@ -437,11 +438,14 @@ def _remember_damage(memory: Memory, spoilt: Sequence[str]) -> None:
     memory.base.commit()
 
 
-def _write(plan: Plan, work: Work, rows: Sequence[Chosen], choice: Choice) -> Iterator[Progress]:
+def _write(
+    plan: Plan, work: Work, rows: Sequence[Chosen], choice: Choice, found: Mapping[str, Raw]
+) -> Iterator[Progress]:
     """Write a dataset beside the one that is there, then put it in its place; ``dataset.json`` comes last."""
     metadata = "".join(_line(row) for row in rows).encode()
     rejected = "".join(_json(asdict(one)) for one in _of(plan, choice.rejected)).encode()
-    described = _describe(plan, work, rows, choice, hashlib.sha256(metadata + rejected).hexdigest())
+    source = origin(work.root, {name: found[name] for name in _sources(plan)}, out=plan.out)
+    described = _describe(plan, work, rows, choice, hashlib.sha256(metadata + rejected).hexdigest()) | source
     document = (json.dumps(described, indent=1, ensure_ascii=False) + "\n").encode()
     if _intact(plan.out) and (plan.out / DATASET).read_bytes() == document:
         return
@@ -529,7 +533,6 @@ def _describe(plan: Plan, work: Work, rows: Sequence[Chosen], choice: Choice, di
         "rejected": dict(sorted(Counter(one.reason for one in _of(plan, choice.rejected)).items())),
         "flags": dict(sorted(Counter(flag for row in rows for flag in row.kept.flags).items())),
         "sources": {label: [list(kind) for kind in plan.classes[label]] for label in plan.class_names},
-        **origin(work.root, {name: work.folders[name] for name in _sources(plan)}, out=plan.out),
         "config": asdict(_decisive(work.settings)),
         "fingerprint": digest,
     }

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,33 @@ from dataset.review.verdicts import REVIEW
 RAW = "raw"
 
 
-def origin(root: Path, folders: Mapping[str, Path], *, out: Path) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """What lay in a class folder at one moment."""
+
+    sizes: Mapping[str, int]
+    """Bytes of each picture, by its name, in the order of names."""
+    verdicts: bytes
+    """What a person had said of them; empty when nothing."""
+
+
+def raw(folder: Path) -> Raw:
+    """Return what lies in a class folder now."""
+    said = folder / REVIEW
+    return Raw(
+        {path.name: path.stat().st_size for path in pictures(folder)}, said.read_bytes() if said.exists() else b""
+    )
+
+
+def origin(root: Path, found: Mapping[str, Raw], *, out: Path) -> dict[str, Any]:
     """Return what dataset.json says of the class folders that a dataset in ``out`` is built from.
+
+    ``found`` is what lay in them when the build listed them: what came later is in no dataset yet.
 
     The address is relative, so that the house can be moved as a whole; what is said of the pictures changes with their
     names and sizes and with what a person said of them, not with their times.
     """
-    return {"source": os.path.relpath(root.resolve(), out.resolve()), "made_of": _made_of(folders)}
+    return {"source": os.path.relpath(root.resolve(), out.resolve()), "made_of": _made_of(found)}
 
 
 def source_of(dataset: Path) -> Path | None:
@@ -48,11 +69,11 @@ def staleness(dataset: Path) -> tuple[str, ...]:
 
     Nothing too where the raw pictures are not at hand, or the dataset does not say what it was made of.
     """
-    described, raw = _described(dataset), source_of(dataset)
+    described, root = _described(dataset), source_of(dataset)
     before = described.get("made_of")
-    if raw is None or not isinstance(before, dict):
+    if root is None or not isinstance(before, dict):
         return ()
-    now = _made_of({name: raw / name for name in _drawn_on(described) if (raw / name).is_dir()})
+    now = _made_of({name: raw(root / name) for name in _drawn_on(described) if (root / name).is_dir()})
     more = now["pictures"] - before["pictures"] if isinstance(before.get("pictures"), int) else 0
     changed = []
     if more:
@@ -64,15 +85,15 @@ def staleness(dataset: Path) -> tuple[str, ...]:
     return tuple(changed)
 
 
-def _made_of(folders: Mapping[str, Path]) -> dict[str, Any]:
+def _made_of(found: Mapping[str, Raw]) -> dict[str, Any]:
     """Return how many files the class folders hold, and digests of them and of the verdicts on them."""
     files, verdicts, count = hashlib.sha256(), hashlib.sha256(), 0
-    for name, folder in sorted(folders.items()):
-        for path in pictures(folder):
-            files.update(f"{name}/{path.name} {path.stat().st_size}\n".encode("utf-8", "surrogateescape"))
-            count += 1
-        if (folder / REVIEW).exists():
-            verdicts.update(name.encode() + (folder / REVIEW).read_bytes())
+    for name, one in sorted(found.items()):
+        for file, size in one.sizes.items():
+            files.update(f"{name}/{file} {size}\n".encode("utf-8", "surrogateescape"))
+        count += len(one.sizes)
+        if one.verdicts:
+            verdicts.update(name.encode() + one.verdicts)
     return {"pictures": count, "files": files.hexdigest()[:16], "verdicts": verdicts.hexdigest()[:16]}
 
 

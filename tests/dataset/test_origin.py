@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset.build import build_folder
+from dataset.build import Built, build_folder
 from dataset.folder import DATASET
 from dataset.origin import source_of, staleness
 from dataset.report import write_report
@@ -84,3 +84,21 @@ def test_exchanged_raw_pictures_are_noticed(house: Path) -> None:
     shutil.copyfile(house / "photos" / "cat" / "00001.jpg", house / "photos" / "cat" / "00002.jpg")
 
     assert staleness(house / "sets" / "animals") == ("other raw pictures",)
+
+
+def test_pictures_that_come_during_a_build_are_not_taken_for_built(house: Path) -> None:
+    """What arrives after the build listed its files makes the dataset stale, and the next build takes it in; what was said of old ones counts at once."""
+    animals = house / "sets" / "animals"
+    fill(house / "photos" / "cat", range(60, 63))
+    work = build_folder(house / "photos", animals, TINY)
+    next(work)
+    fill(house / "photos" / "dog", range(160, 162))
+    (house / "photos" / "dog" / REVIEW).write_text('{"file": "00100.jpg", "verdict": "drop"}\n')
+    *_, during = work
+
+    assert isinstance(during, Built)
+    assert staleness(animals) == ("2 more raw pictures", "new verdicts of the review")
+    *_, after = build_folder(house / "photos", animals, TINY)
+    assert isinstance(after, Built)
+    assert (after.unchanged, after.kept) == (False, during.kept + 2)
+    assert staleness(animals) == ()
