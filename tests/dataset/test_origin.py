@@ -87,7 +87,7 @@ def test_exchanged_raw_pictures_are_noticed(house: Path) -> None:
 
 
 def test_pictures_that_come_during_a_build_are_not_taken_for_built(house: Path) -> None:
-    """What arrives after the build listed its files makes the dataset stale, and the next build takes it in; what was said of old ones counts at once."""
+    """What arrives after the build listed its files makes the dataset stale, and the next build takes it in."""
     animals = house / "sets" / "animals"
     fill(house / "photos" / "cat", range(60, 63))
     work = build_folder(house / "photos", animals, TINY)
