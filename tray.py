@@ -188,6 +188,9 @@ def train_options(command: Wrapped) -> Wrapped:
         click.option("--tensorboard", is_flag=True, default=None, help="Log each epoch into the run's tensorboard/."),
         click.option("--weights", help="Weights file of a backbone, instead of Keras's download."),
         click.option("--wanted-precision", type=float, help="Precision of each threshold; by default the best F1."),
+        click.option(
+            "--independent", is_flag=True, default=None, help="Items share nothing; each is a run by itself too."
+        ),
         click.option("--robust", is_flag=True, default=None, help="Labels that the others contradict count less."),
     )
     for option in reversed(options):
@@ -312,36 +315,37 @@ def report(folder: Path, config: Path, as_json: bool) -> None:
 @click.option("--data", type=FOLDER, help="Any folder of class folders; no tray.toml is needed then.")
 @config_option
 @train_options
+@click.option("--to", type=click.Path(path_type=Path), metavar="RUN", help="Add the ITEM to a run; its others stay.")
 @click.option("--find-lr", is_flag=True, help="Do not train: try learning rates, and tell which one to train at.")
 @json_option
 @click.pass_obj
 def train(
-    voice: Voice, /, items: tuple[str, ...], data: Path | None, config: Path, find_lr: bool, as_json: bool, **flags: Any
-) -> None:
+    voice: Voice, /, items: tuple[str, ...], data: Path | None, config: Path, to: Path | None, find_lr: bool,
+    as_json: bool, **flags: Any,
+) -> None:  # fmt: skip
     """Train one binary classifier per item, or one multi-class model."""
     from dataset.errors import ConfigError
     from dataset.tray import Tray, load, override
 
-    if data and items:
+    if data and items and not to:
         raise ConfigError("Expected --data DIR or items of tray.toml. Received: both. Leave one out.")
     tray = load(config) if not data or config.exists() else Tray()
+    if to:
+        run = add_items(voice, tray, items, data, to=to, flags=flags)
+        show(describe_run(run), as_json, print_run)
+        return
     settings = override(tray.train, **flags)
+    datasets = datasets_in(data, flags["mode"]) if data else datasets_of(tray, items, settings)
     if find_lr:
         from train.fit import effective
         from train.rates import find_rates
 
-        datasets = {data.absolute().name: data} if data else datasets_of(tray, items, settings)
         show(plain(follow(voice, find_rates(datasets, effective(settings)))), as_json, print_rates)
         return
     if data:
-        from train.data import classes_of
         from train.fit import train as fit
 
-        name = data.absolute().name
-        # One classifier per class where that is asked for; otherwise the folder's classes are told from each other.
-        items = tuple(classes_of(data)) if flags["mode"] == "binary" else ()
-        datasets = dict.fromkeys(items, data) if len(items) > 2 else {name: data}
-        run = follow(voice, fit(datasets, tray.runs, settings, name=name))
+        run = follow(voice, fit(datasets, tray.runs, settings, name=data.absolute().name))
     else:
         run = train_tray(voice, tray, items, settings=settings)
     show(describe_run(run), as_json, print_run)
@@ -667,6 +671,39 @@ def datasets_of(tray: "Tray", items: tuple[str, ...], settings: "Train") -> dict
     if settings.mode == "multiclass":
         return {"": tray.built / "multiclass"}
     return {item: tray.built / item for item in tray.select(items)}
+
+
+def datasets_in(folder: Path, mode: str | None) -> dict[str, Path]:
+    """Return what a folder of class folders trains: a classifier per class where that is asked for, else one of all."""
+    from dataset.tray import BACKGROUND
+    from train.data import classes_of
+
+    names = classes_of(folder) if mode == "binary" else ()
+    if len(names) > 2:
+        return {name: folder for name in names if name != BACKGROUND}
+    return {folder.absolute().name: folder}
+
+
+def add_items(
+    voice: Voice, tray: "Tray", items: tuple[str, ...], data: Path | None, *, to: Path, flags: Mapping[str, Any]
+) -> "Run":
+    """Add items of tray.toml, or classes of a folder, to a finished run: they become a new run beside it."""
+    from dataset.errors import ConfigError
+    from dataset.tray import override
+    from train.data import classes_of
+    from train.fit import train
+    from train.runs import open_run
+
+    earlier = open_run(to)
+    if data and not items and len(names := classes_of(data)) == 2:
+        items = names[1:]
+    if not items:
+        raise ConfigError("Expected an item to add. Received: none. Say: tray train burger --to runs/binary")
+    datasets = dict.fromkeys(items, data) if data else {item: tray.built / item for item in tray.select(items)}
+    folder = earlier.path.parent
+    settings = override(earlier.settings, **flags)
+    run: Run = follow(voice, train(datasets, folder.parent, settings, name=folder.name, to=earlier))
+    return run
 
 
 def train_tray(voice: Voice, tray: "Tray", items: tuple[str, ...], *, settings: "Train") -> "Run":

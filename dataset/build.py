@@ -37,7 +37,7 @@ from dataset.relations import relate
 from dataset.review.verdicts import REVIEW
 from dataset.scan import SHARD, VERSION, Memory, Picture, remembering, scan
 from dataset.splits import SPLITS, Group, deal, place, read_ledger, wanted, write_ledger
-from dataset.tray import Build, Checks, Tray
+from dataset.tray import BACKGROUND, Build, Checks, Tray
 from dataset.workers import Workers, hired
 
 log: Final = logging.getLogger("tray")
@@ -46,7 +46,6 @@ REJECTED = "rejected.jsonl"
 LEDGER = "splits.jsonl"
 CACHE = ".cache.sqlite"
 STAGING = ".part"
-BACKGROUND = "background"
 MULTICLASS = "multiclass"
 
 Counts = dict[str, dict[str, int]]

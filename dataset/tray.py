@@ -32,7 +32,9 @@ MAX_PIXELS = 100_000_000
 MAX_BYTES = 50_000_000
 
 # `multiclass` and `background` are folders that tray makes itself; `not_` marks an item's negative side.
-RESERVED = frozenset({"multiclass", "binary", "background"})
+BACKGROUND = "background"
+"""Class of what is on trays and in rooms but is no item."""
+RESERVED = frozenset({"multiclass", "binary", BACKGROUND})
 ITEM_NAME = re.compile(r"[^\W_][\w-]*")
 
 
@@ -232,6 +234,8 @@ class Train:
     weights: str | None = None
     wanted_precision: Annotated[float, Field(gt=0, le=1)] | None = None
     """Precision that each threshold is to reach on validation, at the most recall; by default the best F1."""
+    independent: bool = False
+    """Whether items share nothing in training: each is also a run by itself, in the run's ``items/``."""
     robust: bool = False
     """Whether photos whose label is contradicted by the others count less."""
 
@@ -304,7 +308,7 @@ def class_plans(tray: Tray, names: tuple[str, ...] = ()) -> list[ClassPlan]:
         if item.negatives:
             plans.append(ClassPlan(f"not_{name}", item.negatives, limit))
     if tray.background.terms:
-        plans.append(ClassPlan("background", tray.background.terms, tray.background.limit or tray.scrape.limit))
+        plans.append(ClassPlan(BACKGROUND, tray.background.terms, tray.background.limit or tray.scrape.limit))
     return plans
 
 

@@ -98,23 +98,34 @@ def classes_of(folder: Path) -> tuple[str, ...]:
     return _class_names(folder, sorted({name for classes in _found(folder).values() for name in classes}), "")
 
 
-def read_all(folders: Mapping[str, Path]) -> dict[str, Dataset]:
-    """Read each item's dataset; of a folder with several classes, items that are among them stand against the rest.
+def read_all(folders: Mapping[str, Path], *, apart: bool = False) -> dict[str, Dataset]:
+    """Read each item's dataset; items that share a folder are classes of it, each against the rest.
 
-    Raises ConfigError for an item of a shared folder that is none of its classes.
+    ``apart`` asks the same of an item that has a folder to itself. Raises ConfigError for an item that is none of the
+    classes that it is to be taken from.
     """
+    paths = list(folders.values())
     read: dict[Path, Dataset] = {}
     found = {}
     for item, path in folders.items():
-        if list(folders.values()).count(path) == 1:
-            found[item] = read_dataset(path, positive=item)
-            continue
-        whole = read.get(path) or read.setdefault(path, read_dataset(path))
-        if item not in whole.class_names:
+        whole_is_meant = paths.count(path) == 1
+        whole = read.get(path) or read.setdefault(path, read_dataset(path, positive=item if whole_is_meant else ""))
+        if apart and len(whole.class_names) > 2:
+            whole_is_meant = False
+        if item not in whole.class_names and (apart or not whole_is_meant):
             names = ", ".join(whole.class_names)
             raise ConfigError(f"Expected items out of the classes of {path}: {names}. Received: {item!r}.")
-        found[item] = against_the_rest(whole, item)
+        found[item] = whole if whole_is_meant else against_the_rest(whole, item)
     return found
+
+
+def as_trained(dataset: Dataset, item: str, class_names: Sequence[str]) -> Dataset:
+    """Return a dataset as a finished classifier knows it: one class against the rest, if that is what it tells apart.
+
+    ``class_names`` are those of the classifier.
+    """
+    whole = item not in dataset.class_names or set(dataset.class_names) == set(class_names)
+    return dataset if whole else against_the_rest(dataset, item)
 
 
 def against_the_rest(dataset: Dataset, item: str) -> Dataset:

@@ -11,7 +11,7 @@ import numpy as np
 
 from dataset.errors import NotEnoughImages, TrayError
 from dataset.folder import make_folder
-from train.data import Dataset, Photo, read_all, read_dataset
+from train.data import Dataset, Photo, read_dataset
 from train.predict import classify
 from train.runs import Run
 
@@ -64,8 +64,8 @@ class Judged:
     probabilities: Array
     """(n, classes), in the order of ``photos``."""
     judged_on: str
-    threshold: float = 0.5
-    """The probability from which a binary classifier's positive class counts as present."""
+    threshold: float | Array = 0.5
+    """The probability from which a binary classifier's positive class counts as present; one for all, or (n,)."""
 
     @cached_property
     def called(self) -> Array:
@@ -117,8 +117,8 @@ def judge(one: Judged) -> Evaluation:
     )
 
 
-def decide(probabilities: Array, threshold: float = 0.5) -> Array:
-    """Return the label that each row of (n, classes) probabilities is called; two classes by ``threshold``."""
+def decide(probabilities: Array, threshold: float | Array = 0.5) -> Array:
+    """Return the label that each row of (n, classes) probabilities is called; two classes by ``threshold``, or (n,)."""
     if probabilities.shape[1] == 2:
         return np.asarray(probabilities[:, 1] >= threshold, np.int64)
     return np.asarray(probabilities.argmax(axis=1), np.int64)
@@ -265,14 +265,13 @@ def evaluate(run: Run, data: Path | None = None, out: Path | None = None) -> Eva
 
 def ask(run: Run, data: Path | None = None) -> tuple[dict[str, Judged], dict[Path, str]]:
     """Return what each classifier says about the photos that ``evaluate`` judges it on, and why some can't be read."""
+    datasets = dict.fromkeys(run.items, read_dataset(data)) if data else run.datasets()
     if data is None:
-        _require_unchanged(run)
-    sources = {item: data or Path(one["data"]) for item, one in run.record["items"].items()}
-    datasets = {path: read_dataset(path) for path in dict.fromkeys(sources.values())}
+        _require_unchanged(run, datasets)
     tasks = {}
-    for item, path in sources.items():
-        photos, judged_on = to_judge(datasets[path], own=data is None)
-        tasks[item] = Task(photos, truth(run, item, datasets[path], photos), judged_on)
+    for item, dataset in datasets.items():
+        photos, judged_on = to_judge(dataset, own=data is None)
+        tasks[item] = Task(photos, truth(run, item, dataset, photos), judged_on)
     said, errors = _ask(run, {photo.sha256: photo.path for task in tasks.values() for photo in task.photos})
     found = {}
     for item, task in tasks.items():
@@ -287,11 +286,10 @@ def ask(run: Run, data: Path | None = None) -> tuple[dict[str, Judged], dict[Pat
     return found, errors
 
 
-def _require_unchanged(run: Run) -> None:
+def _require_unchanged(run: Run, datasets: Mapping[str, Dataset]) -> None:
     """Raise TrayError when a run's own data is no longer what it was trained on: held-back pictures may have moved."""
-    items = run.record["items"]
-    for item, dataset in read_all({item: Path(one["data"]) for item, one in items.items()}).items():
-        if dataset.fingerprint != items[item]["fingerprint"]:
+    for item, dataset in datasets.items():
+        if dataset.fingerprint != run.fingerprint[item]:
             raise TrayError(
                 f"Expected the pictures that {run.path} was trained on in {dataset.path}. Received: others, so what "
                 f"was held back then may not be what is held back now. Train again, or name the folder with --data."

@@ -269,11 +269,11 @@ def _sample(run: Run, pictures: Sequence[Path], most: int) -> Iterator[Array]:
 
 def _trained_on(run: Run) -> Iterator[Path]:
     """Yield the photos of the run's datasets where they are still there, the classes in turn."""
-    for item, one in run.record["items"].items():
+    for path in dict.fromkeys(str(one["data"]) for one in run.record["items"].values()):
         try:
-            dataset = read_dataset(Path(one["data"]), positive=item)
+            dataset = read_dataset(Path(path))
         except (TrayError, OSError):
-            log.warning("The pictures of %s are no longer in %s.", item or run.record["name"], one["data"])
+            log.warning("Pictures of %s are no longer in %s.", run.record["name"], path)
             continue
         yield from _in_turn(dataset)
 

@@ -19,6 +19,7 @@ from train import backbones
 from train.backend import keras
 from train.data import Photo, decode_ahead
 from train.forward import fastest
+from train.models import TRUNK
 
 STORE = ".features"
 """Folder beside the runs that keeps features; deleting it costs nothing but time."""
@@ -27,6 +28,7 @@ CHUNK = 8
 """Batches per file of the store: what an interruption loses at most."""
 LARGER_MAPS = 0.25
 """How much the larger maps count where they are mixed in."""
+VIEWS = 4
 ZOOM = 1.25
 """With views, photos are read this much larger, so that the middle fills the backbone's input."""
 
@@ -70,12 +72,17 @@ def extractor(settings: Train) -> Extractor:
     parts = [part for level in zip(*levels, strict=True) for part in level]
     # Each part has length 1, and so has the whole.
     unit = layers.Rescaling(len(parts) ** -0.5, name="shared_length")(layers.Concatenate(name="parts")(parts))
+    return extractor_of(keras.Model(pixels, unit, name=TRUNK), settings)
+
+
+def extractor_of(trunk: Any, settings: Train) -> Extractor:
+    """Return the extractor that a trunk is, also that of a finished run, whose file of weights may be gone by now."""
+    built = [trunk.get_layer(f"backbone_{number}") for number in range(len(backbones.find_all(settings.model)))]
     hashes = "+".join(backbones.fingerprint(backbone) for backbone in built)
+    widths = [maps.shape[-1] for level in zip(*(backbone.outputs for backbone in built), strict=True) for maps in level]
+    views = VIEWS if settings.augment else 1
     return Extractor(
-        keras.Model(pixels, unit, name="features"),
-        input_size,
-        f"{size}-{len(views)}-levels-{hashes}",
-        _mixes([part.shape[-1] for part in parts], len(built)),
+        trunk, trunk.input_shape[1], f"{settings.image_size}-{views}-levels-{hashes}", _mixes(widths, len(built))
     )
 
 

@@ -10,7 +10,6 @@ import shutil
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,15 @@ from dataset.folder import locked, make_folder, unwritable, write_whole
 from dataset.progress import Progress
 from dataset.tray import Train
 from train import backbones, features, heads, models, report, trays
+from train.adding import essence, folder_of, fresh, recalled, require_addable
 from train.backend import tf
 from train.board import BOARD, logged, require_tensorboard
-from train.data import Dataset, Part, Photo, Pixels, decode, decode_all, read_all, require_enough
+from train.data import Dataset, Part, Photo, Pixels, decode_all, read_all, require_enough
 from train.evaluate import Judged, cooled, temperature, threshold
 from train.forward import by_keras
 from train.learn import Epoch, Learned, Network, Row, learn
-from train.runs import FORMAT, HISTORY, ITEMS, MODEL, RUN, Run, finished, open_run
-from train.where import Eye
+from train.runs import FORMAT, HISTORY, ITEMS, METRICS, MODEL, RUN, SUSPECTS, Run, finished, open_run
+from train.where import looking
 
 PLAN = "plan.json"
 """What a run is going to be; the mark by which an interrupted one is found again."""
@@ -43,22 +43,35 @@ BATCH = 64
 log = logging.getLogger("tray")
 
 
-def train(datasets: Mapping[str, Path], runs: Path, settings: Train, *, name: str) -> Iterator[Progress | Run]:
+def train(
+    datasets: Mapping[str, Path], runs: Path, settings: Train, *, name: str, to: Run | None = None
+) -> Iterator[Progress | Run]:
     """Train one classifier per dataset in one run below ``runs/<name>``; yield progress and, last, the run.
 
     Several datasets give one Keras model with an output named after each; several items may share one folder, whose
     classes they are. What was finished with the same settings and the same data is returned as it is; what was
     interrupted goes on at the epoch in which it stopped.
-    Raises ConfigError for an unknown model, NotEnoughImages for too few pictures, FolderLocked when another process
-    trains under the same name.
+
+    With ``to``, the new run has all classifiers of that one, as they are to the bit, and those of the datasets beside
+    them; the settings have to be its.
+    Raises ConfigError for an unknown model, or one that ``to`` does not have, NotEnoughImages for too few pictures,
+    FolderLocked when another process trains under the same name.
     """
     if not datasets:
         raise ConfigError("Expected a dataset to train on. Received: none. Name a folder, or items of tray.toml.")
+    if to:
+        require_addable(to, settings, datasets)
     settings = effective(settings)
-    data = read_all(datasets)
+    data = read_all(datasets, apart=bool(to))
+    if to:
+        data = fresh(to, data)
+        if not data:
+            log.info("Nothing to do: %s has %s, trained on the same pictures.", to.path, ", ".join(datasets))
+            yield to
+            return
     for dataset in data.values():
         require_enough(dataset)
-    plan = Plan(settings, data)
+    plan = Plan(settings, data, to)
     with locked(runs / name):
         done = next((run for run in finished(runs / name) if _same(run.record, plan)), None)
         if done:
@@ -74,10 +87,11 @@ def train(datasets: Mapping[str, Path], runs: Path, settings: Train, *, name: st
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is going to be: effective settings, and the dataset of each classifier."""
+    """What a run is going to be: effective settings, the dataset of each classifier, and the run they are added to."""
 
     settings: Train
     data: dict[str, Dataset]
+    to: Run | None = None
 
     @property
     def record(self) -> dict[str, Any]:
@@ -87,10 +101,15 @@ class Plan:
                 "class_names": list(one.class_names),
                 "fingerprint": one.fingerprint,
                 "data": str(one.path.absolute()),
+                "pictures": sum(photo.part != "tray" for photo in one.photos),
             }
             for item, one in self.data.items()
         }
-        return {"format": FORMAT, "config": asdict(self.settings), "items": items}
+        record = {"format": FORMAT, "config": asdict(self.settings), "items": items}
+        if self.to is None:
+            return record
+        earlier = {"run": str(self.to.path.absolute()), "items": list(self.to.items)}
+        return record | {"items": {**self.to.record["items"], **items}, "added_to": earlier}
 
     @property
     def photos(self) -> dict[str, Photo]:
@@ -153,24 +172,51 @@ def _train(folder: Path, plan: Plan) -> Iterator[Progress | Run]:
     if plan.settings.trays:
         laid = yield from trays.lay(plan.data, folder / WORK / "trays", seed=plan.settings.seed)
         plan = replace(plan, data=laid)
-    way = _on_features if backbones.find_all(plan.settings.model) else _from_nothing
-    steps = way(folder, plan)
+    steps = _apart(folder, plan) if plan.settings.independent else _way(plan)(folder, plan)
     outcome = yield from logged(steps, folder / BOARD) if plan.settings.tensorboard else steps
     record = _save(folder, plan, outcome)
     if plan.settings.trays:
         record = yield from _on_trays(Run(folder, record), outcome.data)
     record = _report(folder, plan, outcome, record) | {"seconds": round(time.monotonic() - started, 2)}
+    if plan.settings.independent and len(plan.data) > 1:
+        _keep_each(folder, outcome.model, record)
     write_whole(folder / RUN, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
     shutil.rmtree(folder / WORK, ignore_errors=True)
     (folder / PLAN).unlink(missing_ok=True)
     yield open_run(folder)
 
 
+def _way(plan: Plan) -> Callable[[Path, Plan], Generator[Progress, None, Outcome]]:
+    return _on_features if backbones.find_all(plan.settings.model) else _from_nothing
+
+
+def _apart(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]:
+    """Train each classifier as if there were no other, and put their models side by side."""
+    outcomes = {}
+    for item, dataset in plan.data.items():
+        outcomes[item] = yield from _way(plan)(folder, replace(plan, data={item: dataset}))
+    single = {item: models.taken_apart(one.model, (item,)) for item, one in outcomes.items()}
+    first = next(iter(single.values()))
+    return Outcome(
+        model=models.joined(
+            {item: one.parts[item] for item, one in single.items()},
+            trunk=first.trunk,
+            scales={item: one.scales[item] for item, one in single.items() if one.scales},
+        ),
+        input_size=next(iter(outcomes.values())).input_size,
+        **{
+            name: {key: value for one in outcomes.values() for key, value in getattr(one, name).items()}
+            for name in ("data", "histories", "best", "found", "errors", "suspects")
+        },
+    )
+
+
 def _from_nothing(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]:
     """Train a network per classifier on the pixels, epoch by epoch."""
     settings, photos = plan.settings, plan.photos.values()
     size = settings.image_size or 0
-    pixels = yield from decode_all(photos, size, scratch=folder / WORK)
+    scratch = folder / WORK / next(iter(plan.data)) if settings.independent else folder / WORK
+    pixels = yield from decode_all(photos, size, scratch=scratch)
     data = _readable(plan, pixels.errors)
     learned: dict[str, Learned] = {}
     networks: dict[int, Network] = {}
@@ -190,8 +236,10 @@ def _from_nothing(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome
         temperatures[item] = temperature(said, np.array([photo.label for photo in val]))
         answers[item] = {sha256: cooled(one[None], temperatures[item])[0] for sha256, one in answers[item].items()}
     thresholds = {item: _threshold(dataset, answers[item], settings) for item, dataset in data.items()}
+    earlier = models.taken_apart(plan.to.model, plan.to.items) if plan.to else models.Parts()
+    scales = {item: 1 / one for item, one in temperatures.items()}
     return Outcome(
-        model=models.joined(parts, temperatures=temperatures),
+        model=models.joined(earlier.parts | parts, scales=earlier.scales | scales),
         input_size=size,
         data=data,
         histories={item: one.history for item, one in learned.items()},
@@ -216,7 +264,8 @@ def _ask(
 def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]:
     """Run the frozen backbone once over every photo, and fit a head per classifier on what it gives."""
     settings = plan.settings
-    with_ = features.extractor(settings)
+    earlier = models.taken_apart(plan.to.model, plan.to.items) if plan.to else models.Parts()
+    with_ = features.extractor_of(earlier.trunk, settings) if plan.to else features.extractor(settings)
     found, errors = yield from features.embed(plan.photos, with_, folder.parent.parent / features.STORE)
     data = _readable(plan, errors)
     fitted: dict[str, tuple[heads.Head, list[Row]]] = {}
@@ -231,9 +280,12 @@ def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]
         photos = [photo for part in HELD_BACK for photo in dataset.part(part)]
         probabilities = fitted[item][0].probabilities(np.stack([found[photo.sha256] for photo in photos]))
         answers[item] = {photo.sha256: row for photo, row in zip(photos, probabilities, strict=True)}
-        thresholds[item] = _threshold(dataset, answers[item], settings, suspects[item])
+        # What was widened by trays is another head than the one that each photo was left out of.
+        left_out = None if dataset.part("tray") else suspects[item]
+        thresholds[item] = _threshold(dataset, answers[item], settings, left_out)
+    parts = {item: models.machine(head) for item, (head, _) in fitted.items()}
     return Outcome(
-        model=models.joined({item: models.machine(head) for item, (head, _) in fitted.items()}, trunk=with_.model),
+        model=models.joined(earlier.parts | parts, trunk=with_.model),
         input_size=with_.input_size,
         data=data,
         histories={item: rows for item, (_, rows) in fitted.items()},
@@ -349,11 +401,24 @@ def _save(folder: Path, plan: Plan, outcome: Outcome) -> dict[str, Any]:
     outcome.model.save(make_folder(folder / WORK) / MODEL)
     (folder / WORK / MODEL).replace(folder / MODEL)
     record = plan.record | {"name": folder.parent.name, "input_size": outcome.input_size}
-    for item, one in record["items"].items():
+    for item in outcome.data:
+        one = record["items"][item]
         one |= {"epochs": len(outcome.histories[item]), "best_epoch": outcome.best[item]}
         if len(one["class_names"]) == 2:
             one["threshold"] = outcome.found[item].threshold
     return record
+
+
+def _keep_each(folder: Path, model: Any, record: Mapping[str, Any]) -> None:
+    """Make a run of each classifier by itself, where its report lies."""
+    for item, one in record["items"].items():
+        inside = folder / ITEMS / item
+        models.alone(model, item).save(folder / WORK / MODEL)
+        (folder / WORK / MODEL).replace(inside / MODEL)
+        metrics = json.loads((inside / METRICS).read_text(encoding="utf-8"))
+        told = {key: metrics[key] for key in record["metrics"]}
+        mine = {**record, "name": item, "items": {item: one}, "metrics": told}
+        write_whole(inside / RUN, (json.dumps(mine, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def _on_trays(run: Run, data: Mapping[str, Dataset]) -> Generator[Progress, None, dict[str, Any]]:
@@ -371,37 +436,56 @@ def _on_trays(run: Run, data: Mapping[str, Dataset]) -> Generator[Progress, None
 
 def _report(folder: Path, plan: Plan, outcome: Outcome, record: Mapping[str, Any]) -> dict[str, Any]:
     """Write histories, figures and report, and return all that run.json is to say."""
-    _write_history(folder / HISTORY, outcome.histories)
-    for item, rows in outcome.histories.items() if len(outcome.histories) > 1 else ():
+    earlier = _histories(plan.to) if plan.to else {}
+    histories = earlier | outcome.histories
+    _write_history(folder / HISTORY, histories)
+    for item, rows in histories.items() if len(histories) > 1 else ():
         _write_history(make_folder(folder / ITEMS / item) / HISTORY, {item: rows})
     paths = {sha256: photo.path for sha256, photo in plan.photos.items()}
     unreadable = {paths[sha256]: why for sha256, why in outcome.errors.items()}
     page = report.Page(
         title=folder.parent.name,
         config=record["config"],
+        items=record["items"],
         datasets=outcome.data,
-        histories=outcome.histories,
+        histories=histories,
         best=outcome.best,
         unreadable=unreadable,
         suspects=outcome.suspects,
         trays=record.get("tray", {}).get("scores"),
-        look=_look(outcome),
+        look=looking(outcome.model, outcome.input_size, tuple(record["items"])),
+        written={item: folder_of(plan.to, item) for item in plan.to.items} if plan.to else {},
     )
-    metrics = report.write_all(folder, outcome.found, page)
+    found = recalled(plan.to) if plan.to else {}
+    metrics = report.write_all(folder, {**found, **outcome.found}, page)
+    if plan.to and (plan.to.path / SUSPECTS).is_file():
+        _merge_suspects(folder / SUSPECTS, plan.to.path / SUSPECTS)
     return {
         **record,
         "metrics": {key: metrics[key] for key in ("judged_on", "n", "accuracy", "macro_f1", "f1")},
-        "unreadable": {str(path): why for path, why in unreadable.items()},
+        "unreadable": {
+            **(plan.to.record["unreadable"] if plan.to else {}),
+            **{str(p): w for p, w in unreadable.items()},
+        },
         "versions": _versions(),
         "devices": sorted(device.device_type for device in tf.config.list_logical_devices()),
     }
 
 
-def _look(outcome: Outcome) -> report.Look:
-    """Return what tells where the trained model looked; the model that listens is made when it is first asked."""
-    size, items = outcome.input_size, tuple(outcome.data)
-    eye = cache(lambda: Eye(outcome.model, by_keras(outcome.model, size, items)))
-    return lambda path, item, label: eye().heat(decode(path, size), item, label).rows
+def _histories(run: Run) -> dict[str, list[Row]]:
+    """Return the history of each classifier of a finished run."""
+    found: dict[str, list[Row]] = {item: [] for item in run.items}
+    for row in run.history:
+        item = str(row.get("item", run.items[0]))
+        found[item].append({key: value for key, value in row.items() if key not in {"item", "epoch"}})
+    return found
+
+
+def _merge_suspects(path: Path, earlier: Path) -> None:
+    """Add the doubted labels of an earlier run to those in a file, the worst first."""
+    files = [one.read_text(encoding="utf-8") for one in (earlier, path) if one.is_file()]
+    lines = sorted("".join(files).splitlines(), key=lambda line: -json.loads(line)["score"])
+    write_whole(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 def _write_history(path: Path, histories: Mapping[str, list[Row]]) -> None:
@@ -429,12 +513,11 @@ def _write_history(path: Path, histories: Mapping[str, list[Row]]) -> None:
 def _same(record: Mapping[str, Any], plan: Plan) -> bool:
     """Tell whether a run, finished or not, is what a plan asks for; where the data lies does not matter."""
 
-    def essence(one: Mapping[str, Any]) -> Any:
-        items = {item: (it["fingerprint"], list(it["class_names"])) for item, it in one["items"].items()}
-        # What a setting of today was before there was it is its default.
-        return asdict(Train()) | one["config"], items
+    def items(one: Mapping[str, Any]) -> dict[str, tuple[str, list[str]]]:
+        return {item: (it["fingerprint"], list(it["class_names"])) for item, it in one["items"].items()}
 
-    return bool(json.loads(json.dumps(essence(record))) == json.loads(json.dumps(essence(plan.record))))
+    mine = plan.record
+    return essence(record["config"]) == essence(mine["config"]) and items(record) == items(mine)
 
 
 def _interrupted(runs: Path, plan: Plan) -> Path | None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Generator, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from dataset.errors import NotEnoughImages, TrayError
 from dataset.progress import Progress
 from dataset.tray import Train
 from train import backbones, features, heads
-from train.data import Dataset, Photo, against_the_rest, read_dataset
-from train.evaluate import Evaluation, Judged, together
+from train.data import Dataset, Photo
+from train.evaluate import Evaluation, Judged, threshold, together
 from train.runs import Run
 
 METADATA = "metadata.jsonl"
@@ -28,8 +28,7 @@ def cross_validate(run: Run, data: Path | None = None, *, folds: int) -> Generat
     learned from trays is left out. Raises TrayError for a run that trained from nothing, NotEnoughImages for a class
     with fewer groups than folds.
     """
-    known = {one.name for one in fields(Train)}
-    settings = Train(**{name: value for name, value in run.config.items() if name in known})
+    settings = run.settings
     if not backbones.find_all(settings.model):
         raise TrayError(
             f"Expected a run on a frozen backbone, whose heads are fitted in seconds. Received: {run.path}, a "
@@ -37,10 +36,7 @@ def cross_validate(run: Run, data: Path | None = None, *, folds: int) -> Generat
         )
     with_ = features.extractor(settings)
     judged = {}
-    for item in run.items:
-        dataset = read_dataset(data or Path(run.record["items"][item]["data"]), positive=item)
-        if item in dataset.class_names and set(dataset.class_names) != set(run.labels[item]):
-            dataset = against_the_rest(dataset, item)
+    for item, dataset in run.datasets(data).items():
         if set(dataset.class_names) != set(run.labels[item]):
             raise TrayError(
                 f"Expected the classes that the run tells apart: {', '.join(run.labels[item])}. Received: "
@@ -88,10 +84,13 @@ def _judge(dataset: Dataset, inputs: Array, mixes: Array, settings: Train, folds
     labels = np.array([photo.label for photo in photos], np.int64)
     fold = deal(photos, groups_of(dataset, photos), folds)
     classes = len(dataset.class_names)
-    said = np.empty((len(photos), classes))
+    said, least = np.empty((len(photos), classes)), np.full(len(photos), 0.5)
     fit = heads.fit_doubting if settings.robust else heads.fit
     for number in range(folds):
         some = fold != number
         head = fit(inputs[some], labels[some], classes, seed=settings.seed, mixes=mixes)
         said[~some] = head.probabilities(inputs[~some])
-    return Judged(dataset.class_names, photos, labels, said, f"{folds} folds of {dataset.path.name}")
+        if classes == 2:
+            # As training chooses it, on nothing that the fold is judged by.
+            least[~some] = threshold(head.left_out, labels[some], precision=settings.wanted_precision)
+    return Judged(dataset.class_names, photos, labels, said, f"{folds} folds of {dataset.path.name}", least)

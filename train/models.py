@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from train.backend import keras
 from train.heads import Head
 
 layers = keras.layers
+TRUNK = "features"
+"""Name of the model that turns pixels into what all classifiers on a frozen backbone share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +125,11 @@ def machine(head: Head) -> Any:
     return model
 
 
-def joined(parts: Mapping[str, Any], *, trunk: Any = None, temperatures: Mapping[str, float] | None = None) -> Any:
+def joined(parts: Mapping[str, Any], *, trunk: Any = None, scales: Mapping[str, float] | None = None) -> Any:
     """Return one model over the same pixels whose outputs, named by item, are probabilities of (n, classes).
 
     ``parts`` are models that give logits: from pixels, or from what the shared ``trunk`` makes of them; they are
-    divided by their ``temperatures``. A single part gives a model with one plain output.
+    multiplied by their ``scales``, one over their temperatures. A single part gives a model with one plain output.
     """
     first = trunk or next(iter(parts.values()))
     pixels = keras.Input(first.input.shape[1:], name="pixels")
@@ -136,10 +138,30 @@ def joined(parts: Mapping[str, Any], *, trunk: Any = None, temperatures: Mapping
     for number, (item, part) in enumerate(parts.items()):
         part.name = f"classifier_{number}"
         logits = part(shared)
-        if temperatures:
-            logits = layers.Rescaling(1 / temperatures[item], name=f"temperature_{number}")(logits)
+        if scales:
+            logits = layers.Rescaling(scales[item], name=f"temperature_{number}")(logits)
         outputs[item] = layers.Softmax(name=f"probabilities_{number}")(logits)
     return keras.Model(pixels, outputs if len(outputs) > 1 else next(iter(outputs.values())), name="tray")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What ``joined`` put together."""
+
+    parts: dict[str, Any] = field(default_factory=dict)
+    trunk: Any = None
+    scales: dict[str, float] = field(default_factory=dict)
+
+
+def taken_apart(model: Any, items: Sequence[str]) -> Parts:
+    """Return what a joined model, its outputs in the order of ``items``, was joined of: the same to the bit."""
+    inside = {layer.name: layer for layer in model.layers}
+    scales = {item: inside.get(f"temperature_{number}") for number, item in enumerate(items)}
+    return Parts(
+        {item: inside[f"classifier_{number}"] for number, item in enumerate(items)},
+        inside.get(TRUNK),
+        {item: layer.scale for item, layer in scales.items() if layer},
+    )
 
 
 def alone(model: Any, item: str) -> Any:

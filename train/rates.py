@@ -11,7 +11,7 @@ from dataset.errors import ConfigError
 from dataset.progress import Progress
 from dataset.tray import Train
 from train import backbones
-from train.data import Feed, decode_all, read_dataset, require_enough
+from train.data import Dataset, Feed, decode_all, read_all, require_enough
 from train.learn import Network, feeds_of
 
 LOWEST, HIGHEST = 1e-6, 1.0
@@ -45,13 +45,12 @@ def find_rates(datasets: Mapping[str, Path], settings: Train) -> Iterator[Progre
             f"no learning rate. Train it as it is."
         )
     found = {}
-    for item, path in datasets.items():
-        found[item] = yield from _find(item, path, settings)
+    for item, dataset in read_all(datasets).items():
+        found[item] = yield from _find(item, dataset, settings)
     yield found
 
 
-def _find(item: str, path: Path, settings: Train) -> Generator[Progress, None, Rates]:
-    dataset = read_dataset(path, positive=item)
+def _find(item: str, dataset: Dataset, settings: Train) -> Generator[Progress, None, Rates]:
     require_enough(dataset)
     tried = np.geomspace(LOWEST, HIGHEST, STEPS)
     losses: list[float] = []

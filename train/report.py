@@ -42,6 +42,8 @@ class Page:
 
     title: str
     config: Mapping[str, Any] = field(default_factory=dict)
+    items: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What run.json says about each classifier."""
     datasets: Mapping[str, Dataset] = field(default_factory=dict)
     histories: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
     best: Mapping[str, int] = field(default_factory=dict)
@@ -52,6 +54,8 @@ class Page:
     """How the run did on trays put together from photos."""
     look: Look | None = None
     """Tells where a model looked."""
+    written: Mapping[str, Path] = field(default_factory=dict)
+    """Where an item's own report lies, if it is written already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,10 @@ def write_all(folder: Path, found: Mapping[str, Judged], page: Page) -> dict[str
         return metrics
     for item, one in found.items():
         inside = make_folder(folder / ITEMS / item)
+        if item in page.written:
+            for name in (METRICS, PREDICTIONS, REPORT):
+                write_whole(inside / name, (page.written[item] / name).read_bytes())
+            continue
         _write_json(inside / METRICS, metrics["items"][item])
         write_whole(inside / PREDICTIONS, _predictions({item: one}).encode())
         write_whole(inside / REPORT, _page(item, one, page, several=True).encode())
@@ -130,7 +138,7 @@ def _overview(found: Mapping[str, Judged], page: Page, metrics: Mapping[str, Any
             (item, one.evaluation, one.class_names[-1], len(page.histories.get(item, ())), _mistakes(one, 4))
             for item, one in found.items()
         ],
-        datasets=page.datasets,
+        items=page.items if page.histories else {},
         trays=page.trays,
         config=page.config,
         unreadable=page.unreadable,
@@ -219,7 +227,7 @@ def _looked(one: Judged, item: str, page: Page) -> list[Shown]:
     if page.look is None:
         return []
     found = []
-    for row in _wrong(one, max(1, LOOKED // max(1, len(page.datasets)))):
+    for row in _wrong(one, max(1, LOOKED // max(1, len(page.items)))):
         photo, called = one.photos[row], int(one.called[row])
         try:
             small = read(photo.path.read_bytes(), max_side=THUMBNAIL)

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from dataset.errors import RunNotFound
+from dataset.tray import Train
+from train.data import Dataset, as_trained, read_dataset
 
 RUN = "run.json"
 MODEL = "model.keras"
@@ -44,9 +47,30 @@ class Run:
         return dict(self.record["config"])
 
     @property
+    def settings(self) -> Train:
+        """Return the effective configuration as training takes it; what a newer version knows beside is left out."""
+        known = {one.name for one in fields(Train)}
+        told: dict[str, Any] = {name: value for name, value in self.config.items() if name in known}
+        told["augment_by"] = tuple(told.get("augment_by", ()))
+        return Train(**told)
+
+    @property
     def fingerprint(self) -> dict[str, str]:
         """Return the fingerprint of the data of each classifier."""
         return {item: str(one["fingerprint"]) for item, one in self.record["items"].items()}
+
+    def datasets(self, data: Path | None = None) -> dict[str, Dataset]:
+        """Return the dataset of each classifier, or what another folder is to it; each folder is read once.
+
+        Raises TrayError for a folder that holds no class folders.
+        """
+        read: dict[Path, Dataset] = {}
+        found = {}
+        for item, one in self.record["items"].items():
+            path, positive = data or Path(one["data"]), one["class_names"][-1] if len(one["class_names"]) == 2 else ""
+            whole = read.get(path) or read.setdefault(path, read_dataset(path, positive=positive))
+            found[item] = as_trained(whole, item, one["class_names"])
+        return found
 
     @property
     def labels(self) -> dict[str, tuple[str, ...]]:

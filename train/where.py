@@ -1,13 +1,17 @@
 """Where on a picture a model found what speaks for a class."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from train.backend import keras, tf
+from train.data import decode
+from train.forward import by_keras
 
 Array = np.ndarray[Any, Any]
 GRID: Final = 10
@@ -73,6 +77,15 @@ class Eye:
         answers = self._forward(hidden)[item]
         odds = np.log(answers[:, label] + TINY) - np.log(np.delete(answers, label, axis=1).sum(axis=1) + TINY)
         return Heat(_scaled((odds[-1] - odds[:-1]).reshape(GRID, GRID)), "occlusion")
+
+
+def looking(model: Any, size: int, items: Sequence[str]) -> Callable[[Path, str, int], Array]:
+    """Return what tells where a model finds a class of a classifier on a photo: the rows of its heat.
+
+    The model that listens is made when it is first asked.
+    """
+    eye = cache(lambda: Eye(model, by_keras(model, size, items)))
+    return lambda path, item, label: eye().heat(decode(path, size), item, label).rows
 
 
 def listening(model: Any) -> tuple[Any, list[str]]:

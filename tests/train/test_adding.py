@@ -1,0 +1,156 @@
+"""Items that are added to a finished run: the new one is learned, the others stay as they are to the bit."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import tray
+from dataset.errors import ConfigError, TrayError
+from dataset.tray import Train
+from tests.train.conftest import COLOURS, SMALL, draw_class, finish
+from train.evaluate import evaluate
+from train.fit import train
+from train.predict import predict
+from train.runs import Run, open_run
+
+KEPT = ("tomato", "plum")
+
+
+@pytest.fixture(scope="module")
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a class per colour."""
+    folder = tmp_path_factory.mktemp("colours")
+    for kind in COLOURS:
+        draw_class(folder / kind, [kind], 12)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two(colours: Path, settings: Train, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Return a run of two of the three items on a frozen backbone."""
+    return finish(train(dict.fromkeys(KEPT, colours), tmp_path_factory.mktemp("runs"), settings, name="x"))
+
+
+@pytest.fixture(scope="module")
+def three(two: Run, colours: Path) -> Run:
+    """Return the run with the third item added."""
+    return finish(train({"lettuce": colours}, two.path.parents[1], two.settings, name="x", to=two))
+
+
+def test_the_others_stay_as_they_are(two: Run, three: Run, colours: Path) -> None:
+    """Weights, thresholds, predictions and figures of the old items are the same to the bit; the new one is learned."""
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3)).astype(np.uint8)
+    before, after = two.probabilities(pixels), open_run(three.path).probabilities(pixels)
+
+    assert three.path != two.path
+    assert three.items == (*KEPT, "lettuce")
+    assert list(before) == list(KEPT)
+    for item in KEPT:
+        assert np.array_equal(before[item], after[item])
+        assert three.thresholds[item] == two.thresholds[item]
+        assert three.metrics["items"][item] == two.metrics["items"][item]
+        for name in ("report.html", "metrics.json", "predictions.csv", "history.csv"):
+            old, new = (run.path / "items" / item / name for run in (two, three))
+            assert old.read_bytes() == new.read_bytes()
+    assert [row for row in three.history if row["item"] != "lettuce"] == two.history
+    assert three.metrics["items"]["lettuce"]["accuracy"] > 0.8
+    assert three.record["added_to"] == {"run": str(two.path), "items": list(KEPT)}
+    assert 'href="items/lettuce/report.html"' in three.report.read_text()
+    assert (three.path / "items" / "lettuce" / "report.html").is_file()
+    assert evaluate(three).items["plum"] == evaluate(two).items["plum"]
+    (one,) = predict(three, [colours / "lettuce" / "lettuce000.jpg"])
+    assert set(one.probabilities) == set(COLOURS)
+
+
+def test_added_twice_does_nothing(two: Run, three: Run, colours: Path, settings: Train) -> None:
+    """Neither to the first run again, nor to the one that has it; and all at once is the same run too."""
+    runs = two.path.parents[1]
+    again = [finish(train({"lettuce": colours}, runs, two.settings, name="x", to=run)).path for run in (two, three)]
+    together = finish(train(dict.fromkeys((*KEPT, "lettuce"), colours), runs, settings, name="x"))
+
+    assert again == [three.path, three.path]
+    assert together.path == three.path
+    assert sorted(path.name for path in two.path.parent.glob("2*")) == sorted([two.path.name, three.path.name])
+
+
+def test_a_network_of_its_own_is_added_to_networks(plain_run: Run, built_data: dict[str, Path], tmp_path: Path) -> None:
+    """A run of one network, trained from nothing, takes a second; the first keeps its temperature."""
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype(np.uint8)
+    settings = replace(plain_run.settings, tensorboard=False)
+    run = finish(train({"plum": built_data["plum"]}, tmp_path, settings, name="x", to=plain_run))
+
+    assert run.items == ("", "plum")
+    assert np.array_equal(run.probabilities(pixels)[""], plain_run.probabilities(pixels)[""])
+    assert run.metrics["items"]["plum"]["accuracy"] > 0.7
+
+
+@pytest.fixture
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Return a way to ask for an item of a tray.toml with a pizza in it."""
+    monkeypatch.chdir(tmp_path)
+    Path("tray.toml").write_text('[items.pizza]\nterms = ["pizza"]\n')
+    return lambda *arguments: CliRunner().invoke(tray.main, ["train", *map(str, arguments), "-q"])
+
+
+def test_what_cannot_be_added_is_refused(
+    two: Run, colours: Path, tmp_path: Path, ask: Callable[..., Result], settings: Train
+) -> None:
+    """One sentence each: which item, what the run has, what to do; and no run is begun."""
+    many = finish(train({"": colours}, tmp_path / "runs", settings, name="many"))
+    draw_class(tmp_path / "more" / "tomato", ["tomato"], 4)
+    draw_class(tmp_path / "more" / "not_tomato", ["plum"], 4)
+    before = sorted(two.path.parent.iterdir())
+    for arguments, said in [
+        (["burger", "--to", two.path], "'burger'"),
+        (["--to", two.path], "an item to add"),
+        (["burger", "--to", two.path, "--data", colours], "lettuce, plum, tomato. Received: 'burger'"),
+        (["--to", two.path, "--data", tmp_path / "more"], "it has tomato, plum. Received: 'tomato', with other"),
+        (["lettuce", "--to", many.path, "--data", colours], "chooses among classes"),
+        (["lettuce", "--to", two.path, "--data", colours, "--model", "cnn"], "model = 'cnn' instead of 'mobilenet"),
+        (["lettuce", "--to", tmp_path / "none", "--data", colours], "no such folder"),
+    ]:
+        result = ask(*arguments)
+        assert result.exit_code in {2, 7}
+        assert said in result.stderr
+        assert result.stderr.count("\n") == 1
+    with pytest.raises(ConfigError, match="learned from trays"):
+        list(
+            train(
+                {"lettuce": colours},
+                tmp_path,
+                two.settings,
+                name="x",
+                to=Run(two.path, {**two.record, "tray": {"x": 1}}),
+            )
+        )
+    assert sorted(two.path.parent.iterdir()) == before
+
+
+def test_the_command_adds(two: Run, colours: Path, ask: Callable[..., Result]) -> None:
+    """`tray train ITEM --to RUN --data DIR --json` tells the run with all its items."""
+    said = json.loads(ask("lettuce", "--to", two.path, "--data", colours, "--json").stdout)
+
+    assert set(said["items"]) == {*KEPT, "lettuce"}
+    assert Path(said["items"]["lettuce"]["run"]).is_dir()
+
+
+def test_independent_items_are_runs_of_their_own(colours: Path, tmp_path: Path, settings: Train) -> None:
+    """Each item's folder predicts alone what the whole says of it; the whole is used as ever."""
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
+    for number, one in enumerate((settings, replace(SMALL, epochs=1))):
+        run = finish(
+            train(dict.fromkeys(KEPT, colours), tmp_path / str(number), replace(one, independent=True), name="x")
+        )
+        plum = open_run(run.path / "items" / "plum")
+
+        assert plum.items == ("plum",)
+        assert np.array_equal(plum.probabilities(pixels)["plum"], run.probabilities(pixels)["plum"])
+        assert evaluate(plum).accuracy == pytest.approx(run.metrics["items"]["plum"]["accuracy"])
+        assert next(predict(run, [colours / "plum" / "plum000.jpg"])).items is not None
+    with pytest.raises(TrayError, match="--independent"):
+        list(train({"lettuce": colours}, tmp_path, run.settings, name="x", to=run))

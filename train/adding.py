@@ -1,0 +1,127 @@
+"""What adding items to a finished run takes: what may be added, and what the run says of the items it has."""
+
+import csv
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from dataset.errors import ConfigError
+from dataset.tray import Train
+from train.data import Dataset, Photo
+from train.evaluate import Evaluation, Judged, Score
+from train.runs import ITEMS, METRICS, PREDICTIONS, Run
+
+Array = np.ndarray[Any, Any]
+BESIDE: Final = frozenset({"tensorboard"})
+"""Settings that say what is told beside a training, and nothing about its result."""
+
+
+def essence(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that decide what a training gives; one that there was not yet is its default."""
+    told: dict[str, Any] = json.loads(json.dumps({**asdict(Train()), **settings}))
+    return {name: value for name, value in told.items() if name not in BESIDE}
+
+
+def require_addable(run: Run, settings: Train, items: Iterable[str]) -> None:
+    """Raise ConfigError for a run that takes no further item, and for settings that are not the run's."""
+    named = ", ".join(map(repr, items))
+    if len(run.thresholds) < len(run.items):
+        raise ConfigError(
+            f"Expected a run of binary classifiers to add {named} to. Received: {run.path}, which chooses among "
+            f"classes. Train all of them again."
+        )
+    if run.record.get("tray"):
+        raise ConfigError(
+            f"Expected a run that learned from photos alone to add {named} to. Received: {run.path}, which learned "
+            f"from trays, and how to look at them was chosen for all its items together. Train all of them again."
+        )
+    if run.settings.independent:
+        raise ConfigError(
+            f"Expected a run whose items share a model to add {named} to. Received: {run.path}, trained with "
+            f"--independent. Train {named} by itself."
+        )
+    # A size that is not given is the model's own, which is the run's.
+    size = settings.image_size or run.settings.image_size
+    mine, theirs = essence(asdict(replace(settings, image_size=size))), essence(run.config)
+    other = [name for name in mine if mine[name] != theirs.get(name)]
+    if other:
+        raise ConfigError(
+            f"Expected the settings of {run.path}, which all its items share. Received: "
+            f"{', '.join(f'{name} = {mine[name]!r} instead of {theirs.get(name)!r}' for name in other)}. "
+            f"Leave that out, or train all items again."
+        )
+
+
+def fresh(run: Run, data: Mapping[str, Dataset]) -> dict[str, Dataset]:
+    """Return the datasets of the items that a run does not have yet.
+
+    Raises ConfigError for one that it has, but trained on other pictures.
+    """
+    there = {**{names[-1]: item for item, names in run.labels.items()}, **{item: item for item in run.items}}
+    for item, dataset in data.items():
+        if item in there and dataset.fingerprint != run.fingerprint[there[item]]:
+            raise ConfigError(
+                f"Expected an item that {run.path} does not have: it has {', '.join(run.items)}. Received: {item!r}, "
+                f"with other pictures than it was trained on. Train all of them again, or name it differently."
+            )
+    return {item: dataset for item, dataset in data.items() if item not in there}
+
+
+@dataclass(frozen=True)
+class Recalled(Judged):
+    """What a classifier said when its run was trained, as that tells it; probabilities to six digits."""
+
+    told: Evaluation | None = None
+    labels: Array | None = None
+
+    @property
+    def called(self) -> Array:
+        """Return the label that each photo was given."""
+        assert self.labels is not None
+        return self.labels
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """Return how good that was."""
+        assert self.told is not None
+        return self.told
+
+
+def recalled(run: Run) -> dict[str, Recalled]:
+    """Return what each classifier of a run of binary ones said about the photos that it was judged on."""
+    return {item: _recalled(run, item) for item in run.items}
+
+
+def folder_of(run: Run, item: str) -> Path:
+    """Return where an item's own report and figures lie."""
+    return run.path / ITEMS / item if len(run.items) > 1 else run.path
+
+
+def _recalled(run: Run, item: str) -> Recalled:
+    names = run.labels[item]
+    with (folder_of(run, item) / PREDICTIONS).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    photos = tuple(Photo(Path(row["file"]), names.index(row["label"]), row["part"], "") for row in rows)  # type: ignore[arg-type]
+    positive = np.array([float(row[f"p_{names[1]}"]) for row in rows])
+    told = _evaluation(json.loads((run.path / METRICS).read_text(encoding="utf-8"))["items"][item])
+    return Recalled(
+        names,
+        photos,
+        np.array([photo.label for photo in photos], np.int64),
+        np.column_stack([1 - positive, positive]),
+        told.judged_on,
+        run.thresholds[item],
+        told,
+        np.array([names.index(row["predicted"]) for row in rows], np.int64),
+    )
+
+
+def _evaluation(told: Mapping[str, Any]) -> Evaluation:
+    found = Evaluation(**told)
+    scores = {name: Score(**score) for name, score in told["per_class"].items()}
+    low, high = told["interval"]
+    return replace(found, per_class=scores, interval=(low, high))
