@@ -99,10 +99,12 @@ class Scrape:
     """Downloads in flight at most."""
     per_host: Annotated[int, Field(ge=1)] = 2
     host_spacing: Annotated[float, Field(ge=0)] = 0.2
-    """Seconds between two requests to one host; a ``pace`` below 1 shortens them too."""
+    """Seconds between two requests to one host; a ``pace`` below 1 shortens them on a site of one's own only."""
     connect_timeout: Annotated[float, Field(gt=0)] = 5.0
     read_timeout: Annotated[float, Field(gt=0)] = 15.0
     total_timeout: Annotated[float, Field(gt=0)] = 30.0
+    page_timeout: Annotated[float, Field(gt=0)] = 30.0
+    """Seconds in which a result page has to answer and load."""
     max_bytes: Count = 25_000_000
     max_pixels: Count = MAX_PIXELS
     min_side: Count = MIN_SIDE

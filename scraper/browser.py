@@ -1,6 +1,7 @@
 """What is done in one window: open a page, look what it is, take a step, click, hover."""
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dataset.errors import BrowserError
 from scraper.download import wait_of
 from scraper.engines import MARK, OF_ENGINES, Engine
 
@@ -15,6 +17,14 @@ COMPLETE_SECONDS = 1.0
 ALERTS = 5
 PANEL_SECONDS = 3.5
 """How long a panel may take to show a picture in full size."""
+NET_ERROR = re.compile(r"net::ERR_\w+")
+"""What the browser says on a page of its own, when no answer came."""
+DRIVER_SECONDS = 2.0
+"""How much longer than a page its driver may take to say so."""
+BEGUN = """window.stop();
+return location.protocol.startsWith("http") && performance.now() < arguments[0] + 500"""
+"""Whether the page that is open began to load no longer ago than so many milliseconds."""
+EMPTY_ANSWER = "net::ERR_HTTP_RESPONSE_CODE_FAILURE"
 MARKERS = ("blocked", "wall", "consent", "none", "end", "more")
 
 
@@ -61,6 +71,17 @@ class Step:
     """Number of the answer, which the next step returns as received."""
 
 
+class NoPage(BrowserError):
+    """No page came from an address at all: the line is down, or its server says nothing."""
+
+
+def _no_page(address: str, failure: str) -> NoPage:
+    return NoPage(
+        f"Expected a page from {address}. Received: {failure}. "
+        f"Check the connection, and run the same command again; what was kept stays."
+    )
+
+
 @cache
 def script(name: str) -> str:
     """Return the text of a script that lies beside this module."""
@@ -70,26 +91,41 @@ def script(name: str) -> str:
 class Window:
     """One window of a WebDriver, on one engine's pages."""
 
-    def __init__(self, driver: Any) -> None:
+    def __init__(self, driver: Any, *, page_seconds: float = 30.0) -> None:
         self.driver = driver
+        self._page_seconds = page_seconds
+        driver.set_page_load_timeout(page_seconds)
         self._handle = driver.current_window_handle
         self._received = 0
         self._notes: list[dict[str, Any]] = []
 
-    def open(self, address: str, *, seconds: float = 30.0) -> None:
-        """Open an address and wait until the page can be looked at."""
+    def open(self, address: str) -> None:
+        """Open an address and wait until the page can be looked at; raises NoPage when none comes."""
         from selenium.common.exceptions import TimeoutException, WebDriverException
+        from urllib3.exceptions import ReadTimeoutError
 
         self._answers().clear()
-        self.driver.set_page_load_timeout(seconds)
+        client = self.driver.command_executor.client_config
+        patience, client.timeout = client.timeout, self._page_seconds + DRIVER_SECONDS
+        began = time.monotonic()
         try:
             self.driver.get(address)
         except TimeoutException:
-            self.driver.execute_script("window.stop()")
+            # What came so far may do; the page before, still open, must not be taken for it.
+            if not self.driver.execute_script(BEGUN, 1000 * (time.monotonic() - began)):
+                raise _no_page(address, f"no answer in {self._page_seconds:g} s") from None
+        except ReadTimeoutError as error:
+            # A driver that notes answers waits for the first one, whatever its limit: it is of no more use.
+            raise _no_page(address, f"no answer in {self._page_seconds:g} s") from error
         except WebDriverException as error:
-            # An error page of the browser itself: no answer came, and looking at the page will say so.
-            if "net::ERR" not in str(error.msg):
+            failure = NET_ERROR.search(str(error.msg))
+            if not failure:
                 raise
+            # An answer without a page: looking at it will say what it was.
+            if failure[0] != EMPTY_ANSWER:
+                raise _no_page(address, failure[0]) from error
+        finally:
+            client.timeout = patience
 
     def asked_to_wait(self) -> float:
         """Return the seconds of Retry-After in the newest answer to the page or its scripts that has one; else 0."""

@@ -27,6 +27,8 @@ BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chro
 WINDOW: Final = (1366, 900)
 GRACE: Final = 2.0
 """Seconds for a browser to end by itself."""
+SCRIPT_SECONDS: Final = 30.0
+"""How long a script of ours may take: its longest waits are of some seconds."""
 GRID_SECONDS: Final = 300
 """How long a remote may take to answer: a busy grid lets a new session wait."""
 PIPE: Final = "--remote-debugging-pipe"
@@ -233,8 +235,7 @@ def _remote(settings: Scrape, grid: str, *, headless: bool) -> Iterator[Any]:
             f"Received: {_first_line(error)}. Correct --grid, or start the remote."
         ) from error
     try:
-        driver.set_page_load_timeout(60)
-        driver.set_script_timeout(60)
+        driver.set_script_timeout(SCRIPT_SECONDS)
         yield driver
     finally:
         kill(driver)
@@ -293,8 +294,7 @@ def _start(settings: Scrape, options: Any, environment: dict[str, str]) -> Any:
         except (WebDriverException, OSError, ValueError) as error:
             tried.append(f"{how}: {_first_line(error)}")
             continue
-        driver.set_page_load_timeout(60)
-        driver.set_script_timeout(60)
+        driver.set_script_timeout(SCRIPT_SECONDS)
         return driver
     raise BrowserError(
         f"Expected a Chromium and its chromedriver that start. Received: {'; '.join(tried)}. "

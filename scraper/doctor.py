@@ -98,7 +98,7 @@ def examine_live(engine: Engine, settings: Scrape, *, site: str | None = None) -
     rhythm = Rhythm(settings.pace, settings.seed, sleep=threading.Event().wait)
     try:
         with chromium(settings, display=display_for(engine, settings, site=site), site=site) as driver:
-            window = Window(driver)
+            window = Window(driver, page_seconds=settings.page_timeout)
             look = arrive(window, engine, address(engine, HARMLESS), rhythm)
             if look.none:
                 yield Finding(what, ok=False, detail=f"{HARMLESS!r} has no results there, says {look.none!r}")

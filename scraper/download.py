@@ -39,6 +39,7 @@ AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 TOO_MANY: Final = 429
 """The answer of a host that is asked too much."""
 RESET: Final = "connection lost"
+TIMEOUT: Final = "timeout"
 NOWHERE: Final = frozenset({"host not found", "no connection", "certificate", "private address", "address not allowed"})
 """Failures that a robots.txt shares with everything else on its host."""
 ROBOTS_SECONDS: Final = 5.0
@@ -171,9 +172,7 @@ class Fetcher:
                 return Fetched(url, b"" if error else data, error, status, opt_out), ""
         except Exception as error:  # noqa: BLE001 - one bad host is data, whatever it brings a client to raise
             late = time.monotonic() >= deadline
-            return Fetched(
-                url, error="stopped" if self._stopped.is_set() else "timeout" if late else _reason(error)
-            ), ""
+            return Fetched(url, error="stopped" if self._stopped.is_set() else TIMEOUT if late else _reason(error)), ""
         finally:
             with self._lock:
                 self._waiting.pop(threading.get_ident(), None)
@@ -193,7 +192,7 @@ class Fetcher:
         if self._stopped.is_set():
             return body, "stopped"
         if time.monotonic() > deadline:
-            return body, "timeout"
+            return body, TIMEOUT
         return body, "too many bytes" if size > most else "" if size else "empty"
 
     def _robots_of(self, url: str) -> Robots:
@@ -237,7 +236,7 @@ class Fetcher:
                         return FREE
                     text, error = self._body(response, deadline, ROBOTS_BYTES)
                     whole = text if error != "too many bytes" else text[: text.rfind(b"\n") + 1]
-                    return UNREAD if error in {"timeout", "stopped"} else parse_robots(whole.decode("utf-8", "replace"))
+                    return UNREAD if error in {TIMEOUT, "stopped"} else parse_robots(whole.decode("utf-8", "replace"))
         except Exception as error:  # noqa: BLE001 - one bad host is data, whatever it brings a client to raise
             reason = _reason(error)
             return Robots(error=reason) if reason in NOWHERE else UNREAD
@@ -367,7 +366,7 @@ def _reason(error: BaseException) -> str:
         (PrivateAddressError, "private address"),
         (NameResolutionError, "host not found"),
         (NewConnectionError, "no connection"),
-        ((ConnectTimeoutError, ReadTimeoutError, requests.Timeout, TimeoutError), "timeout"),
+        ((ConnectTimeoutError, ReadTimeoutError, requests.Timeout, TimeoutError), TIMEOUT),
         ((SSLError, requests.exceptions.SSLError), "certificate"),
         ((requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError), "address not allowed"),
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from dataset.folder import ClassFolder, Record, unwritable
 from dataset.tray import ClassPlan
+from scraper.again import Chance, second_chances
 from scraper.engines import Inquiry
 from scraper.filters import Filtered
 from scraper.forget import listed
@@ -57,10 +58,13 @@ class Gathering:
     """Addresses and hosts whose pictures are not to come back."""
     sharing: bool = True
     """Whether each term is held to its share of the limit."""
+    chances: tuple[Chance, ...] = ()
+    """Results of earlier runs that failed in passing, to be tried again in this one."""
 
     def __post_init__(self) -> None:
         self.finished = _finished(self.folder, self.kinds)
         self.forgotten = listed(self.folder.path)
+        self.chances = tuple(second_chances(self.folder))
         for record in self.folder:
             self.note(record)
 

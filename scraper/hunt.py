@@ -1,6 +1,7 @@
 """One engine's thread: a browser, or several of a grid, that go through all terms, and then through narrower ones."""
 
 import logging
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ from scraper.visitor import Visitor
 log: Final = logging.getLogger("tray")
 
 BROKEN_TERMS: Final = 2
-"""Terms in a row whose page was not understood before the engine is given up."""
+"""Searches in a row whose page was not understood before the engine is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Hunt:
         self._desk = desk
         self._sweeps = settings.sweep if settings.sweep is not None else site is None
         self._lock = threading.Lock()
+        self._unread = 0
         self._visitors = [
             Visitor(
                 engine, settings, rhythm, desk.offer, stop=self.stop, keep_page=page_keeper(into, engine), site=site
@@ -184,9 +186,9 @@ class Hunt:
             if key in self.tally.swept:
                 # The engine was understood before: what a filter leaves may be nothing at all.
                 return True
-            last = list(self.tally.reasons.values())[-BROKEN_TERMS:]
+            self._unread += 1
             # A single odd page may be the term's; when the engine understood nothing else either, it is the engine's.
-            if last == [CHANGED] * BROKEN_TERMS or len(self.tally.reasons) == 1 == len(gathering.plan.terms):
+            if self._unread >= BROKEN_TERMS or len(self.tally.reasons) == 1 == len(gathering.plan.terms):
                 raise
             log.warning("%s: %s", self.engine.name, error)
             return True
@@ -194,6 +196,7 @@ class Hunt:
             if self._settings.grid:
                 # A farm's browser is lent for one search: the next one may come from another machine.
                 visitor.close()
+        self._unread = 0
         self.tally.reasons[key] = ended.reason
         self._desk.ended(gathering, (self.engine.name, term, asked.words), ended)
         return True
@@ -225,11 +228,12 @@ def rhythms_of(settings: Scrape, engine: Engine, site: str | None, stop: threadi
     return rhythms
 
 
-def page_keeper(into: Path, engine: Engine) -> Callable[[str], Path]:
-    """Return what saves a page that was not understood."""
+def page_keeper(into: Path | None, engine: Engine) -> Callable[[str], Path]:
+    """Return what saves a page that was not understood, below ``into``, or else among the temporary files."""
 
     def keep(html: str) -> Path:
-        path = make_folder(into / ".pages") / f"{engine.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}.html"
+        folder = make_folder(into / ".pages") if into else Path(tempfile.mkdtemp(prefix="tray-pages-"))
+        path = folder / f"{engine.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}.html"
         write_whole(path, html.encode("utf-8", "replace"))
         return path
 

@@ -32,6 +32,8 @@ class Job:
     failures: list[str] = field(default_factory=list)
     waiting: list[Candidate] = field(default_factory=list)
     """Other results with the same best address: they try their other ones if this job fails."""
+    likeness: str = ""
+    """Perceptual hash of its thumbnail, where an earlier run brought that."""
     host_asked: str = ""
     batch: dict["Job", Any] | None = None
     """The thumbnails that are written together with this one."""

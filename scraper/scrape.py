@@ -16,6 +16,7 @@ from dataset.errors import BrowserError, EngineBlocked, EngineBroken, TrayError
 from dataset.folder import FORGOTTEN, ClassFolder, Kind, Record, bits_apart
 from dataset.images import inspect
 from dataset.tray import ClassPlan, Scrape
+from scraper.again import second_chances
 from scraper.browser import Window
 from scraper.chromium import chromium, display_for
 from scraper.download import Fetcher, short_name
@@ -71,6 +72,7 @@ def scrape(
         stack.callback(run.close)
         yield from run.go()
         full = not any(one.missing for one in gatherings)
+        _tell_of_chances(gatherings)
         yield from [tally.summary(name, full=full) for name, tally in run.tallies.items()]
         errors = [tally.error for tally in run.tallies.values() if tally.error]
         if len(errors) == len(run.tallies) and not any(one.distinct for one in gatherings):
@@ -83,7 +85,8 @@ def preview(
     """Yield what would be tried, without a download: up to each plan's limit of different addresses.
 
     All terms come first; then, where the settings say so, their sweeps. An engine that fails is named and left out;
-    raises its error when no other one found anything.
+    raises its error when no other one found anything. Nothing is written below ``into``: a page that was not
+    understood lies in the system's folder for temporary files, where the error says.
     """
     found: dict[str, set[str]] = {plan.name: set() for plan in plans}
     forgotten = {plan.name: listed(into / plan.name) for plan in plans}
@@ -94,14 +97,15 @@ def preview(
             continue
         try:
             with chromium(settings, display=display_for(engine, settings, site=site), site=site) as driver:
+                window = Window(driver, page_seconds=settings.page_timeout)
                 rhythm, searched = rhythm_of(settings, engine, site, threading.Event()), narrower
                 for plan, term, asked in _asked(plans, settings, engine, narrower=narrower):
                     if len(found[plan.name]) < plan.limit:
                         if searched:
                             rhythm.between_terms()
                         searched = True
-                        keep = page_keeper(Path(), engine)
-                        steps = search(Window(driver), asked.engine, term, rhythm, keep_page=keep)
+                        keep = page_keeper(None, engine)
+                        steps = search(window, asked.engine, term, rhythm, keep_page=keep)
                         allowed = _remembered(steps, forgotten[plan.name])
                         for candidate in _distinct(allowed, found[plan.name], plan.limit):
                             yield replace(candidate, filters=asked.words)
@@ -110,6 +114,13 @@ def preview(
             errors[engine.name] = error
     if len(errors) == len(engines) and not any(found.values()):
         raise _worst(list(errors.values()))
+
+
+def _tell_of_chances(gatherings: Sequence[Gathering]) -> None:
+    """Say how many results the same command would try again later."""
+    later = datetime.max.replace(tzinfo=UTC)
+    if count := sum(1 for one in gatherings if one.missing for _ in second_chances(one.folder, later)):
+        log.info("%s of the results failed in passing; after an hour, the same command tries them again.", count)
 
 
 def _asked(
@@ -172,7 +183,8 @@ class Run:
             failed=self._failed,
             threads=settings.downloads,
             per_host=settings.per_host,
-            spacing=settings.host_spacing * min(1.0, settings.pace),
+            # Picture hosts bear no more because somebody is in haste; a site of one's own does.
+            spacing=settings.host_spacing * (min(1.0, settings.pace) if site else 1.0),
         )
         desk = Desk(self.offer, self._ended, self._all_had_a_turn, self._all_had_their_terms)
         self._hunts = [
@@ -196,6 +208,7 @@ class Run:
                 self._threads.append(
                     threading.Thread(target=self._hunt, args=arguments, name=hunt.engine.name, daemon=True)
                 )
+        self._try_again()
         self._first_turns = {thread.name for thread in self._threads}
         self._plain = set(self._first_turns)
         for thread in self._threads:
@@ -203,6 +216,20 @@ class Run:
         while not self._over():
             with suppress(Empty):
                 yield from self._events.get(timeout=1.0)()
+
+    def _try_again(self) -> None:
+        """Queue what failed in passing in an earlier run, as far as pictures are missing."""
+        for one in self.gatherings:
+            for chance in one.chances if one.missing else ():
+                candidate, tally = chance.candidate, self.tallies.get(chance.candidate.engine)
+                named = [(short_name(url), url, kind) for url, kind in _chosen(candidate, self._settings.kinds)]
+                if tally and named and not concerns(one.forgotten, (*candidate.urls, candidate.page)):
+                    tally.again += 1
+                    left = deque((url, kind) for _, url, kind in named)
+                    one.pending[candidate.search] += 1
+                    job = Job(candidate, one, left, name=named[0][0], likeness=chance.likeness)
+                    one.under_way[job.name] = job
+                    self._pool.put(job)
 
     def close(self) -> None:
         """Stop threads, downloads and browsers."""
@@ -373,6 +400,8 @@ class Run:
 
         One whose size is not what the engine says is held against the engine's thumbnail.
         """
+        if job.likeness:
+            return bits_apart(job.likeness, record.phash) > UNLIKE_BITS
         shown = {job.candidate.width, job.candidate.height}
         thumbnails = [
             url for url, kind in zip(job.candidate.urls, job.candidate.kinds, strict=True) if kind == "thumbnail"

@@ -170,7 +170,8 @@ def _stepped(window: Window, state: Reading, rhythm: Rhythm) -> Step | None:
 def arrive(window: Window, engine: Engine, url: str, rhythm: Rhythm) -> Look:
     """Open a result page, refuse its cookies, and return what it looks like.
 
-    Raises EngineBlocked when a captcha, a refusal or a consent page that stays is all there is.
+    Raises EngineBlocked when a captcha, a refusal or a consent page that stays is all there is, NoPage when no page
+    comes at all.
     """
     window.close_others()
     look = _opened(window, engine, url, rhythm)

@@ -44,6 +44,8 @@ class Summary:
     """Results with an address, each counted once per search."""
     known: int
     """Of these, results whose picture was there already, had been tried before, or came from another result."""
+    again: int
+    """Results of earlier runs that had failed in passing, and were tried again."""
     kept: int
     """Pictures written, copies of others included."""
     copies: int
@@ -66,6 +68,7 @@ class Tally:
 
     seen: int = 0
     known: int = 0
+    again: int = 0
     kept: int = 0
     copies: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
@@ -99,6 +102,7 @@ class Tally:
             engine=engine,
             seen=self.seen,
             known=self.known,
+            again=self.again,
             kept=self.kept,
             copies=self.copies,
             rejected=self.rejected.total(),

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from dataset.errors import EngineBlocked, TrayError
 from dataset.tray import Scrape
-from scraper.browser import Window
+from scraper.browser import NoPage, Window
 from scraper.chromium import chromium, display_for, kill
 from scraper.engines import Candidate, Engine
 from scraper.filters import Filtered
@@ -26,6 +26,8 @@ BACKLOG: Final = 200
 """Results of a search that wait for their download before it scrolls on."""
 REFUSALS: Final = 3
 RESTARTS: Final = 3
+MISSES: Final = 1
+"""Pages that may fail to come, one after the other."""
 HAND_SECONDS: Final = 300.0
 """How long a user with a screen is given to pass a challenge."""
 HAND_LOOKS: Final = 1.0
@@ -66,9 +68,10 @@ class Visitor:
     def search(self, gathering: Gathering, term: str, asked: Filtered) -> Ended:
         """Search one term to its end, or to where no more is wanted.
 
-        Raises EngineBlocked when the engine goes on refusing, and EngineBroken for a page that nobody understands.
+        Raises EngineBlocked when the engine goes on refusing, EngineBroken for a page that nobody understands, and
+        NoPage when none comes.
         """
-        refusals = restarts = 0
+        refusals = restarts = missed = 0
         while True:
             try:
                 return self._scrolled(gathering, term, asked)
@@ -82,6 +85,14 @@ class Visitor:
                 log.warning("%s refuses (%s of %s); waiting.", self.engine.name, refusals, REFUSALS)
                 seconds = self.rhythm.back_off(refusals, error.wait)
                 log.debug("%s: waited %.0f s after: %s", self.engine.name, seconds, error)
+            except NoPage as error:
+                missed += 1
+                if missed > MISSES or self.stop.is_set():
+                    raise
+                log.info("%s: %s", self.engine.name, error)
+                # Its driver may still wait for the answer.
+                self.close()
+                self.rhythm.pause()
             except TrayError:
                 raise
             except Exception as error:  # Selenium and urllib3 each have their own ways to say that a browser died
@@ -147,7 +158,7 @@ class Visitor:
             self._driver = self._stack.enter_context(chromium(self._settings, display=display, site=self._site))
             if self.stop.is_set():
                 kill(self._driver)
-            self._window = Window(self._driver)
+            self._window = Window(self._driver, page_seconds=self._settings.page_timeout)
         return self._window
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 
@@ -48,7 +49,7 @@ def kept(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.suffix in {".jpg", ".png", ".webp"}}
 
 
-def downloaded(urls: Sequence[str], into: Path, settings: Scrape, *, site: str) -> list[Record]:
+def downloaded(urls: Sequence[str], into: Path, settings: Scrape, *, site: str | None) -> list[Record]:
     """Download addresses as the results of an engine that was searched before; return the records."""
     with ClassFolder(into) as folder:
         one = Gathering(ClassPlan(into.name, ("list",), settings.limit), folder, settings.kinds)
@@ -56,7 +57,8 @@ def downloaded(urls: Sequence[str], into: Path, settings: Scrape, *, site: str) 
         run.tallies["list"] = Tally()
         try:
             for rank, url in enumerate(urls, 1):
-                run.offer(one, Candidate((url,), ("full",), page=f"{site}/page", engine="list", term="list", rank=rank))
+                page = urljoin(url, "/page")
+                run.offer(one, Candidate((url,), ("full",), page=page, engine="list", term="list", rank=rank))
             return list(run.go())
         finally:
             run.close()

@@ -1,18 +1,28 @@
 """An engine that has had enough: passed by hand, waited out at its word, slowed down."""
 
+import re
 import shutil
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from dataset.errors import EngineBroken
+from dataset.folder import ClassFolder
 from dataset.tray import ClassPlan
 from scraper.engines import BING, Engine, read
+from scraper.gathering import Gathering
+from scraper.hunt import Desk, Hunt, page_keeper
 from scraper.scrape import Summary, scrape
+from scraper.search import Ended
+from scraper.tally import Tally
 from tests.scraper.conftest import QUICK
 from tests.scraper.test_search import page
 
@@ -87,6 +97,65 @@ def test_an_engine_is_left_alone_for_as_long_as_it_asks(httpserver, site, tmp_pa
 
     assert (summary.seen, summary.stopped_because) == (10, "end of results")
     assert 2 <= came[1] - came[0] < 12
+
+
+def test_a_dry_run_leaves_no_page_where_the_user_is(tmp_path, monkeypatch):
+    """A page that a preview did not understand is kept among the system's temporary files."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    page = page_keeper(None, BING)("<p>something else</p>")
+
+    assert page.read_text() == "<p>something else</p>"
+    assert page.is_relative_to(tmp_path / "temporary")
+    assert [path.name for path in tmp_path.iterdir()] == ["temporary"]
+
+
+@contextmanager
+def silent() -> Iterator[str]:
+    """Listen, and never say a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_page_that_never_answers_is_not_waited_for(tmp_path, monkeypatch):
+    """It is given up after the limit for pages, asked for once more by another browser, and named."""
+    monkeypatch.setattr("scraper.browser.DRIVER_SECONDS", 0.5)
+    with silent() as url:
+        engine = replace(BING, url=f"{url}/search?q={{q}}")
+        started = time.monotonic()
+        summary = summary_of(engine, tmp_path, replace(QUICK, page_timeout=0.4), url)
+
+    assert re.match(r"failed: Expected a page from .* no answer in 0\.4 s", summary.stopped_because)
+    assert time.monotonic() - started < 60
+    assert not (tmp_path / ".pages").exists()
+
+
+class Scripted:
+    """A visitor whose searches end as they were told to."""
+
+    def __init__(self, *ends: str) -> None:
+        self.ends = list(ends)
+
+    def search(self, *_: object) -> Ended:
+        """End, or not understand the page."""
+        if end := self.ends.pop(0):
+            return Ended(end)
+        raise EngineBroken("Expected results. Received: another page.")
+
+
+def test_an_engine_is_given_up_after_two_searches_in_a_row(tmp_path):
+    """What counts are the last two searches, not the last two terms that had their first turn."""
+    desk = Desk(*[lambda *_: None] * 4)
+    with ClassFolder(tmp_path / "x") as folder:
+        one = Gathering(ClassPlan("x", ("a", "b", "c"), 9), folder, QUICK.kinds)
+        hunt = Hunt(BING, QUICK, Tally(), desk, into=tmp_path, site="http://127.0.0.1")
+        visitor: Any = Scripted("end of results", "", "end of results", "", "")
+        turns = [hunt._turn(visitor, one, term, hunt.asked, pause=False) for term in ("a", "b", "a", "c")]
+
+        assert turns == [True] * 4
+        with pytest.raises(EngineBroken):
+            hunt._turn(visitor, one, "b", hunt.asked, pause=False)
 
 
 def test_an_engines_own_thumbnail_is_no_full_size():
