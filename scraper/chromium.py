@@ -192,6 +192,10 @@ def kill(driver: Any) -> None:
         process.kill()
     with suppress(Exception):
         process.wait(5)
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe:
+            with suppress(OSError):
+                pipe.close()
     browser = driver.capabilities.get("goog:processID")
     if browser and not _ended(browser, GRACE):
         with suppress(OSError):
