@@ -118,7 +118,7 @@ def judge(name: str, choice: str, one: Known, mixes: np.ndarray) -> None:
 
 def flip(name: str, one: Known) -> None:
     """Flip a fifth of the training labels, and print how many are found and what believing and doubting them costs."""
-    found, right = [], {"clean": [], "flipped": [], "flipped, --robust": []}
+    found, right = [], {"clean": [], "the clean rest alone": [], "flipped": [], "flipped, --robust": []}
     for number in range(FOLDS):
         some, rest = one.fold != number, one.fold == number
         rng = np.random.default_rng(number)
@@ -131,6 +131,10 @@ def flip(name: str, one: Known) -> None:
         found.append(flipped[first].sum() / flipped.sum())
         for told, head in (
             ("clean", heads.fit(one.inputs[some], labels, one.classes, mixes=one.mixes)),
+            (
+                "the clean rest alone",
+                heads.fit(one.inputs[some][~flipped], labels[~flipped], one.classes, mixes=one.mixes),
+            ),
             ("flipped", heads.fit(one.inputs[some], wrong, one.classes, mixes=one.mixes)),
             ("flipped, --robust", doubting),
         ):

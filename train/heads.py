@@ -11,7 +11,9 @@ LANDMARKS = 1024
 """Training photos at most that the kernel is spanned by; with more photos, a stratified sample of them."""
 GAMMAS = (2.0, 1.0, 4.0, 8.0)
 """Widths of the kernel; the first is the one that mixes are compared at."""
-ROUNDS = 2
+ROUNDS = 4
+RIGHT, SEEN = 0.9, 10.0
+"""What is supposed of labels before any is looked at: so many are right, as if so many photos of each class told it."""
 RIDGES = np.geomspace(1e-4, 10, 16)
 
 Array = np.ndarray[Any, Any]
@@ -45,8 +47,8 @@ class Head:
     bias: Array
     left_out: Array
     """(n, classes) probabilities of the training photos, each by a machine that was fitted without it."""
-    trust: Array
-    """(n,) how much each training photo counted."""
+    believed: Array
+    """(n, classes) how likely each training photo was taken to show each class."""
 
     def logits(self, features: Array) -> Array:
         """Return (n, classes) logits for (n, d) unit features."""
@@ -64,20 +66,21 @@ def fit(  # noqa: PLR0913 - a head has this many sides
     *,
     seed: int = 0,
     mixes: Array | None = None,
-    trust: Array | None = None,
+    believed: Array | None = None,
 ) -> Head:
     """Fit a head to (n, d) unit features, choosing their mix, the kernel's width and the ridge by leave-one-out.
 
     ``mixes`` (k, d) are ways to weigh the features, each so that vectors keep length 1; without them all count the
-    same. ``trust`` says how much each photo counts, from 0 to 1; all of them fully without it.
+    same. ``believed`` (n, classes) says how likely each photo shows each class, where that is more than its label;
+    the less it says of a photo, the less that photo counts.
 
     It is a least-squares support vector machine (Suykens and Vandewalle, 1999) with a Gaussian kernel; on the unit
     sphere that kernel is the exponential of a dot product. One decomposition per width gives the leave-one-out
     answers for every ridge (Allen's PRESS), and these calibrate the probabilities (Platt, 1999).
     """
     chosen = _landmarks(labels, seed)
-    targets = np.where(labels[:, None] == np.arange(classes), 1.0, -1.0)
-    trust = np.ones(len(labels)) if trust is None else np.maximum(trust, 1e-3)
+    believed = _shown(labels, classes) if believed is None else believed
+    targets, trust = 2 * believed - 1, _trust(believed)
     share = trust / trust.sum()
     mean = share @ targets
 
@@ -99,7 +102,7 @@ def fit(  # noqa: PLR0913 - a head has this many sides
     best = min((tried(mix, usual) for mix in every), key=lambda one: one.error)
     best = min([best, *(tried(best.mix, gamma) for gamma in others)], key=lambda one: one.error)
     left_out = targets - best.residual
-    slope, offset = _calibrate(left_out, labels, share)
+    slope, offset = _calibrate(left_out, believed, share)
     return Head(
         landmarks=features[chosen] * best.mix,
         mix=best.mix,
@@ -108,22 +111,71 @@ def fit(  # noqa: PLR0913 - a head has this many sides
         weights=(slope * best.weights).astype(np.float32),
         bias=(slope * mean + offset).astype(np.float32),
         left_out=softmax(slope * left_out + offset),
-        trust=trust,
+        believed=believed,
     )
 
 
 def fit_doubting(features: Array, labels: Array, classes: int, *, seed: int = 0, mixes: Array | None = None) -> Head:
-    """Fit a head that trusts each photo's label as far as heads that were fitted without the photo agree with it.
+    """Fit a head that takes labels for witnesses of what a photo shows, and not for the truth.
 
-    The trust is the probability of the label over that of the likeliest class, squared (in the spirit of confident
-    learning: Northcutt et al., 2021); each of a few rounds trusts what the round before found.
+    Heads that were fitted without a photo tell what it shows; all of them together tell how often each class is given
+    which label; from both follows what to believe of each photo. Each of a few rounds believes what the round before
+    found (expectation and maximisation, as Dawid and Skene, 1979, weigh witnesses).
     """
     head = fit(features, labels, classes, seed=seed, mixes=mixes)
     for _ in range(ROUNDS):
-        given = head.left_out[np.arange(len(labels)), labels]
-        trust = (given / head.left_out.max(axis=1)) ** 2
-        head = fit(features, labels, classes, seed=seed, mixes=head.mix[None], trust=trust)
+        believed = _believed(np.log(np.maximum(head.left_out, 1e-12)), labels)
+        head = fit(features, labels, classes, seed=seed, mixes=head.mix[None], believed=believed)
     return head
+
+
+def _believed(logits: Array, labels: Array) -> Array:
+    """Return how likely each photo shows each class, (n, classes), by what was said of it and by its label.
+
+    Slope and offset of the (n, classes) logits and the share of each class that is given each label are those under
+    which the labels are likeliest (the forward correction of Patrini et al., 2017).
+    """
+    from scipy.optimize import minimize
+
+    n, classes = logits.shape
+    prior = SEEN * _mixed_up(classes, 1 - RIGHT)
+
+    def unpacked(parameters: Array) -> tuple[Array, Array, Array]:
+        said = softmax(np.exp(parameters[0]) * logits + parameters[1 : 1 + classes])
+        given = softmax(parameters[1 + classes :].reshape(classes, classes))
+        joint = said * given[:, labels].T
+        return said, given, joint
+
+    def loss(parameters: Array) -> tuple[float, Array]:
+        said, given, joint = unpacked(parameters)
+        likely = np.maximum(joint.sum(axis=1), 1e-12)
+        believed, offset = joint / likely[:, None], parameters[1 : 1 + classes]
+        counts = prior + believed.T @ _shown(labels, classes)
+        value = -np.log(likely).sum() - (prior * np.log(np.maximum(given, 1e-12))).sum() + 1e-3 * n * offset @ offset
+        slack = said - believed
+        slope = np.exp(parameters[0]) * (slack * logits).sum()
+        offsets = slack.sum(axis=0) + 2e-3 * n * offset
+        return value / n, np.concatenate([[slope], offsets, (given * counts.sum(1)[:, None] - counts).ravel()]) / n
+
+    start = np.concatenate([np.zeros(1 + classes), np.log(_mixed_up(classes, 1 - RIGHT)).ravel()])
+    bounds = [(-3, 4)] + [(-10, 10)] * classes + [(-12, 12)] * classes**2
+    *_, joint = unpacked(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x)
+    return np.asarray(joint / np.maximum(joint.sum(axis=1), 1e-12)[:, None])
+
+
+def _mixed_up(classes: int, share: float) -> Array:
+    """Return the shares of each class that get each label when a ``share`` of the labels is wrong, evenly."""
+    return np.full((classes, classes), share / (classes - 1)) + (1 - share * classes / (classes - 1)) * np.eye(classes)
+
+
+def _shown(labels: Array, classes: int) -> Array:
+    return np.asarray(labels[:, None] == np.arange(classes), np.float64)
+
+
+def _trust(believed: Array) -> Array:
+    """Return how much each photo counts: from next to nothing where any class is as likely, to 1 where one is sure."""
+    evenly = 1 / believed.shape[1]
+    return np.maximum((believed.max(axis=1) - evenly) / (1 - evenly), 0.01)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +190,8 @@ def widened(head: Head, photos: Known, more: Known, val: Known, *, seed: int = 0
     """Return a head that learned from more than the photos it was chosen by: parts of them, seen another way.
 
     Its kernel and its ridge stay, since leaving out a photo means nothing while parts of it are left in; for the same
-    reason validation photos calibrate it. Every class counts the same, however many parts it has; photos that the head
-    trusted less count less here too.
+    reason validation photos calibrate it. Every class counts the same, however many parts it has; of the photos it is
+    believed what the head believed.
     """
     classes = head.weights.shape[1]
     features = np.concatenate([photos.features, more.features])
@@ -148,15 +200,16 @@ def widened(head: Head, photos: Known, more: Known, val: Known, *, seed: int = 0
     landmarks = features[chosen] * head.mix
     kernel = np.exp(2 * head.gamma * (features @ landmarks.T - 1)).astype(np.float64)
     between = kernel[chosen]
-    targets = np.where(labels[:, None] == np.arange(classes), 1.0, -1.0)
-    counts = class_weights(labels) * np.concatenate([head.trust, np.ones(len(more.labels))])
+    believed = np.concatenate([head.believed, _shown(more.labels, classes)])
+    targets = 2 * believed - 1
+    counts = class_weights(labels) * _trust(believed)
     mean = np.average(targets, axis=0, weights=counts)
     weighted = (kernel * counts[:, None]).T
     solved = np.linalg.solve(
         weighted @ kernel + head.ridge * between + 1e-6 * np.eye(len(landmarks)), weighted @ (targets - mean)
     )
     apart = np.exp(2 * head.gamma * (val.features @ landmarks.T - 1)) @ solved + mean
-    slope, offset = _calibrate(apart, val.labels)
+    slope, offset = _calibrate(apart, _shown(val.labels, classes))
     weights, bias = (slope * solved).astype(np.float32), (slope * mean + offset).astype(np.float32)
     return replace(head, landmarks=landmarks, weights=weights, bias=bias)
 
@@ -197,15 +250,15 @@ def _decompose(kernel: Array, chosen: Array, trust: Array) -> tuple[Array, Array
     return whitened @ turned, basis @ turned, np.maximum(strength, 0)
 
 
-def _calibrate(scores: Array, labels: Array, share: Array | None = None) -> tuple[float, Array]:
-    """Return the slope and the offset per class that make the softmax of scores the best probabilities."""
+def _calibrate(scores: Array, believed: Array, share: Array | None = None) -> tuple[float, Array]:
+    """Return the slope and the offset per class that bring the softmax of scores nearest to what is believed."""
     from scipy.optimize import minimize
 
     n, classes = scores.shape
     share = np.full(n, 1 / n) if share is None else share
     # A little doubt, as Platt has it: few photos must not promise certainty.
     doubt = 1 / (n / classes + 2)
-    targets = np.where(labels[:, None] == np.arange(classes), 1 - doubt, doubt / (classes - 1))
+    targets = believed @ _mixed_up(classes, doubt)
 
     def loss(parameters: Array) -> tuple[float, Array]:
         slope = np.exp(parameters[0])
