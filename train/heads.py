@@ -175,7 +175,7 @@ def _shown(labels: Array, classes: int) -> Array:
 def _trust(believed: Array) -> Array:
     """Return how much each photo counts: from next to nothing where any class is as likely, to 1 where one is sure."""
     evenly = 1 / believed.shape[1]
-    return np.maximum((believed.max(axis=1) - evenly) / (1 - evenly), 0.01)
+    return np.asarray(np.maximum((believed.max(axis=1) - evenly) / (1 - evenly), 0.01))
 
 
 @dataclass(frozen=True, slots=True)
