@@ -35,7 +35,7 @@ def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Kitchen:
 @pytest.fixture(scope="module")
 def tray_run(built_data: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Return a run of three items that also learned from trays."""
-    settings = replace(SMALL, trays=True, epochs=6)
+    settings = replace(SMALL, trays=True, epochs=3)
     return finish(train(built_data, tmp_path_factory.mktemp("runs"), settings, name="binary"))
 
 
