@@ -16,6 +16,8 @@ Prints a table for each part, and with ``--json`` one JSON object instead. Exit 
 import argparse
 import json
 import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -88,6 +90,8 @@ if __name__ == "__main__":
              skip_reencode=True, processes_count=1, thread_count=32, enable_wandb=False)
 """,
 }
+PEER_SECONDS = 300
+"""How long a peer may take over the addresses before it is stopped."""
 NO_PICTURE = {".json", ".jsonl", ".txt", ".parquet", ".lock", ""}
 
 
@@ -311,7 +315,7 @@ def compared(who: str, addresses: Sequence[str], site: "Hosted", asked: Asked) -
     """Let one downloader loose on the addresses; return its speed and what its files are worth."""
     with tempfile.TemporaryDirectory() as into:
         site.ask("forget")
-        started = time.time()
+        started, whole = time.time(), True
         if who == "tray":
             gathered(addresses, Path(into), site.url)
         else:
@@ -319,8 +323,7 @@ def compared(who: str, addresses: Sequence[str], site: "Hosted", asked: Asked) -
             script.write_text(PEERS[who], encoding="utf-8")
             lines = addresses if who == "icrawler" else [json.dumps({"url": one}) for one in addresses]
             listed.write_text("".join(f"{one}\n" for one in lines), encoding="utf-8")
-            command = [str(asked.peers), str(script), str(listed), str(Path(into) / "files")]
-            subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            whole = ended_by_itself([str(asked.peers), str(script), str(listed), str(Path(into) / "files")])
         ended = time.time()
         found = [path for path in Path(into).rglob("*") if path.suffix not in {*NO_PICTURE, ".py"} and path.is_file()]
         last = max((path.stat().st_mtime for path in found), default=ended)
@@ -331,8 +334,21 @@ def compared(who: str, addresses: Sequence[str], site: "Hosted", asked: Asked) -
     return {
         "files": len(found), "valid": sum(good), "junk": len(good) - sum(good), "twice": len(bodies) - len(set(bodies)),
         "mb": sum(map(len, bodies)) / 1e6, "seconds": last - first, "in_all": ended - started,
-        "valid_per_second": sum(good) / max(last - first, 0.001),
+        "valid_per_second": sum(good) / max(last - first, 0.001), "ended": whole,
     }  # fmt: skip
+
+
+def ended_by_itself(command: Sequence[str]) -> bool:
+    """Run a peer, for PEER_SECONDS at most; return whether it came to its end."""
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        try:
+            process.wait(PEER_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return False
+    return True
 
 
 def judged(path: Path, body: bytes) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from dataset.errors import BrowserError
 from scraper.download import wait_of
-from scraper.engines import MARK, OF_ENGINES, Engine
+from scraper.engines import MARK, OF_ENGINES, REFUSAL, REFUSING, Engine
 
 COMPLETE_SECONDS = 1.0
 ALERTS = 5
@@ -168,7 +168,8 @@ class Window:
 
     def look(self, engine: Engine) -> Look:
         """Say what kind of page is open."""
-        markers = {name: list(getattr(engine, name)) for name in (*MARKERS, "tile")}
+        markers: dict[str, Any] = {name: list(getattr(engine, name)) for name in (*MARKERS, "tile")}
+        markers |= {"refusing": REFUSING.pattern, "refusal": REFUSAL}
         for _ in range(ALERTS):
             # An alert that was sent away takes the script's answer with it.
             if answer := self.driver.execute_script(script("look.js"), markers):

@@ -98,8 +98,24 @@ class Candidate:
 
 MARK: Final = "data-full"
 """What the browser's reader writes into a tile whose full size it found elsewhere on the page."""
-REFUSING: Final = ("reject", "ablehnen", "refuser", "rechazar", "rifiuta", "weigeren", "rejeitar", "odrzuć", "avvisa")
-"""What a button that refuses says, by language."""
+REFUSAL: Final = "[data-refusal]"
+"""The button that look.js marks as the one which refuses, by its names or by its words in any of REFUSING."""
+REFUSING: Final = re.compile(
+    # Names in the page's code, and English.
+    r"reject|declin|refus(e|al)|\bdeny|opt-?out|without accepting|(only|just) (the )?(necessary|essential|required)"
+    r"|(necessary|essential)s? only"
+    # German, French, Spanish, Catalan, Italian, Portuguese, Romanian.
+    r"|ablehn|verweiger|ohne (zustimmung|einwilligung)|nur (notwendig|erforderlich|essenziell)"
+    r"|refuser|sans accepter|rechaz|rebutj|sin aceptar|s[oó]lo (las )?(necesari|esencial)"
+    r"|rifiut|senza accettare|solo (i )?(necessari|essenzial)|rejeit|recus|sem aceitar|respinge"
+    # Dutch, Swedish, Danish, Norwegian, Finnish.
+    r"|weiger|afwijz|zonder te accepteren|alleen (noodzakelijk|essenti)|avvisa?|\bneka|afvis|avsl[åa]|hylk[äa]"
+    # Polish, Czech, Slovak, Slovene, Croatian, Hungarian, Lithuanian, Latvian, Estonian.
+    r"|odrzu[ćc]|tylko niezb[ęe]dne|odm[íi]tn|odmietn|zavrn|odbij|elutas|atmesti|noraid[īi]t|keeldu"
+    # Greek, Bulgarian, Russian, Ukrainian, Turkish, Arabic, Hebrew, Chinese, Japanese, Korean.
+    r"|απόρριψη|απορριψη|отхвърл|отклон|відхил|reddet|رفض|דחה|דחייה|拒绝|拒絕|拒否|거부"
+)
+"""What a button that refuses is called, in small letters; for Python and JavaScript alike."""
 
 GOOGLE: Final = Engine(
     name="google",
@@ -127,8 +143,7 @@ GOOGLE: Final = Engine(
     consent=(
         "#W0wltc",
         "form[action*='consent'] input[name='set_eom'][value='true'] ~ button",
-        *(f"form[action*='consent'] button[aria-label*='{word}' i]" for word in REFUSING),
-        *(f"form[action*='consent'] input[type='submit'][value*='{word}' i]" for word in REFUSING),
+        REFUSAL,
         "form[action*='consent'] button",
         "form[action*='consent'] input[type='submit']",
     ),
@@ -152,7 +167,7 @@ BING: Final = Engine(
     title=("a@m{t}", "a@m{desc}", "img@alt"),
     width=("a@href?expw",),
     height=("a@href?exph",),
-    consent=("#bnp_btn_reject", "#bnp_btn_accept"),
+    consent=("#bnp_btn_reject", REFUSAL, "#bnp_btn_accept"),
     more=("a.btn_seemore",),
     end=("text:no more results", "text:that's all the results", ".dgControl:not([data-nexturl])"),
     none=("text:there are no results for", "text:no results found for", ".no_results"),
@@ -178,7 +193,7 @@ YAHOO: Final = Engine(
     title=(".tile-title@text", "li@data{tt}", "a[href*='imgurl=']@href?tt", "img@alt"),
     width=("img@data-meta{ow}", "li@data{w}", "a[href*='imgurl=']@href?w"),
     height=("img@data-meta{oh}", "li@data{h}", "a[href*='imgurl=']@href?h"),
-    consent=("button[name='reject']", "button.reject-all", "button[name='agree']"),
+    consent=("button[name='reject']", "button.reject-all", REFUSAL, "button[name='agree']"),
     more=("button[name='more-res']",),
     offset="b",
     end=("text:no more results", "text:you've seen all"),

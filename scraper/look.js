@@ -16,12 +16,42 @@ const holds = (marker) => {
   return [...document.querySelectorAll(marker)].some(visible);
 };
 const first = (markers) => markers.find(holds) ?? "";
+
+// The button that refuses, in whatever asks a question: known by its name or its words, in any language of `refusing`.
+const ASKS = "dialog, form[action*='consent' i], [role='dialog'], [role='alertdialog'], [aria-modal='true']," +
+  "[id*='consent' i], [class*='consent' i], [id*='cookie' i], [class*='cookie' i], [id*='gdpr' i], [class*='gdpr' i]";
+const BUTTONS = "button, input[type='submit'], input[type='button'], [role='button']";
+const LONGEST = 60;
+const called = (button) => {
+  const words = (button.innerText ?? "").trim();
+  const names = ["name", "value", "id", "class", "aria-label", "title", "formaction"].map((name) => button.getAttribute(name) ?? "");
+  return [...names, words].filter((one) => one.length <= LONGEST).map((one) => one.toLowerCase());
+};
+// What lies over the page, whatever it is called.
+const over = () => [0.5, 0.85, 0.97].map((part) => {
+  let el = document.elementFromPoint(innerWidth / 2, innerHeight * part);
+  while (el && getComputedStyle(el).position !== "fixed") el = el.parentElement;
+  return el;
+}).filter(Boolean);
+const markRefusal = (everywhere) => {
+  const name = o.refusal.slice(1, -1);
+  for (const old of document.querySelectorAll(o.refusal)) old.removeAttribute(name);
+  const refusing = new RegExp(o.refusing);
+  const asking = [...document.querySelectorAll(ASKS), ...over()].filter(visible);
+  const buttons = everywhere
+    ? [...document.querySelectorAll(`${BUTTONS}, a[href]`)]
+    : asking.flatMap((one) => [...one.querySelectorAll(BUTTONS)]);
+  const found = buttons.find((one) => visible(one) && called(one).some((word) => refusing.test(word)));
+  found?.setAttribute(name, "");
+};
+const wall = first(o.wall);
+if (o.consent.includes(o.refusal)) markRefusal(Boolean(wall));
 return {
   address: location.href,
   status,
   empty: !document.body || document.body.childElementCount === 0,
   blocked: first(o.blocked),
-  wall: first(o.wall),
+  wall,
   consent: first(o.consent),
   none: first(o.none),
   end: first(o.end),

@@ -70,7 +70,7 @@ class Scenario:
     blocked: tuple[str, ...] = ()  # engines that refuse everyone
     hiccup: bool = False  # Yahoo answers an empty 500 once
     consent: str = ""  # a `page` before the results, or a `dialog` over them
-    language: str = "en"  # of the consent page; also de
+    language: str = "en"  # of the consent page; one of words.ASKING
     throttle: int = 0  # pages and batches a minute that an engine bears; 0 for any
     minute: float = 60.0  # the time over which it counts them
     warns: bool = True  # before it refuses, batches come slowly, then without addresses
@@ -145,6 +145,12 @@ SCENARIOS: dict[str, Scenario] = {
     "consent": Scenario(about="each engine asks for consent first, on pages of its own", consent="page"),
     "consent-dialog": Scenario(about="a consent dialog lies over the results", consent="dialog"),
     "consent-german": Scenario(about="each engine asks for consent first, in German", consent="page", language="de"),
+    "consent-polish": Scenario(
+        about="a consent dialog lies over the results, in Polish, and all names have changed",
+        consent="dialog",
+        language="pl",
+        renamed=True,
+    ),
     "repeats": Scenario(
         about="Bing starts over at its end, and shows another number of results each time",
         past_end="repeats",

@@ -3,6 +3,7 @@
 import random
 import re
 import unicodedata
+from dataclasses import dataclass
 
 from scraper.simulator.pictures import KINDS
 
@@ -52,6 +53,34 @@ TITLES = (
     "{}: 1,001 ideas",
 )
 SITES = ("Anna's Kitchen", "Café Größe", "Food & Co", "wiki pictures", "lunchbox blog", "The Daily Plate")
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What a page says that asks for consent."""
+
+    title: str
+    cookies: str
+    reject: str
+    accept: str
+
+
+ASKING: dict[str, Asking] = {
+    "en": Asking("Before you continue", "We use cookies and data.", "Reject all", "Accept all"),
+    "de": Asking("Bevor Sie fortfahren", "Wir verwenden Cookies und Daten.", "Alle ablehnen", "Alle akzeptieren"),
+    "fr": Asking("Avant de continuer", "Nous utilisons des cookies.", "Tout refuser", "Tout accepter"),
+    "es": Asking("Antes de continuar", "Usamos cookies y datos.", "Rechazar todo", "Aceptar todo"),
+    "it": Asking("Prima di continuare", "Utilizziamo i cookie e i dati.", "Rifiuta tutto", "Accetta tutto"),
+    "nl": Asking("Voordat je verdergaat", "We gebruiken cookies.", "Alles afwijzen", "Alles accepteren"),
+    "pl": Asking("Zanim przejdziesz dalej", "Używamy plików cookie.", "Odrzuć wszystko", "Zaakceptuj wszystko"),
+    "pt": Asking("Antes de continuar", "Usamos cookies e dados.", "Rejeitar tudo", "Aceitar tudo"),
+    "sv": Asking("Innan du fortsätter", "Vi använder cookies.", "Avvisa alla", "Godkänn alla"),
+    "cs": Asking("Než budete pokračovat", "Používáme soubory cookie.", "Odmítnout vše", "Přijmout vše"),
+    "el": Asking("Πριν συνεχίσετε", "Χρησιμοποιούμε cookie.", "Απόρριψη όλων", "Αποδοχή όλων"),
+    "uk": Asking("Перш ніж продовжити", "Ми використовуємо файли cookie.", "Відхилити все", "Прийняти все"),
+    "ja": Asking("続行する前に", "Cookie を使用します。", "すべて拒否", "すべて同意"),
+}
+"""The languages of the consent pages."""
 
 
 def normal(term: str) -> str:

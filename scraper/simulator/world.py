@@ -12,7 +12,7 @@ from scraper.simulator.catalogue import Catalogue, Offer
 from scraper.simulator.darkroom import Darkroom
 from scraper.simulator.filters import asked, safe
 from scraper.simulator.scenario import Scenario
-from scraper.simulator.words import meant
+from scraper.simulator.words import ASKING, meant
 
 BLANK = "data:image/gif;base64,R0lGODlhAQABAIAAAP///////yH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 """The picture of one see-through pixel that stands where a thumbnail has not come yet."""
@@ -46,6 +46,7 @@ class World:
     def render(self, template: str, **values: object) -> str:
         """Return a page of the folder `pages`, filled in."""
         given = {"blank": BLANK, "c": self.renamed, "scenario": self.scenario, "origin": self.origin, "meant": meant}
+        given["say"] = ASKING[self.scenario.language]
         return templates().get_template(template).render(given | values)
 
 

@@ -11,10 +11,11 @@ from werkzeug import Request, Response
 
 from dataset.errors import EngineBlocked, EngineBroken
 from scraper.browser import Window
-from scraper.engines import BING, GOOGLE, YAHOO, Candidate, Engine, clean_address
+from scraper.engines import BING, GOOGLE, REFUSAL, YAHOO, Candidate, Engine, clean_address
 from scraper.pacing import Rhythm
 from scraper.search import Ended, search
 from scraper.simulator import SCENARIOS, Scenario, Site
+from scraper.simulator.words import ASKING
 from tests.scraper.conftest import engines
 
 PAGE = """<!doctype html><meta charset=utf-8><title>results</title>
@@ -221,6 +222,41 @@ def test_a_consent_page_is_refused_and_left(window, httpserver):
 
     assert len(found(window, engine)[0]) == 20
     window.driver.delete_all_cookies()
+
+
+PLACES = {
+    "page": "<form action='/consent'><p>{cookies}</p>{buttons}</form>",
+    "dialog": "<div role=dialog>{cookies} {buttons}</div>",
+    "banner": "<div style='position:fixed;bottom:0;left:0;right:0;padding:60px'>{cookies} {buttons}</div>",
+}
+"""Where a question of consent stands: each is known by another sign."""
+
+
+@pytest.mark.parametrize("language", ASKING)
+def test_consent_is_refused_in_every_language(window, language):
+    """The button that refuses is found by its words alone, wherever it stands; the one that agrees never is."""
+    say = ASKING[language]
+    window.driver.get("about:blank")
+    for engine, html in zip((GOOGLE, YAHOO, BING), PLACES.values(), strict=True):
+        buttons = f"<button>{say.accept}</button> <button>…</button> <button>{say.reject}</button>"
+        results = "<a href='#'>" + say.reject + "</a>"
+        window.driver.execute_script(
+            "document.body.innerHTML = arguments[0]", results + html.format(cookies=say.cookies, buttons=buttons)
+        )
+        look = window.look(engine)
+
+        assert look.consent == REFUSAL
+        assert [one.text for one in window.driver.find_elements("css selector", REFUSAL)] == [say.reject]
+
+
+def test_where_nothing_asks_nothing_is_refused(window):
+    """Words that refuse, among the results or in a long text, are no button of a question."""
+    window.driver.get("about:blank")
+    long = "Reject or accept what you like: " + "this is a long text about pizza. " * 3
+    html = f"<button>Reject</button><div role=dialog><button>Close</button><button>{long}</button></div>"
+    window.driver.execute_script("document.body.innerHTML = arguments[0]", html)
+
+    assert window.look(BING).consent == ""
 
 
 def test_a_consent_page_that_stays_is_a_refusal(window, httpserver):
