@@ -20,8 +20,15 @@ DECISIVE = 3
 """Finds, by engine and term, that a class needs to win a conflict, and how many times as many as the next one."""
 LOSSLESS = frozenset({"PNG", "BMP", "TIFF"})
 
-MERITS = ("more of it to see", "lossless", "less compressed", "fetched earlier", "first by its content")
-Merit = tuple[int, bool, int, str, str]
+MERITS = (
+    "more of it to see",
+    "the other is but enlarged",
+    "lossless",
+    "less compressed",
+    "fetched earlier",
+    "first by its content",
+)
+Merit = tuple[int, bool, bool, int, str, str]
 Contradict = Callable[[frozenset[str]], bool]
 
 
@@ -173,9 +180,10 @@ def choose(  # noqa: PLR0913 - everything that is known comes together here
             rejected.append(Rejected(spot.source, spot.name, sha, "held out", detail=kept))
         del pictures[sha]
     confirmed = frozenset(source for source, (verdict, _) in said.items() if verdict in {"keep", "relabel"})
-    best = sorted(pictures, key=lambda sha: _merit(pictures[sha], known.get(sha), sha))
-    chooser = _Chooser(pictures, places, rejected, known, spread, confirmed, order, contradict, settings)
-    return chooser.choose(best, pairs)
+    held = _held(pictures, pairs)
+    merits = {sha: _merit(one, known.get(sha), sha, held.get(sha)) for sha, one in pictures.items()}
+    chooser = _Chooser(pictures, merits, places, rejected, known, spread, confirmed, order, contradict, settings)
+    return chooser.choose(sorted(pictures, key=lambda sha: merits[sha]), pairs)
 
 
 def addresses(urls: Iterable[str], *, files: int) -> int:
@@ -191,14 +199,31 @@ def addresses(urls: Iterable[str], *, files: int) -> int:
     return max(files, *map(len, paths.values()), 1)
 
 
-def _merit(picture: Picture, known: Provenance | None, sha256: str) -> Merit:
-    """Sort the best copy first, by what ``MERITS`` names."""
-    info, measures = picture.info, picture.measures
-    border = measures.border if measures else 0.0
-    pixels = info.width * info.height
-    # Bars and captions hide part of the picture or add what is no part of it; a fifth fewer pixels are worth that.
+def _held(pictures: Mapping[str, Picture], pairs: Mapping[tuple[str, str], Comparison]) -> dict[str, int]:
+    """Return of each picture that is but an enlargement how many thousand pixels the smallest such original has."""
+    found: dict[str, int] = {}
+    for (a, b), how in sorted(pairs.items()):
+        if how.enlarged and a in pictures and b in pictures:
+            least = _thousands(pictures[b if how.enlarged == a else a])
+            found[how.enlarged] = min(least, found.get(how.enlarged, least))
+    return found
+
+
+def _thousands(picture: Picture) -> int:
+    """Return how many thousand pixels of the picture itself there are.
+
+    Bars and captions hide part of it or add what is no part of it; a fifth fewer pixels are worth that.
+    """
+    border = picture.measures.border if picture.measures else 0.0
+    return round(picture.info.width * picture.info.height * (1 - border) / 1000)
+
+
+def _merit(picture: Picture, known: Provenance | None, sha256: str, held: int | None) -> Merit:
+    """Sort the best copy first, by what ``MERITS`` names; ``held`` is what an enlargement holds."""
+    info = picture.info
     return (
-        -round(pixels * (1 - border) / 1000),
+        -(_thousands(picture) if held is None else held),
+        held is not None,
         info.format not in LOSSLESS,
         -picture.size,
         (known.fetched if known else "") or "~",
@@ -209,6 +234,7 @@ def _merit(picture: Picture, known: Provenance | None, sha256: str) -> Merit:
 @dataclass(frozen=True, slots=True)
 class _Chooser:
     pictures: dict[str, Picture]
+    merits: Mapping[str, Merit]
     places: dict[str, list[Place]]
     rejected: list[Rejected]
     known: Mapping[str, Provenance]
@@ -268,7 +294,7 @@ class _Chooser:
         """Keep one picture of a star, or one for each class, or none, and note what becomes of the others."""
         how = dict(star.copies)
         # The best of those that are left stays where the centre may not.
-        members = (star.kept, *sorted(how, key=lambda sha: _merit(self.pictures[sha], self.known.get(sha), sha)))
+        members = (star.kept, *sorted(how, key=lambda sha: self.merits[sha]))
         classes = self._classes(members)
         if star.kept not in out_of:
             return [self._keep(members, how, classes)]
@@ -353,8 +379,7 @@ class _Chooser:
         )  # fmt: skip
 
     def _why(self, kept: str, copy: str, how: Comparison | None) -> str:
-        first, second = (_merit(self.pictures[sha], self.known.get(sha), sha) for sha in (kept, copy))
-        return _why(self.pictures[kept], self.pictures[copy], (first, second), how)
+        return _why(self.pictures[kept], self.pictures[copy], (self.merits[kept], self.merits[copy]), how)
 
     def _refuse(
         self, members: Iterable[str], spared: frozenset[str], clash: str, reason: str = "conflict", why: str = ""

@@ -14,8 +14,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from dataset.detail import is_enlarged, suspicious, whole
 from dataset.errors import TrayError
-from dataset.images import SMALL_SIDE, look
+from dataset.images import SMALL_SIDE, look, stored
 from dataset.overlay import Overlay, Values, band, overlay, residue, warp
 from dataset.prints import NEAR, SIDE, TURNS, Levels, Match, Print, crop_box, make_print, matches, square, turned
 from dataset.quality import flatness
@@ -57,6 +58,8 @@ class Comparison:
     """The same at 128 pixels; 0 when that was not needed."""
     chroma: float = 0.0
     """Local difference of colour, in levels of 256."""
+    enlarged: str = ""
+    """SHA-256 of the larger of two that are the same, where it is but an enlargement of the other; empty else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +99,10 @@ def compare(a: Print, b: Print, closer: Closer) -> Comparison:
         if apart <= CHROMA:
             return replace(seen, verdict="same", chroma=apart)
     boxes = a.boxes[match.views[0]], b.boxes[match.views[1]]
-    whole = closer()
-    first, second = (_inside(image, box) for image, box in zip(whole, boxes, strict=True))
+    both = closer()
+    first, second = (_inside(image, box) for image, box in zip(both, boxes, strict=True))
     grounded = flat and all(_on_plain_ground(one.views[0]) for one in (a, b))
-    grounds = (_ground(whole[0]), _ground(whole[1])) if grounded else None
+    grounds = (_ground(both[0]), _ground(both[1])) if grounded else None
     return _closer(seen, TURNS.index(seen.turn), over, (first, second), flat=flat, grounds=grounds)
 
 
@@ -306,7 +309,27 @@ def explain(a: Path, b: Path) -> Explanation:
     one, other = sorted(((first, a), (second, b)), key=lambda file: hashlib.sha256(file[0]).digest())
     prints = [make_print(_small(*file, side=SMALL_SIDE)) for file in (one, other)]
     comparison = compare(prints[0], prints[1], lambda: (_small(*one, side=CLOSE), _small(*other, side=CLOSE)))
-    return Explanation(a, b, first == second, "the same bytes" if first == second else reason(comparison), comparison)
+    if first == second:
+        return Explanation(a, b, same_bytes=True, reason="the same bytes", comparison=comparison)
+    comparison = weighed(comparison, one[0], other[0])
+    why = reason(comparison)
+    if comparison.enlarged:
+        larger = one if hashlib.sha256(one[0]).hexdigest() == comparison.enlarged else other
+        why = f"{why}; {larger[1]} is larger, and holds no more detail"
+    return Explanation(a, b, same_bytes=False, reason=why, comparison=comparison)
+
+
+def weighed(how: Comparison, first: bytes, second: bytes) -> Comparison:
+    """Return a comparison of two files with whether the larger one is but an enlargement."""
+    if how.verdict != "same" or how.crop:
+        return how
+    small, large = sorted(((stored(one)[0], one) for one in (first, second)), key=lambda file: min(file[0]))
+    if not suspicious(small[0], large[0]):
+        return how
+    seen = whole(large[1]), whole(small[1])
+    if seen[0] and seen[1] and is_enlarged(seen[0], seen[1]):
+        return replace(how, enlarged=hashlib.sha256(large[1]).hexdigest())
+    return how
 
 
 def reason(how: Comparison) -> str:

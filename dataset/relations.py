@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from dataset.duplicates import CLOSE, Comparison, compare
+from dataset.duplicates import CLOSE, Comparison, compare, weighed
 from dataset.errors import TrayError
 from dataset.images import look
 from dataset.prints import Print
@@ -73,19 +73,25 @@ def _settle(memory: Memory, rows: Iterable[tuple[tuple[str, ...], Comparison]]) 
 
 def compare_all(pairs: Sequence[tuple[Known, Known]]) -> list[Comparison]:
     """Return how the pictures of each pair compare."""
-    return [
-        compare(a.print, b.print, lambda a=a, b=b: (small(a.path, a.sha256), small(b.path, b.sha256)))  # type: ignore[misc]
-        for a, b in pairs
-    ]
+    return [_compared(a, b) for a, b in pairs]
+
+
+def _compared(a: Known, b: Known) -> Comparison:
+    how = compare(a.print, b.print, lambda: (small(a.path, a.sha256), small(b.path, b.sha256)))
+    return weighed(how, _read(a.path), _read(b.path)) if how.verdict == "same" else how
 
 
 @lru_cache(64)
 def small(path: Path, _sha256: str) -> Image.Image:
     """Return a picture at reduced size; its content names it, so that one that changed is read again."""
-    try:
-        found = look(path.read_bytes(), min_side=1, side=CLOSE)[1]
-    except OSError as error:
-        raise TrayError(f"Expected to read {path}. Received: {error.strerror}. Run the command again.") from error
+    found = look(_read(path), min_side=1, side=CLOSE)[1]
     if found is None:
         raise TrayError(f"Expected {path} to stay as it is while it is built from; it changed. Run the command again.")
     return found
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise TrayError(f"Expected to read {path}. Received: {error.strerror}. Run the command again.") from error

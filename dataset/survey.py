@@ -391,7 +391,9 @@ def _twins(shown: Sequence[Shown]) -> tuple[list[Copies], list[tuple[Side, ...]]
         taken.update((n, *mine))
         if mine:
             copies = tuple(_side(shown[other], _how(near[n][other])) for other in mine)
-            groups.append(Copies(_side(shown[n], "most pixels: a build keeps this one"), copies))
+            groups.append(
+                Copies(_side(shown[n], "most pixels: a build keeps this one, unless it is but enlarged"), copies)
+            )
     groups.sort(key=lambda group: (group.kept.label, group.kept.name))
     clashes = [
         (shown[a].name, shown[b].name)
