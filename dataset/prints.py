@@ -1,17 +1,19 @@
 """What a picture is found by: perceptual hashes of it, of its turns, without its bars, and of its crops."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dataset.images import low_frequencies
+from dataset.images import hashes_of, low_frequencies
 
 Levels = NDArray[np.uint8]
 Values = NDArray[np.float64]
 
 SIDE = 64
+THUMB = 96
 NEAR = 76
 """Bits of 256 up to which two hashes are worth a second look: nearly all copies come closer, no unlike photographs."""
 TURNS = ("as it is", "mirrored", "flipped", "turned 180", "transposed", "turned 90", "turned 270", "transversed")
@@ -70,33 +72,77 @@ class Bars:
     """Share of the picture that bars with a straight inner edge take; the ground around a thing has no such edge."""
 
 
-def make_print(small: Image.Image, bars: Bars | None = None) -> Print:
-    """Return the print of an RGB picture at reduced size; ``bars``, when known, are those of its grey levels."""
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """What is kept of a decoded picture until prints and measures of many are taken at once."""
+
+    views: Levels
+    """As in Print."""
+    boxes: Values
+    """As in Print."""
+    frame: float
+    """As in Bars."""
+    colours: Levels
+    """16x16 RGB."""
+    thumb: Levels
+    """96x96 RGB."""
+    grey: Levels
+    """The same in grey levels."""
+
+
+def sketch(small: Image.Image) -> Sketch:
+    """Return what prints and measures are taken from, of an RGB picture at reduced size."""
     image = small.convert("L")
-    boxes = ((0, 0, *image.size), *(bars or find_bars(np.asarray(image))).boxes)
+    bars = find_bars(levels(image))
+    boxes = ((0, 0, *image.size), *bars.boxes)
     views = np.stack([square(image.crop(box) if at else image) for at, box in enumerate(boxes)])
-    hashes = [crop_hashes(views[0]), *map(turn_hashes, views)]
-    colours = np.asarray(small.resize((16, 16), Image.Resampling.BOX), np.uint8)
-    return Print(views, np.array(boxes) / np.tile(image.size, 2), colours, np.vstack(hashes))
+    thumb = small.resize((THUMB, THUMB), Image.Resampling.BOX)
+    return Sketch(
+        views,
+        np.array(boxes) / (image.size * 2),
+        bars.frame,
+        levels(small.resize((16, 16), Image.Resampling.BOX)),
+        levels(thumb),
+        levels(thumb.convert("L")),
+    )
+
+
+def levels(image: Image.Image) -> Levels:
+    """Return the levels of an L or RGB picture; read-only."""
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width, *(3,) * (image.mode == "RGB"))
+
+
+def make_print(small: Image.Image) -> Print:
+    """Return the print of an RGB picture at reduced size."""
+    return next(make_prints([sketch(small)]))
+
+
+def make_prints(sketches: Sequence[Sketch]) -> Iterator[Print]:
+    """Yield the print of each picture; many at once take less time, and each is as it would be alone."""
+    views = np.concatenate([one.views for one in sketches])
+    ends = np.cumsum([len(one.views) for one in sketches]).tolist()
+    turns = turn_hashes(views)
+    for one, end in zip(sketches, ends, strict=True):
+        own = turns[end - len(one.views) : end]
+        yield Print(one.views, one.boxes, one.colours, np.vstack([crop_hashes(one.views[0]), own.reshape(-1, 32)]))
 
 
 def square(grey: Image.Image, side: int = SIDE) -> Levels:
     """Return a grey picture stretched to a square."""
-    return np.asarray(grey.resize((side, side), Image.Resampling.LANCZOS), np.uint8)
+    return levels(grey.resize((side, side), Image.Resampling.LANCZOS))
 
 
 def turn_hashes(grey: Levels) -> Levels:
-    """Return the hashes of a picture's 8 turns, shape (8, 32), from one cosine transform.
+    """Return the hashes of the 8 turns of pictures of shape (..., 64, 64), shape (..., 8, 32), by one cosine transform.
 
     A mirrored picture's coefficients are those of the original with the odd ones negated; a transposed one's are
     transposed.
     """
     block = low_frequencies(grey.astype(np.float64))
-    odd = np.where(np.arange(16) % 2, -1.0, 1.0)
-    mirror, flip = block * odd, block * odd[:, None]
-    both = mirror * odd[:, None]
-    turns = [block, mirror, flip, both, block.T, flip.T, mirror.T, both.T]
-    return _hashes(np.stack([turn.ravel() for turn in turns]))
+    plain = block[..., None, :, :] * _SIGNS
+    # Transposed, mirrored and flipped change places.
+    turns = np.concatenate([plain, plain.swapaxes(-1, -2)[..., (0, 2, 1, 3), :, :]], axis=-3)
+    return hashes_of(turns.reshape(*block.shape[:-2], 8, 256))
 
 
 def crop_hashes(grey: Levels) -> Levels:
@@ -104,14 +150,7 @@ def crop_hashes(grey: Levels) -> Levels:
     # Many small products: BLAS would set several threads on a large one, which costs more than it gives.
     rows = _CROP_COSINES @ grey.astype(np.float64)
     blocks = rows[_CROP_ROWS] @ _ACROSS
-    return _hashes(blocks.reshape(CROPS, 256))
-
-
-def _hashes(coefficients: Values) -> Levels:
-    """Return which coefficients of each row lie above the row's median, packed: shape (rows, 32)."""
-    # Sorting whole rows is quicker than finding their middles: numpy sorts with vector instructions.
-    middle = np.sort(coefficients, axis=1)[:, 127:129].mean(axis=1, keepdims=True)
-    return np.packbits(coefficients > middle, axis=1)
+    return hashes_of(blocks.reshape(CROPS, 256))
 
 
 def _crop_cosines() -> Values:
@@ -124,6 +163,9 @@ def _crop_cosines() -> Values:
     return np.stack(rows)
 
 
+_ODD = np.where(np.arange(16) % 2, -1.0, 1.0)
+# As it is, mirrored, flipped, and both.
+_SIGNS = np.stack([np.ones((16, 16)), np.tile(_ODD, (16, 1)), np.tile(_ODD[:, None], 16), np.outer(_ODD, _ODD)])
 _CROP_COSINES = _crop_cosines()
 _CROP_ROWS, _CROP_COLUMNS = (np.array(at) for at in zip(*_CROPS, strict=True))
 _ACROSS = np.ascontiguousarray(_CROP_COSINES[_CROP_COLUMNS].swapaxes(1, 2))
@@ -169,9 +211,9 @@ def _bar(grey: Levels) -> tuple[int, int, int]:
     First, rows that are mostly of that colour, which ends where anything begins; then rows up to the last straight
     edge, with room for a line of words between; and the same where that edge runs over most of the width.
     """
-    edge = grey[0]
+    edge = grey[0].astype(np.int16)
     first = int(np.sort(edge)[edge.size // 2])
-    if np.count_nonzero(np.abs(edge.astype(np.int16) - first) <= 16) < 0.95 * edge.size:
+    if np.count_nonzero(np.abs(edge - first) <= 16) < 0.95 * edge.size:
         return 0, 0, 0
     share = (np.abs(grey.astype(np.int16) - first) <= 16).mean(axis=1)
     mostly = share >= 0.55

@@ -1,5 +1,6 @@
 """How good a picture is: named measures of one small decode, and the flags and refusals that follow from them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dataset.images import ImageInfo
-from dataset.prints import find_bars
+from dataset.prints import THUMB, Sketch, sketch
 from dataset.tray import Checks
 
 
@@ -40,40 +41,55 @@ class Measures:
     collage. Parts without a gap between them are not told."""
 
 
-def measure(small: Image.Image, info: ImageInfo, *, size: int, frame: float | None = None) -> Measures:
-    """Measure an RGB picture at reduced size; ``size`` is the file's in bytes, ``frame`` the share of bars if known."""
-    image = small.resize((96, 96), Image.Resampling.BOX)
-    grey_image = image.convert("L")
-    grey = np.asarray(grey_image, np.int16)
-    counts = np.array(grey_image.histogram(), np.float64) / grey.size
-    shares = counts[counts > 0]
-    below = counts.cumsum()
-    rgb = np.asarray(image, np.int16)[::2, ::2]
-    codes = ((rgb[..., 0] >> 4) << 8) + ((rgb[..., 1] >> 4) << 4) + (rgb[..., 2] >> 4)
-    colours = np.bincount(codes.ravel(), minlength=4096)
-    commonest = np.sort(colours[colours > 0])[-16:]
-    steps = np.maximum(np.abs(np.diff(grey, axis=1))[1:], np.abs(np.diff(grey, axis=0))[:, 1:])
-    if frame is None:
-        frame = find_bars(np.asarray(small.convert("L"))).frame
-    return Measures(
-        flatness=round(flatness(np.asarray(grey_image.reduce(2), np.int16)), 4),
-        entropy=round(float(-(shares * np.log2(shares)).sum()), 3),
-        sharpness=round(_sharpness(grey), 2),
-        darkest=float(np.searchsorted(below, 0.05)),
-        brightest=float(np.searchsorted(below, 0.95)),
-        colourfulness=round(_colourfulness(rgb), 2),
-        bits_per_pixel=round(8 * size / max(1, info.width * info.height), 4),
-        palette=round(float(commonest.sum()) / codes.size, 4),
-        gentle=round(float(((steps > 1) & (steps <= 8)).mean()), 4),
-        border=round(frame, 4),
-        gutter=round(max(_gutter(grey), _gutter(grey.T)), 4),
-    )
+def measure(small: Image.Image, info: ImageInfo, *, size: int) -> Measures:
+    """Measure an RGB picture at reduced size; ``size`` is the file's in bytes."""
+    return measure_all([sketch(small)], [(info, size)])[0]
+
+
+def measure_all(sketches: Sequence[Sketch], files: Sequence[tuple[ImageInfo, int]]) -> list[Measures]:
+    """Measure many pictures at once, which takes less time, and each as it would be alone; sizes are in bytes."""
+    grey = np.stack([one.grey for one in sketches]).astype(np.int16)
+    rgb = np.stack([one.thumb for one in sketches])[:, ::2, ::2].astype(np.int16)
+    shares = _counts(grey, 256) / (THUMB * THUMB)
+    below = shares.cumsum(axis=1)
+    codes = ((rgb[..., 0] >> 4) << 8) + (rgb[..., 1] & 0xF0) + (rgb[..., 2] >> 4)
+    # Sorting short whole numbers is quicker than finding the largest: numpy sorts with vector instructions.
+    commonest = np.sort(_counts(codes, 4096).astype(np.uint16), axis=1)[:, 4080:]
+    steps = _steps(grey)
+    halved = (grey[:, ::2, ::2] + grey[:, ::2, 1::2] + grey[:, 1::2, ::2] + grey[:, 1::2, 1::2] + 2) >> 2
+    columns = {
+        "flatness": ((_steps(halved) <= 2).mean(axis=(1, 2)), 4),
+        "entropy": (-(shares * np.log2(np.where(shares > 0, shares, 1))).sum(axis=1), 3),
+        "sharpness": (_sharpness(grey), 2),
+        "darkest": ((below < 0.05).sum(axis=1), 0),
+        "brightest": ((below < 0.95).sum(axis=1), 0),
+        "colourfulness": (_colourfulness(rgb), 2),
+        "bits_per_pixel": (np.array([8 * size / max(1, info.width * info.height) for info, size in files]), 4),
+        "palette": (commonest.sum(axis=1) / codes[0].size, 4),
+        "gentle": (((steps > 1) & (steps <= 8)).mean(axis=(1, 2)), 4),
+        "border": (np.array([one.frame for one in sketches]), 4),
+        "gutter": (np.maximum(_gutter(grey), _gutter(grey.swapaxes(1, 2))), 4),
+    }
+    rows = zip(*(column.tolist() for column, _ in columns.values()), strict=True)
+    digits = [places for _, places in columns.values()]
+    return [Measures(*(round(float(value), places) for value, places in zip(row, digits, strict=True))) for row in rows]
 
 
 def flatness(grey: NDArray[np.int16]) -> float:
-    """Return the share of pixels whose steps to the left and upper neighbour are at most 2 grey levels."""
-    right, down = np.abs(np.diff(grey, axis=1))[1:], np.abs(np.diff(grey, axis=0))[:, 1:]
-    return float((np.maximum(right, down) <= 2).mean())
+    """Return the share of a picture's pixels whose steps to the left and upper neighbour are at most 2 grey levels."""
+    return float((_steps(grey) <= 2).mean())
+
+
+def _steps(grey: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Return the greater of each pixel's steps to its left and upper neighbour."""
+    across, down = np.abs(np.diff(grey, axis=-1)), np.abs(np.diff(grey, axis=-2))
+    return np.maximum(across[..., 1:, :], down[..., :, 1:])
+
+
+def _counts(values: NDArray[np.int16], kinds: int) -> NDArray[np.intp]:
+    """Return how often each value below ``kinds`` is in each picture, shape (pictures, kinds)."""
+    apart = values.reshape(len(values), -1) + np.arange(0, len(values) * kinds, kinds)[:, None]
+    return np.bincount(apart.ravel(), minlength=len(values) * kinds).reshape(len(values), kinds)
 
 
 def defect(
@@ -122,28 +138,30 @@ def flags(info: ImageInfo, measures: Measures, checks: Checks, *, places: int = 
     return {name: float(value) for name, (is_so, value) in found.items() if is_so and name not in checks.off}
 
 
-def _gutter(grey: NDArray[np.int16]) -> float:
+def _gutter(grey: NDArray[np.int16]) -> NDArray[np.float64]:
     """Return the greatest share of one level in a row that has something else three rows above and three below."""
     # Twice the levels, and the sum of the two middle ones for twice the median: whole numbers are quick.
     twice = 2 * grey
-    rows = twice[11:86]
-    middle = np.sort(grey[11:86], axis=1)[:, 47:49].sum(axis=1, dtype=np.int16, keepdims=True)
-    plain = np.count_nonzero(np.abs(rows - middle) <= 20, axis=1)
-    above, below = (np.count_nonzero(np.abs(side - middle) > 24, axis=1) for side in (twice[8:83], twice[14:89]))
-    there = np.minimum(above, below) > 0.6 * grey.shape[1]
-    return float(plain[there].max(initial=0) / grey.shape[1])
+    rows = twice[:, 11:86]
+    ordered = np.sort(grey[:, 11:86], axis=2)
+    middle = ordered[..., 47:48] + ordered[..., 48:49]
+    plain = np.count_nonzero(np.abs(rows - middle) <= 20, axis=2)
+    above, below = (np.count_nonzero(np.abs(side - middle) > 24, axis=2) for side in (twice[:, 8:83], twice[:, 14:89]))
+    there = np.minimum(above, below) > 0.6 * THUMB
+    return np.asarray(np.where(there, plain, 0).max(axis=1) / THUMB)
 
 
-def _sharpness(grey: NDArray[np.int16]) -> float:
-    laplacian = grey[1:-1, :-2] + grey[1:-1, 2:] + grey[:-2, 1:-1] + grey[2:, 1:-1] - 4 * grey[1:-1, 1:-1]
-    blocks = laplacian[:88, :88].reshape(8, 11, 8, 11).swapaxes(1, 2).reshape(64, 121).astype(np.float32)
-    means = blocks.mean(axis=1)
-    spread = (blocks * blocks).mean(axis=1) - means * means
-    return float(np.sort(spread)[57])
+def _sharpness(grey: NDArray[np.int16]) -> NDArray[np.float32]:
+    sides = grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:] + grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1]
+    laplacian = (sides - 4 * grey[:, 1:-1, 1:-1])[:, :88, :88]
+    blocks = laplacian.reshape(-1, 8, 11, 8, 11).swapaxes(2, 3).reshape(-1, 64, 121).astype(np.float32)
+    means = blocks.mean(axis=2)
+    spread = (blocks * blocks).mean(axis=2) - means * means
+    return np.asarray(np.sort(spread, axis=1)[:, 57])
 
 
-def _colourfulness(rgb: NDArray[np.int16]) -> float:
-    red, green, blue = (band.astype(np.float32) for band in np.moveaxis(rgb, -1, 0))
+def _colourfulness(rgb: NDArray[np.int16]) -> NDArray[np.float32]:
+    red, green, blue = (rgb[..., band].reshape(len(rgb), -1).astype(np.float32) for band in range(3))
     red_green, yellow_blue = red - green, (red + green) / 2 - blue
-    spread = np.hypot(red_green.std(), yellow_blue.std())
-    return float(spread + 0.3 * np.hypot(red_green.mean(), yellow_blue.mean()))
+    spread = np.hypot(red_green.std(axis=1), yellow_blue.std(axis=1))
+    return np.asarray(spread + np.float32(0.3) * np.hypot(red_green.mean(axis=1), yellow_blue.mean(axis=1)))

@@ -13,9 +13,9 @@ import numpy as np
 
 from dataset.errors import TrayError
 from dataset.images import ImageInfo, look
-from dataset.prints import Print, find_bars, make_print
+from dataset.prints import Print, Sketch, make_prints, sketch
 from dataset.progress import Progress
-from dataset.quality import Measures, measure
+from dataset.quality import Measures, measure_all
 from dataset.search import Hashes
 from dataset.workers import HERE, Workers
 
@@ -191,23 +191,29 @@ def scan(
 
 def examine(paths: Sequence[Path], *, limits: tuple[int, int]) -> list[tuple[Picture, Print | None]]:
     """Return what each file is; ``limits`` are the most pixels and bytes that are read."""
-    return [_examine(path, limits) for path in paths]
+    seen = [_see(path, limits) for path in paths]
+    whole = [(info, size, drawn) for info, size, drawn in seen if drawn]
+    sketches = [drawn for *_, drawn in whole]
+    measures = iter(measure_all(sketches, [(info, size) for info, size, _ in whole]) if whole else ())
+    prints = make_prints(sketches) if whole else iter(())
+    return [
+        (Picture(info, size, next(measures)), next(prints)) if drawn else (Picture(info, size, None), None)
+        for info, size, drawn in seen
+    ]
 
 
-def _examine(path: Path, limits: tuple[int, int]) -> tuple[Picture, Print | None]:
+def _see(path: Path, limits: tuple[int, int]) -> tuple[ImageInfo, int, Sketch | None]:
+    """Return what a file's bytes are, how many, and what measures and prints are taken from."""
     max_pixels, max_bytes = limits
     try:
         size = path.stat().st_size
         if size > max_bytes:
-            return Picture(ImageInfo(error="too many bytes"), size, None), None
+            return ImageInfo(error="too many bytes"), size, None
         data = path.read_bytes()
     except OSError as error:
-        return Picture(ImageInfo(error=f"unreadable: {error.strerror}"), 0, None), None
+        return ImageInfo(error=f"unreadable: {error.strerror}"), 0, None
     info, small = look(data, max_pixels=max_pixels, max_bytes=max_bytes, min_side=1)
-    if small is None:
-        return Picture(info, len(data), None), None
-    bars = find_bars(np.asarray(small.convert("L")))
-    return Picture(info, len(data), measure(small, info, size=len(data), frame=bars.frame)), make_print(small, bars)
+    return info, len(data), sketch(small) if small else None
 
 
 def _remember(memory: Memory, picture: Picture, one: Print | None) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from dataset.duplicates import components
 from dataset.errors import TrayError
 from dataset.folder import DATASET, MANIFEST, SAME_BITS, Record, pictures, records
-from dataset.images import grey64, look, phash, to_jpeg
+from dataset.images import look, phash, to_jpeg
 from dataset.origin import source_of, staleness
 from dataset.quality import flags, measure
 from dataset.review.catalogue import METADATA, SPLITS, json_lines
@@ -297,7 +297,7 @@ def look_at(path: Path, settings: Build = AS_EVER) -> Look:
         info.height,
         size,
         info.sha256,
-        phash(grey64(small)),
+        phash(small),
         tuple(flags(info, measures, settings.checks)),
     )
 
