@@ -270,8 +270,9 @@ def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]
     data = _readable(plan, errors)
     fitted: dict[str, tuple[heads.Head, list[Row]]] = {}
     suspects = {}
+    for some in _side_by_side(data):
+        fitted |= yield from _fit_heads(some, found, settings, mixes=with_.mixes)
     for item, dataset in data.items():
-        fitted[item] = yield from _fit_head(dataset, found, settings, item, mixes=with_.mixes)
         photos = _distinct(dataset.part("train"))
         labels = np.array([photo.label for photo in photos], np.int64)
         suspects[item] = Judged(dataset.class_names, tuple(photos), labels, fitted[item][0].left_out, "train")
@@ -296,44 +297,67 @@ def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]
     )
 
 
-def _fit_head(
-    dataset: Dataset, found: Mapping[str, Array], settings: Train, item: str, *, mixes: Array
-) -> Generator[Epoch, None, tuple[heads.Head, list[Row]]]:
-    """Fit heads on growing parts of the training photos, the last on all; yield how each did, return the last."""
-    photos = _distinct(dataset.part("train"))
-    val = dataset.part("val")
+def _side_by_side(data: Mapping[str, Dataset]) -> list[dict[str, Dataset]]:
+    """Return the classifiers in groups that learn from the same photos."""
+    groups: dict[tuple[tuple[str, str], ...], dict[str, Dataset]] = {}
+    for item, dataset in data.items():
+        photos = tuple((photo.part, photo.sha256) for photo in dataset.photos if photo.part != "tray")
+        groups.setdefault(photos, {})[item] = dataset
+    return list(groups.values())
+
+
+def _fit_heads(
+    data: Mapping[str, Dataset], found: Mapping[str, Array], settings: Train, *, mixes: Array
+) -> Generator[Epoch, None, dict[str, tuple[heads.Head, list[Row]]]]:
+    """Fit heads on growing parts of the same training photos, the last on all; yield how each did, return the last."""
+    any_ = next(iter(data.values()))
     inputs = {
-        part: np.stack([found[photo.sha256] for photo in some]) for part, some in (("train", photos), ("val", val))
+        part: np.stack([found[photo.sha256] for photo in photos])
+        for part, photos in (("train", _distinct(any_.part("train"))), ("val", any_.part("val")))
     }
-    truth = {part: np.array([photo.label for photo in some]) for part, some in (("train", photos), ("val", val))}
-    turns = _turns(truth["train"])
+    labels = {item: np.array([photo.label for photo in _distinct(one.part("train"))]) for item, one in data.items()}
+    held_back = {item: np.array([photo.label for photo in one.part("val")]) for item, one in data.items()}
+    # The class folders, also where an item stands against the rest of them: all of them grow alike.
+    names = [photo.path.parent.name for photo in _distinct(any_.part("train"))]
+    kinds = np.unique(names, return_inverse=True)[1]
+    turns = _turns(kinds)
     most = int(turns.max()) + 1
     sizes = [most // share for share in (8, 4, 2) if most // share >= 4] + [most]
-    rows: list[Row] = []
-    fit = heads.fit_doubting if settings.robust else heads.fit
-    for size in sizes:
+    rows: dict[str, list[Row]] = {item: [] for item in data}
+    fitted: dict[str, heads.Head] = {}
+    for step, size in enumerate(sizes, start=1):
         started = time.perf_counter()
         some = turns < size
-        known = inputs["train"][some], truth["train"][some], len(dataset.class_names)
-        head = fit(*known, seed=settings.seed, mixes=mixes)
-        told = _figures(head.left_out, truth["train"][some], "")
-        told |= _figures(head.probabilities(inputs["val"]), truth["val"], "val_")
-        rows.append(told | {"pictures": int(some.sum()), "seconds": time.perf_counter() - started})
-        yield Epoch(
-            stage=f"train {item}".strip(),
-            done=len(rows),
-            total=len(sizes),
-            unit="step",
-            note=f"pictures={int(some.sum())} val_accuracy={told['val_accuracy']:.3f}",
-            item=item,
-            **{key: value for key, value in rows[-1].items() if key != "pictures"},
-        )
-    tray = dataset.part("tray")
-    if tray:
-        more = heads.Known(np.stack([found[photo.sha256] for photo in tray]), np.array([one.label for one in tray]))
-        labelled = {part: heads.Known(inputs[part], truth[part]) for part in ("train", "val")}
-        head = heads.widened(head, labelled["train"], more, labelled["val"], seed=settings.seed)
-    return head, rows
+        known = {item: one[some] for item, one in labels.items()}
+        if settings.robust or len(any_.class_names) > 2:
+            fit = heads.fit_doubting if settings.robust else heads.fit
+            for item, one in known.items():
+                classes = len(data[item].class_names)
+                fitted[item] = fit(inputs["train"][some], one, classes, seed=settings.seed, mixes=mixes)
+        else:
+            fitted = heads.fit_side_by_side(inputs["train"][some], known, kinds[some], seed=settings.seed, mixes=mixes)
+        seconds = (time.perf_counter() - started) / len(data)
+        for item, head in fitted.items():
+            told = _figures(head.left_out, known[item], "")
+            told |= _figures(head.probabilities(inputs["val"]), held_back[item], "val_")
+            rows[item].append(told | {"pictures": int(some.sum()), "seconds": seconds})
+            yield Epoch(
+                stage=f"train {item}".strip() if len(data) == 1 else "train heads",
+                done=step,
+                total=len(sizes),
+                unit="step",
+                note=f"{item} pictures={int(some.sum())} val_accuracy={told['val_accuracy']:.3f}".strip(),
+                item=item,
+                seconds=seconds,
+                **told,
+            )
+    for item, dataset in data.items():
+        tray = dataset.part("tray")
+        if tray:
+            more = heads.Known(np.stack([found[photo.sha256] for photo in tray]), np.array([one.label for one in tray]))
+            photos, val = heads.Known(inputs["train"], labels[item]), heads.Known(inputs["val"], held_back[item])
+            fitted[item] = heads.widened(fitted[item], photos, more, val, seed=settings.seed)
+    return {item: (head, rows[item]) for item, head in fitted.items()}
 
 
 def _figures(probabilities: Array, labels: Array, prefix: str) -> Row:

@@ -1,6 +1,7 @@
 """A classifier on frozen features: a kernel machine with closed form, its leave-one-out answers and calibration."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,13 @@ Array = np.ndarray[Any, Any]
 class _Tried:
     """One machine of those that leave-one-out chooses from."""
 
-    error: float
-    mix: Array
-    gamma: float
-    ridge: float
-    weights: Array
-    residual: Array
+    error: float = np.inf
+    way: int = 0
+    """Which of the mixes."""
+    gamma: float = 0.0
+    ridge: float = 0.0
+    weights: Array = field(default_factory=lambda: np.empty((0, 0)))
+    residual: Array = field(default_factory=lambda: np.empty((0, 0)))
     """(n, classes) of the photos, each by the machine without it."""
 
 
@@ -78,38 +80,74 @@ def fit(  # noqa: PLR0913 - a head has this many sides
     sphere that kernel is the exponential of a dot product. One decomposition per width gives the leave-one-out
     answers for every ridge (Allen's PRESS), and these calibrate the probabilities (Platt, 1999).
     """
-    chosen = _landmarks(labels, seed)
     believed = _shown(labels, classes) if believed is None else believed
+    (head,) = _fit(features, [believed], _landmarks(labels, seed), mixes)
+    return head
+
+
+def fit_side_by_side(
+    features: Array, labels: Mapping[str, Array], kinds: Array, *, seed: int = 0, mixes: Array | None = None
+) -> dict[str, Head]:
+    """Fit a binary head for each of several (n,) labels to the same (n, d) unit features, as ``fit`` does.
+
+    What costs most, the kernel's decomposition, is done once for all of them. ``kinds``, (n,), says which photos show
+    the same: landmarks are taken from all kinds.
+    """
+    shown = [_shown(one, 2) for one in labels.values()]
+    return dict(zip(labels, _fit(features, shown, _landmarks(kinds, seed), mixes), strict=True))
+
+
+def _fit(features: Array, believed: Sequence[Array], chosen: Array, mixes: Array | None) -> list[Head]:
+    """Return a head for each of several beliefs about the same photos that say equally much of each photo."""
+    trust = _trust(believed[0])
+    share = trust / trust.sum()
+    targets = [2 * one - 1 for one in believed]
+    ways = np.ones((1, features.shape[1]), np.float32) if mixes is None else mixes
+    best: list[_Tried] = [_Tried()] * len(believed)
+
+    def try_(way: int, gamma: float, those: Sequence[int]) -> None:
+        dots = (features @ (features[chosen] * ways[way]).T).astype(np.float64)
+        span, basis, strength = _decompose(np.exp(2 * gamma * (dots - 1)), chosen, trust)
+        leverages = trust[:, None] * (basis**2 @ (1 / (strength[:, None] + RIDGES)))
+        for n in those:
+            mean = share @ targets[n]
+            projected = basis.T @ (trust[:, None] * (targets[n] - mean))
+            known = best[n]
+            for ridge, leverage in zip(RIDGES, leverages.T, strict=True):
+                shrunk = projected / (strength + ridge)[:, None]
+                residual = (targets[n] - mean - basis @ shrunk) / np.maximum(1 - leverage, 1e-9)[:, None]
+                error = float((share @ residual**2).mean())
+                if error < known.error:
+                    known = _Tried(error, way, gamma, float(ridge), shrunk, residual)
+            if known is not best[n]:
+                best[n] = replace(known, weights=span @ known.weights)
+
+    usual, *others = GAMMAS
+    for way in range(len(ways)):
+        try_(way, usual, range(len(believed)))
+    taken = [one.way for one in best]
+    for way in sorted(set(taken)):
+        for gamma in others:
+            try_(way, gamma, [n for n, mine in enumerate(taken) if mine == way])
+    return [
+        _calibrated(one, features[chosen] * ways[one.way], ways[one.way], seen)
+        for one, seen in zip(best, believed, strict=True)
+    ]
+
+
+def _calibrated(best: _Tried, landmarks: Array, mix: Array, believed: Array) -> Head:
+    """Return the machine that was found to be best as a head whose probabilities keep what they promise."""
     targets, trust = 2 * believed - 1, _trust(believed)
     share = trust / trust.sum()
-    mean = share @ targets
-
-    def tried(mix: Array, gamma: float) -> _Tried:
-        dots = (features @ (features[chosen] * mix).T).astype(np.float64)
-        span, basis, strength = _decompose(np.exp(2 * gamma * (dots - 1)), chosen, trust)
-        projected = basis.T @ (trust[:, None] * (targets - mean))
-        leverages = trust[:, None] * (basis**2 @ (1 / (strength[:, None] + RIDGES)))
-        found = []
-        for ridge, leverage in zip(RIDGES, leverages.T, strict=True):
-            shrunk = projected / (strength + ridge)[:, None]
-            residual = (targets - mean - basis @ shrunk) / np.maximum(1 - leverage, 1e-9)[:, None]
-            found.append(_Tried(float((share @ residual**2).mean()), mix, gamma, float(ridge), shrunk, residual))
-        best = min(found, key=lambda one: one.error)
-        return replace(best, weights=span @ best.weights)
-
-    every = np.ones((1, features.shape[1]), np.float32) if mixes is None else mixes
-    usual, *others = GAMMAS
-    best = min((tried(mix, usual) for mix in every), key=lambda one: one.error)
-    best = min([best, *(tried(best.mix, gamma) for gamma in others)], key=lambda one: one.error)
     left_out = targets - best.residual
     slope, offset = _calibrate(left_out, believed, share)
     return Head(
-        landmarks=features[chosen] * best.mix,
-        mix=best.mix,
+        landmarks=landmarks,
+        mix=mix,
         gamma=best.gamma,
         ridge=best.ridge,
         weights=(slope * best.weights).astype(np.float32),
-        bias=(slope * mean + offset).astype(np.float32),
+        bias=(slope * (share @ targets) + offset).astype(np.float32),
         left_out=softmax(slope * left_out + offset),
         believed=believed,
     )

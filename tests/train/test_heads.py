@@ -156,3 +156,20 @@ def test_a_widened_head_still_doubts() -> None:
 
 def _right(head: heads.Head, features: np.ndarray, labels: np.ndarray) -> float:
     return float((head.probabilities(features).argmax(axis=1) == labels).mean())
+
+
+def test_heads_side_by_side_are_those_that_stand_alone() -> None:
+    """Fitted together on the same photos, each head is the one that it would be by itself."""
+    rng = np.random.default_rng(0)
+    kinds = np.repeat([0, 1, 2], 20)
+    features = rng.normal(0, 0.4, (60, 4)) + np.eye(4)[kinds]
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    mixes = np.array([[1, 1, 1, 1], [2, 1, 0.5, 0.5]], np.float32)
+    labels = {name: (kinds == kind).astype(np.int64) for kind, name in enumerate("abc")}
+    together = heads.fit_side_by_side(features, labels, kinds, mixes=mixes)
+
+    for name, truth in labels.items():
+        alone = heads.fit(features, truth, 2, mixes=mixes)
+        assert (together[name].gamma, together[name].ridge) == (alone.gamma, alone.ridge)
+        assert together[name].logits(features) == pytest.approx(alone.logits(features), rel=1e-6)
+        assert together[name].left_out == pytest.approx(alone.left_out, rel=1e-6)
