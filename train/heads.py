@@ -1,10 +1,12 @@
 """A classifier on frozen features: a kernel machine with closed form, its leave-one-out answers and calibration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from train.data import class_weights
 
@@ -61,6 +63,13 @@ class Head:
         return softmax(self.logits(features))
 
 
+@contextmanager
+def _on_one_thread() -> Iterator[None]:
+    """Keep matrices on one thread: of this size, two gain little, and take ten times as long where others compute."""
+    with threadpool_limits(1, "blas"):
+        yield
+
+
 def fit(  # noqa: PLR0913 - a head has this many sides
     features: Array,
     labels: Array,
@@ -97,6 +106,7 @@ def fit_side_by_side(
     return dict(zip(labels, _fit(features, shown, _landmarks(kinds, seed), mixes), strict=True))
 
 
+@_on_one_thread()
 def _fit(features: Array, believed: Sequence[Array], chosen: Array, mixes: Array | None) -> list[Head]:
     """Return a head for each of several beliefs about the same photos that say equally much of each photo."""
     trust = _trust(believed[0])
@@ -153,6 +163,7 @@ def _calibrated(best: _Tried, landmarks: Array, mix: Array, believed: Array) -> 
     )
 
 
+@_on_one_thread()
 def fit_doubting(features: Array, labels: Array, classes: int, *, seed: int = 0, mixes: Array | None = None) -> Head:
     """Fit a head that takes labels for witnesses of what a photo shows, and not for the truth.
 
@@ -224,6 +235,7 @@ class Known:
     labels: Array
 
 
+@_on_one_thread()
 def widened(head: Head, photos: Known, more: Known, val: Known, *, seed: int = 0) -> Head:
     """Return a head that learned from more than the photos it was chosen by: parts of them, seen another way.
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from train import heads, models
 from train.evaluate import Judged, doubts
@@ -173,3 +174,22 @@ def test_heads_side_by_side_are_those_that_stand_alone() -> None:
         assert (together[name].gamma, together[name].ridge) == (alone.gamma, alone.ridge)
         assert together[name].logits(features) == pytest.approx(alone.logits(features), rel=1e-6)
         assert together[name].left_out == pytest.approx(alone.left_out, rel=1e-6)
+
+
+def test_a_head_is_fitted_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many threads matrices had before, fitting takes one, and gives the others back."""
+
+    def threads() -> set[int]:
+        return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+    seen: list[set[int]] = []
+    decompose = np.linalg.eigh
+    monkeypatch.setattr(np.linalg, "eigh", lambda matrix: (seen.append(threads()), decompose(matrix))[1])
+    features, labels = clouds(40, 2)
+    with threadpool_limits(2, "blas"):
+        heads.fit(features, labels, 2)
+        after = threads()
+
+    assert seen
+    assert all(one == {1} for one in seen)
+    assert after == {2}
