@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -82,6 +82,9 @@ class Record:
     def kept(self) -> bool:
         """Whether the picture lies in the folder."""
         return bool(self.file)
+
+
+FIELDS = tuple(field.name for field in fields(Record))
 
 
 @contextmanager
@@ -263,7 +266,8 @@ def count_distinct(folder: Path) -> int:
 
 def to_line(record: Record) -> str:
     """Return a record as one line of JSON, without the fields that are empty."""
-    line = json.dumps({key: value for key, value in asdict(record).items() if value}, ensure_ascii=False) + "\n"
+    values = ((name, getattr(record, name)) for name in FIELDS)
+    line = json.dumps({name: value for name, value in values if value}, ensure_ascii=False) + "\n"
     # Pages hold halves of characters, which no file can.
     return line.encode("utf-8", "replace").decode()
 
@@ -271,8 +275,7 @@ def to_line(record: Record) -> str:
 def from_line(line: str) -> Record:
     """Return the record of a manifest line; fields that a later version added are passed over."""
     values: dict[str, Any] = json.loads(line)
-    known = {field.name for field in fields(Record)}
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key in known}
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key in FIELDS}
     return Record(**{"url": "", **values})
 
 

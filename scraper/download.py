@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 import requests
+from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -146,13 +146,10 @@ class Fetcher:
 
     def _ask(self, url: str, referer: str, deadline: float) -> tuple[Fetched, str]:
         """Ask one address; return what came, and where it points to if that is elsewhere."""
-        headers = {"Referer": page} if (page := _in_header(referer)) else {}
         timeout = (self._settings.connect_timeout, self._settings.read_timeout)
         self._local.deadline = deadline
         try:
-            with self._session.get(
-                url, headers=headers, timeout=timeout, stream=True, allow_redirects=False
-            ) as response:
+            with self._asked(url, timeout, referer) as response:
                 opt_out = header_refusal(response.headers)
                 status = response.status_code
                 if opt_out and not self._settings.ignore_opt_outs:
@@ -176,6 +173,22 @@ class Fetcher:
         finally:
             with self._lock:
                 self._waiting.pop(threading.get_ident(), None)
+
+    def _asked(self, url: str, timeout: tuple[float, float], referer: str = "") -> requests.Response:
+        """Return the beginning of an answer, of which nothing is read yet.
+
+        The session's connections are asked without its own way to send. That one reads the body of a redirect to its
+        end, however long it is, keeps cookies, takes passwords from a .netrc, goes through proxies, which resolve names
+        behind the guard's back, and puts all headers together anew for each request.
+        """
+        session = self._session
+        request = requests.PreparedRequest()
+        request.prepare_method("GET")
+        request.prepare_url(url, None)
+        request.headers = CaseInsensitiveDict(session.headers)
+        if page := _in_header(referer):
+            request.headers["Referer"] = page
+        return session.get_adapter(url).send(request, timeout=timeout, stream=True, verify=True)
 
     def _body(self, response: requests.Response, deadline: float, most: int = 0) -> tuple[bytes, str]:
         """Return a body, or as much as came and why it was broken off. What Content-Length says is not believed."""
@@ -226,7 +239,7 @@ class Fetcher:
         self._local.deadline = deadline
         try:
             for _ in range(REDIRECTS + 1):
-                with self._session.get(url, timeout=timeout, stream=True, allow_redirects=False) as response:
+                with self._asked(url, timeout) as response:
                     if location := self._session.get_redirect_target(response):
                         url = urljoin(url, location)
                         continue
@@ -253,9 +266,6 @@ class Fetcher:
             adapter = GuardedAdapter(self._guard, self._watch, max_retries=0, pool_connections=32, pool_maxsize=2)
             session.mount("http://", adapter)
             session.mount("https://", adapter)
-            # No proxy, which would resolve names behind the guard's back, and no password from a .netrc.
-            session.trust_env = False
-            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
             session.headers.update(
                 {"User-Agent": self.user_agent, "Accept": "image/avif,image/webp,image/*;q=0.9,*/*;q=0.1"}
             )

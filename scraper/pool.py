@@ -102,7 +102,8 @@ class Pool(Generic[Result]):
             if job in self._started:
                 self._started.discard(job)
                 self.active[job.key] -= 1
-            self._changed.notify_all()
+            # What ends makes room for one: waking all would have each look through all lanes.
+            self._changed.notify()
 
     def slow_down(self, host: str, seconds: float) -> None:
         """Leave a host alone for so long; then ask it one thing at a time, and slower each time it complains."""
@@ -146,7 +147,7 @@ class Pool(Generic[Result]):
                 if host in self._slowed:
                     # Its answer may have taken long, and tries of its own.
                     self._next_at[host] = max(self._next_at[host], time.monotonic() + self._slowed[host])
-                self._changed.notify_all()
+                self._changed.notify()
         if result is None:
             self.put(job)
         else:

@@ -216,6 +216,25 @@ def test_a_compressed_picture_is_unpacked(httpserver, fetcher):
     assert fetcher.fetch(httpserver.url_for("/a")).data == PICTURE
 
 
+def test_the_body_of_a_redirect_is_not_read(httpserver, fetcher):
+    """However much a host sends along with a redirect, one goes on at once."""
+    httpserver.expect_request("/picture.jpg").respond_with_data(PICTURE)
+    sent: list[int] = []
+
+    def onward(connection: socket.socket) -> None:
+        location = httpserver.url_for("/picture.jpg").encode()
+        connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 9999999999\r\n\r\n")
+        while len(sent) < 10_000:
+            connection.sendall(bytes(100_000))
+            sent.append(100_000)
+
+    with raw_host(onward) as url:
+        fetched = fetcher.fetch(url)
+
+    assert fetched.data == PICTURE
+    assert sum(sent) < 50_000_000
+
+
 def drip_headers(connection: socket.socket) -> None:
     """Answer with one byte of the headers at a time."""
     for byte in b"HTTP/1.1 200 OK\r\n" + b"X-Slow: " + b"x" * 1000:
