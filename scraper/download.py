@@ -15,7 +15,6 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 import requests
-from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -185,9 +184,8 @@ class Fetcher:
         request = requests.PreparedRequest()
         request.prepare_method("GET")
         request.prepare_url(url, None)
-        request.headers = CaseInsensitiveDict(session.headers)
-        if page := _in_header(referer):
-            request.headers["Referer"] = page
+        page = _in_header(referer)
+        request.prepare_headers({**session.headers, "Referer": page} if page else session.headers)
         return session.get_adapter(url).send(request, timeout=timeout, stream=True, verify=True)
 
     def _body(self, response: requests.Response, deadline: float, most: int = 0) -> tuple[bytes, str]:
