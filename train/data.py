@@ -28,8 +28,12 @@ PARTS: tuple[Part, ...] = ("train", "val", "test")
 VAL_SHARE = 0.2
 # Pixels of a decoded set up to this size stay in memory; bigger sets live in a memory-mapped file.
 IN_MEMORY_BYTES = 256 * 2**20
+MAPPED, TOLD = "pixels.npy", "pixels.json"
+"""That file, and which row of it is which photo."""
 TOLD_EVERY = 64
 """Pictures read between two notes on how far it is."""
+KEPT_EVERY = 1024
+"""Pictures that an interruption costs at most."""
 UNREADABLE = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError, OverflowError, MemoryError,
               AttributeError, RuntimeError, Image.DecompressionBombError)  # fmt: skip
 """What decoders raise for files that are no pictures, or broken ones."""
@@ -196,44 +200,55 @@ class Pixels:
 def decode_all(photos: Iterable[Photo], size: int, *, scratch: Path) -> Generator[Progress, None, Pixels]:
     """Decode each distinct photo once to a square of ``size`` pixels; yield progress and return the pixels.
 
-    Large sets go to a file in the folder ``scratch``, where the next call finds them.
+    Large sets go to a file in the folder ``scratch``; what an interrupted call put there, the next one finds.
     """
     paths = {photo.sha256: photo.path for photo in photos}
-    shape = (len(paths), size, size, 3)
-    mapped, told = scratch / "pixels.npy", scratch / "pixels.json"
-    if np.prod(shape) <= IN_MEMORY_BYTES:
-        array: Array = np.zeros(shape, np.uint8)
-    elif told.is_file():
-        return Pixels(np.load(mapped, mmap_mode="r"), **json.loads(told.read_text(encoding="utf-8")), paths=paths)
-    else:
-        array = np.lib.format.open_memmap(make_folder(scratch) / mapped.name, "w+", np.uint8, shape)
-    rows: dict[str, int] = {}
-    errors: dict[str, str] = {}
+    pixels = _opened(paths, size, scratch)
+    missing = [sha256 for sha256 in paths if sha256 not in pixels.rows and sha256 not in pixels.errors]
+    free = sorted(set(range(len(paths))).difference(pixels.rows.values()))[: len(missing)]
+    begun = len(paths) - len(missing)
 
-    def fill(row: int, path: Path) -> str:
-        found = _decode_or_reason(path, size)
+    def fill(row: int, sha256: str) -> str:
+        found = _decode_or_reason(paths[sha256], size)
         if isinstance(found, str):
             return found
-        array[row] = found
+        pixels.array[row] = found
         return ""
 
     with ThreadPoolExecutor(threads()) as pool:
-        for row, (sha256, result) in enumerate(
-            zip(paths, pool.map(fill, range(len(paths)), paths.values()), strict=True)
-        ):
-            if result:
-                errors[sha256] = result
-                log.warning("%s can't be read and is left out: %s", paths[sha256], result)
+        said = pool.map(fill, free, missing)
+        for done, (row, sha256, error) in enumerate(zip(free, missing, said, strict=True), start=begun):
+            if error:
+                pixels.errors[sha256] = error
+                log.warning("%s can't be read and is left out: %s", paths[sha256], error)
             else:
-                rows[sha256] = row
-            if row % TOLD_EVERY == 0:
-                let_go(array)
-                yield Progress("read pictures", row, len(paths))
+                pixels.rows[sha256] = row
+            if done % KEPT_EVERY == 0:
+                _keep(pixels, scratch)
+            if done % TOLD_EVERY == 0:
+                let_go(pixels.array)
+                yield Progress("read pictures", done, len(paths))
+    _keep(pixels, scratch)
     yield Progress("read pictures", len(paths), len(paths))
-    if isinstance(array, np.memmap):
-        array.flush()
-        write_whole(told, json.dumps({"rows": rows, "errors": errors}).encode())
-    return Pixels(array, rows, errors, paths)
+    return pixels
+
+
+def _opened(paths: dict[str, Path], size: int, scratch: Path) -> Pixels:
+    """Return room for photos, in memory or in a file, and what the file already holds."""
+    shape = (len(paths), size, size, 3)
+    if np.prod(shape) <= IN_MEMORY_BYTES:
+        return Pixels(np.zeros(shape, np.uint8), {}, {}, paths)
+    mapped, told = make_folder(scratch) / MAPPED, scratch / TOLD
+    if told.is_file():
+        return Pixels(np.load(mapped, mmap_mode="r+"), **json.loads(told.read_text(encoding="utf-8")), paths=paths)
+    return Pixels(np.lib.format.open_memmap(mapped, "w+", np.uint8, shape), {}, {}, paths)
+
+
+def _keep(pixels: Pixels, scratch: Path) -> None:
+    """Write down which photos the file holds by now, so that no other call decodes them."""
+    if isinstance(pixels.array, np.memmap):
+        pixels.array.flush()
+        write_whole(scratch / TOLD, json.dumps({"rows": pixels.rows, "errors": pixels.errors}).encode())
 
 
 def let_go(array: Array) -> None:

@@ -19,7 +19,7 @@ from dataset.errors import ConfigError, FolderLocked, NotEnoughImages, TrayError
 from dataset.folder import locked
 from dataset.tray import Train
 from tests.train.conftest import SMALL, draw, draw_class, finish
-from train.data import decode, decode_all, read_dataset
+from train.data import Photo, decode, decode_all, read_dataset
 from train.evaluate import evaluate
 from train.fit import Epoch, effective, train
 from train.models import AUGMENTATIONS
@@ -359,15 +359,24 @@ def test_a_large_set_is_mapped_and_decoded_once(
 ) -> None:
     """Beyond what memory is spent on, pixels lie in a file; taken up again, no picture is decoded a second time."""
     monkeypatch.setattr("train.data.IN_MEMORY_BYTES", 0)
-    photos = read_dataset(plain_data).photos
+    monkeypatch.setattr("train.data.KEPT_EVERY", 16)
+    photos = [*read_dataset(plain_data).photos, Photo(tmp_path / "page.jpg", 0, "train", "no picture")]
+    (tmp_path / "page.jpg").write_text("<html>")
+    interrupted = decode_all(photos, 24, scratch=tmp_path)
+    assert [next(interrupted).done, next(interrupted).done] == [0, 64]
+    interrupted.close()
+    decoded = []
+    monkeypatch.setattr("train.data.decode", lambda path, size: decoded.append(path) or decode(path, size))
     first = ended(decode_all(photos, 24, scratch=tmp_path))
-    monkeypatch.setattr("train.data.decode", None)
+    assert len(decoded) == len(photos) - 65
     again = ended(decode_all(photos, 24, scratch=tmp_path))
 
+    assert len(decoded) == len(photos) - 65
     assert isinstance(first.array, np.memmap)
     assert again.rows == first.rows
-    assert again.of(photos[:5]).tolist() == first.of(photos[:5]).tolist()
-    assert again.of(photos[:1])[0].tolist() == decode(photos[0].path, 24).tolist()
+    assert again.errors == first.errors == {"no picture": "not a picture"}
+    for photo, found in zip(photos[:-1], again.of(photos[:-1]), strict=True):
+        assert found.tolist() == decode(photo.path, 24).tolist()
 
 
 MIRRORED = """
