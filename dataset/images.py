@@ -122,21 +122,23 @@ class ImageInfo:
     """What is odd but harmless: ``animated``, ``end marker missing``."""
 
 
-def inspect(
+def inspect(  # noqa: PLR0913 - the row of switches of look
     data: bytes,
     *,
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
     min_side: int = MIN_SIDE,
     formats: tuple[str, ...] = FORMATS,
+    sha256: str = "",
 ) -> ImageInfo:
     """Return what ``data`` is, by one decode at reduced size, which finds the damage that a full one finds.
 
-    Never raises for bad bytes; safe to call from many threads.
+    ``sha256`` is that of the bytes, if it is known. Never raises for bad bytes; safe to call from many threads.
     """
     info, small = look(
-        data, max_pixels=max_pixels, max_bytes=max_bytes, min_side=min_side, formats=formats, colour=False
-    )
+        data, max_pixels=max_pixels, max_bytes=max_bytes, min_side=min_side, formats=formats, colour=False,
+        sha256=sha256,
+    )  # fmt: skip
     if small is None:
         return info
     return replace(info, phash=phash(small))
@@ -151,13 +153,15 @@ def look(  # noqa: PLR0913 - the limits are one row of switches
     formats: tuple[str, ...] = FORMATS,
     colour: bool = True,
     side: int = SMALL_SIDE,
+    sha256: str = "",
 ) -> tuple[ImageInfo, Image.Image | None]:
     """Return what ``data`` is, without its phash, and the picture itself at reduced size, or None when it is bad.
 
     The picture is RGB (or L without ``colour``), upright, sRGB, over white; its shorter side is at least
-    ``side`` pixels where the original's is. For JPEGs this is the cheapest decode there is.
+    ``side`` pixels where the original's is. For JPEGs this is the cheapest decode there is. ``sha256`` is that of
+    the bytes, if it is known.
     """
-    info = ImageInfo(sha256=hashlib.sha256(data).hexdigest())
+    info = ImageInfo(sha256=sha256 or hashlib.sha256(data).hexdigest())
     reason = _refusal(data, max_bytes, formats)
     if reason:
         return replace(info, error=reason), None
@@ -312,9 +316,7 @@ def _describe(info: ImageInfo, image: Image.Image) -> ImageInfo:
     name = image.format or ""
     notes = ("animated",) if getattr(image, "n_frames", 1) > 1 and name != "MPO" else ()
     width, height = image.size
-    return replace(
-        info, format=name, extension=EXTENSIONS[name], width=width, height=height, mode=image.mode, notes=notes
-    )
+    return ImageInfo(name, EXTENSIONS[name], width, height, image.mode, info.sha256, notes=notes)
 
 
 def _damage(data: bytes, error: BaseException) -> str:

@@ -211,11 +211,11 @@ def _bar(grey: Levels) -> tuple[int, int, int]:
     First, rows that are mostly of that colour, which ends where anything begins; then rows up to the last straight
     edge, with room for a line of words between; and the same where that edge runs over most of the width.
     """
-    edge = grey[0].astype(np.int16)
-    first = int(np.sort(edge)[edge.size // 2])
-    if np.count_nonzero(np.abs(edge - first) <= 16) < 0.95 * edge.size:
+    edge = grey[0]
+    first = int(np.sort(edge.astype(np.int16))[edge.size // 2])
+    if np.count_nonzero(_near(edge, first)) < 0.95 * edge.size:
         return 0, 0, 0
-    share = (np.abs(grey.astype(np.int16) - first) <= 16).mean(axis=1)
+    share = np.add.reduce(_near(grey, first).view(np.uint8), axis=1, dtype=np.int32) / edge.size
     mostly = share >= 0.55
     loose = int(share.size if mostly.all() else mostly.argmin())
     words = share < 0.35
@@ -224,6 +224,13 @@ def _bar(grey: Levels) -> tuple[int, int, int]:
     drop = np.where(share[:reach] >= 0.95, share[:reach] - share[2 : reach + 2], 0)
     some, sharp = (np.flatnonzero(drop >= least) for least in (0.1, 0.65))
     return loose, int(some[-1]) + 1 if some.size else 0, int(sharp[-1]) + 1 if sharp.size else 0
+
+
+def _near(grey: Levels, level: int) -> NDArray[np.bool_]:
+    """Return which levels are at most 16 from one."""
+    least = max(0, level - 16)
+    # What lies below the least becomes large.
+    return np.asarray(grey - np.uint8(least) <= min(255, level + 16) - least)
 
 
 def matches(a: Print, b: Print, *, slack: int = 10) -> list[Match]:

@@ -58,7 +58,7 @@ def measure_all(sketches: Sequence[Sketch], files: Sequence[tuple[ImageInfo, int
     steps = _steps(grey)
     halved = (grey[:, ::2, ::2] + grey[:, ::2, 1::2] + grey[:, 1::2, ::2] + grey[:, 1::2, 1::2] + 2) >> 2
     columns = {
-        "flatness": ((_steps(halved) <= 2).mean(axis=(1, 2)), 4),
+        "flatness": (_share(_steps(halved) <= 2), 4),
         "entropy": (-(shares * np.log2(np.where(shares > 0, shares, 1))).sum(axis=1), 3),
         "sharpness": (_sharpness(grey), 2),
         "darkest": ((below < 0.05).sum(axis=1), 0),
@@ -66,7 +66,7 @@ def measure_all(sketches: Sequence[Sketch], files: Sequence[tuple[ImageInfo, int
         "colourfulness": (_colourfulness(rgb), 2),
         "bits_per_pixel": (np.array([8 * size / max(1, info.width * info.height) for info, size in files]), 4),
         "palette": (commonest.sum(axis=1) / codes[0].size, 4),
-        "gentle": (((steps > 1) & (steps <= 8)).mean(axis=(1, 2)), 4),
+        "gentle": (_share((steps > 1) & (steps <= 8)), 4),
         "border": (np.array([one.frame for one in sketches]), 4),
         "gutter": (np.maximum(_gutter(grey), _gutter(grey.swapaxes(1, 2))), 4),
     }
@@ -86,10 +86,15 @@ def _steps(grey: NDArray[np.int16]) -> NDArray[np.int16]:
     return np.maximum(across[..., 1:, :], down[..., :, 1:])
 
 
+def _share(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the share of pixels in each picture's mask."""
+    flat = mask.reshape(len(mask), -1).view(np.uint8)
+    return np.asarray(np.add.reduce(flat, axis=1, dtype=np.int32) / flat.shape[1])
+
+
 def _counts(values: NDArray[np.int16], kinds: int) -> NDArray[np.intp]:
     """Return how often each value below ``kinds`` is in each picture, shape (pictures, kinds)."""
-    apart = values.reshape(len(values), -1) + np.arange(0, len(values) * kinds, kinds)[:, None]
-    return np.bincount(apart.ravel(), minlength=len(values) * kinds).reshape(len(values), kinds)
+    return np.stack([np.bincount(one.ravel(), minlength=kinds) for one in values])
 
 
 def defect(
@@ -145,10 +150,15 @@ def _gutter(grey: NDArray[np.int16]) -> NDArray[np.float64]:
     rows = twice[:, 11:86]
     ordered = np.sort(grey[:, 11:86], axis=2)
     middle = ordered[..., 47:48] + ordered[..., 48:49]
-    plain = np.count_nonzero(np.abs(rows - middle) <= 20, axis=2)
-    above, below = (np.count_nonzero(np.abs(side - middle) > 24, axis=2) for side in (twice[:, 8:83], twice[:, 14:89]))
+    plain = _count(np.abs(rows - middle) <= 20)
+    above, below = (_count(np.abs(side - middle) > 24) for side in (twice[:, 8:83], twice[:, 14:89]))
     there = np.minimum(above, below) > 0.6 * THUMB
     return np.asarray(np.where(there, plain, 0).max(axis=1) / THUMB)
+
+
+def _count(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return how many are true in each row of a thumb."""
+    return np.asarray(np.add.reduce(mask.view(np.uint8), axis=2, dtype=np.uint8))
 
 
 def _sharpness(grey: NDArray[np.int16]) -> NDArray[np.float32]:

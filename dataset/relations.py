@@ -82,9 +82,9 @@ def _compared(a: Known, b: Known) -> Comparison:
 
 
 @lru_cache(64)
-def small(path: Path, _sha256: str) -> Image.Image:
+def small(path: Path, sha256: str) -> Image.Image:
     """Return a picture at reduced size; its content names it, so that one that changed is read again."""
-    found = look(_read(path), min_side=1, side=CLOSE)[1]
+    found = look(_read(path), min_side=1, side=CLOSE, sha256=sha256)[1]
     if found is None:
         raise TrayError(f"Expected {path} to stay as it is while it is built from; it changed. Run the command again.")
     return found

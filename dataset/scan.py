@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -223,8 +223,8 @@ def _remember(memory: Memory, picture: Picture, one: Print | None) -> None:
         (
             sha,
             picture.size,
-            json.dumps(asdict(picture.info)),
-            json.dumps(asdict(picture.measures)) if picture.measures else "",
+            _json(picture.info),
+            _json(picture.measures) if picture.measures else "",
             one.hashes.tobytes() if one else None,
         ),
     )
@@ -233,6 +233,11 @@ def _remember(memory: Memory, picture: Picture, one: Print | None) -> None:
             "INSERT OR REPLACE INTO prints VALUES (?, ?, ?, ?)",
             (sha, one.views.tobytes(), one.boxes.tobytes(), one.colours.tobytes()),
         )
+
+
+def _json(values: ImageInfo | Measures) -> str:
+    # Nothing in them is nested: asdict would look for what to copy.
+    return json.dumps({field.name: getattr(values, field.name) for field in fields(values)})
 
 
 def _pictures(memory: Memory) -> Iterator[tuple[str, Picture]]:
