@@ -359,18 +359,30 @@ def train(
 @click.option("--out", type=FOLDER, help="Where plots and predictions go; without it, nothing is written.")
 @click.option("--compare", "other", type=click.Path(path_type=Path), help="Another run, on the same pictures.")
 @click.option("--folds", type=click.IntRange(min=2), help="Cross-validate the run's way of training on all pictures.")
+@click.option(
+    "--tray", "as_tray", is_flag=True, help="Judge lists of trays: laid from pictures, or by trays.csv in DIR."
+)
 @json_option
 @click.pass_obj
 def evaluate(
-    voice: Voice, run: Path, data: Path | None, out: Path | None, other: Path | None, folds: int | None, as_json: bool
-) -> None:
+    voice: Voice, /, run: Path, data: Path | None, out: Path | None, other: Path | None, folds: int | None,
+    as_tray: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Judge a run on a labelled folder, or tell whether another is better."""
     from dataset.errors import ConfigError
     from train.evaluate import evaluate
     from train.runs import open_run
 
-    if sum(map(bool, (out, other, folds))) > 1:
-        raise ConfigError("Expected one of --out, --compare and --folds. Received: several. Leave the others out.")
+    if sum(map(bool, (out or as_tray, other, folds))) > 1:
+        raise ConfigError(
+            "Expected one of --out (with or without --tray), --compare and --folds. Received: several. Leave the "
+            "others out."
+        )
+    if as_tray:
+        from train.canteen import evaluate_trays
+
+        show(plain(follow(voice, evaluate_trays(open_run(run), data, out))), as_json, print_trays)
+        return
     if other:
         from train.compare import compare
 
@@ -510,13 +522,14 @@ def import_(
 @click.option("--out", type=FOLDER, help="Where it goes; by default beside RUN or DIR.")
 @click.option("--precision", type=click.Choice(["float", "float16", "int8"]), default="float", help="RUN: of tflite.")
 @click.option("--pictures", type=FOLDER, help="RUN: pictures to check and calibrate by, if its own are gone.")
+@click.option("--item", help="RUN: this item's classifier alone.")
 @click.option("--licence", default="unknown", help="DIR: licence of the pictures, for the card.")
 @click.option("--owner", default="", help="DIR: Kaggle user name.")
 @json_option
 @click.pass_obj
 def export(
     voice: Voice, /, folder: Path, kind: str, out: Path | None, precision: str, pictures: Path | None, as_json: bool,
-    licence: str, owner: str,
+    item: str | None, licence: str, owner: str,
 ) -> None:  # fmt: skip
     """Hand a model or a dataset on, in the form that others take."""
     from dataset.export import FORMATS, Terms, export_dataset
@@ -524,7 +537,7 @@ def export(
     if kind in FORMATS:
         done = follow(voice, export_dataset(folder, kind, out, terms=Terms(licence=licence, owner=owner)))
     else:
-        done = export_run(folder, kind, out, precision=precision, pictures=pictures)
+        done = export_run(folder, kind, out, precision=precision, pictures=pictures, item=item)
     show(plain(done), as_json, print_pairs)
 
 
@@ -654,14 +667,18 @@ def follow(voice: Voice, steps: Any) -> Any:
     return step
 
 
-def export_run(folder: Path, kind: str, out: Path | None, *, precision: str, pictures: Path | None) -> Any:
+def export_run(
+    folder: Path, kind: str, out: Path | None, *, precision: str, pictures: Path | None, item: str | None
+) -> Any:
     """Export a run; by default to a folder named after it and the format, beside it."""
     from dataset.folder import pictures as pictures_in
     from train.export import export
     from train.runs import open_run
 
     run = open_run(folder)
-    out = out or run.path.with_name(f"{run.path.name}-{kind}" + ("" if precision == "float" else f"-{precision}"))
+    run = run.only(item) if item else run
+    words = (run.path.name, item, kind, "" if precision == "float" else precision)
+    out = out or run.path.with_name("-".join(filter(None, words)))
     given = tuple(pictures_in(pictures)) if pictures else ()
     return export(run, out, format=cast(Any, kind), precision=cast(Any, precision), pictures=given)
 
@@ -991,6 +1008,16 @@ def print_evaluation(result: dict[str, Any]) -> None:
     rows = [(name, *(one[field] for field in fields)) for name, one in result["per_class"].items()]
     print_rows(("class", *fields), *rows)
     click.echo(f"\naccuracy {result['accuracy']:.3f}, macro F1 {result['macro_f1']:.3f}, {result['n']} pictures")
+
+
+def print_trays(result: dict[str, Any]) -> None:
+    """Print how well trays were listed, by windows and by the whole picture alone."""
+    print_rows(
+        ("looked at", "mean average precision", "exactly right"),
+        ("whole and windows", result["mean_average_precision"], result["exactly_right"]),
+        ("whole alone", result["whole_alone"], result["whole_exactly_right"]),
+    )
+    click.echo(f"\n{result['n']} trays with {result['foods']} foods each, {result['judged_on']}")
 
 
 def print_findings(findings: list[dict[str, Any]]) -> None:

@@ -257,9 +257,16 @@ def evaluate(run: Run, data: Path | None = None, out: Path | None = None) -> Eva
     found, errors = ask(run, data)
     if out:
         from train.report import Page, write_all
+        from train.where import looking
 
-        title = f"{run.path.parent.name} on {data.name if data else 'its own data'}"
-        write_all(make_folder(out), found, Page(title=title, config=run.config, unreadable=errors))
+        page = Page(
+            title=f"{run.path.parent.name} on {data.name if data else 'its own data'}",
+            config=run.config,
+            items=run.record["items"],
+            unreadable=errors,
+            look=looking(run.model, run.image_size, run.items),
+        )
+        write_all(make_folder(out), found, page)
     return together({item: one.evaluation for item, one in found.items()})
 
 
@@ -267,7 +274,7 @@ def ask(run: Run, data: Path | None = None) -> tuple[dict[str, Judged], dict[Pat
     """Return what each classifier says about the photos that ``evaluate`` judges it on, and why some can't be read."""
     datasets = dict.fromkeys(run.items, read_dataset(data)) if data else run.datasets()
     if data is None:
-        _require_unchanged(run, datasets)
+        require_unchanged(run, datasets)
     tasks = {}
     for item, dataset in datasets.items():
         photos, judged_on = to_judge(dataset, own=data is None)
@@ -286,7 +293,7 @@ def ask(run: Run, data: Path | None = None) -> tuple[dict[str, Judged], dict[Pat
     return found, errors
 
 
-def _require_unchanged(run: Run, datasets: Mapping[str, Dataset]) -> None:
+def require_unchanged(run: Run, datasets: Mapping[str, Dataset]) -> None:
     """Raise TrayError when a run's own data is no longer what it was trained on: held-back pictures may have moved."""
     for item, dataset in datasets.items():
         if dataset.fingerprint != run.fingerprint[item]:

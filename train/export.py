@@ -162,7 +162,7 @@ def export(
 
 def _fingerprint(run: Run, kind: Format, precision: Precision, pictures: Sequence[Path]) -> str:
     """Return a digest of all that an export depends on; whoever asks twice gets the same."""
-    digest = hashlib.sha256(repr((VERSION, kind, precision)).encode())
+    digest = hashlib.sha256(repr((VERSION, kind, precision, run.items)).encode())
     for path in (run.path / RUN, run.path / MODEL):
         # A model that is missing is told of by whoever opens it.
         digest.update(path.read_bytes() if path.is_file() else b"")
@@ -326,7 +326,10 @@ def _decisions(probabilities: Array, threshold: float | None) -> tuple[Array, Ar
 
 
 def _write_keras(run: Run, file: Path, _precision: Precision, _pixels: Array) -> None:
-    shutil.copyfile(run.path / MODEL, file)
+    if run.whole:
+        shutil.copyfile(run.path / MODEL, file)
+    else:
+        run.model.save(file)
 
 
 def _read_keras(file: Path, run: Run) -> Callable[[Array], Answer]:

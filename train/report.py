@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image
 
 from dataset.folder import make_folder, write_whole
 from dataset.images import read
+from train import charts
 from train.data import UNREADABLE, Dataset, Photo
 from train.evaluate import Judged, doubts, together, with_more
 from train.runs import ITEMS, METRICS, PREDICTIONS, REPORT, SUSPECTS
@@ -26,8 +28,6 @@ LOOKED = 6
 """Mistakes of a run at most that show where the model looked; each takes a pass forward and back."""
 THUMBNAIL = 132
 """Longer side of a shown picture in pixels."""
-# Readable on white and on black alike.
-GREY, BLUE, ORANGE = "#8a8f98", "#3b82f6", "#f59e0b"
 
 Array = np.ndarray[Any, Any]
 
@@ -102,7 +102,8 @@ def _page(item: str, one: Judged, page: Page, *, several: bool = False) -> str:
     dataset = page.datasets.get(item)
     history = page.histories.get(item)
     wrong, right = _telling(one)
-    return _template("report.html.jinja").render(
+    return rendered(
+        "report.html.jinja",
         title=f"{page.title}: {item}" if several else page.title,
         several=several,
         evaluation=one.evaluation,
@@ -130,7 +131,8 @@ def _page(item: str, one: Judged, page: Page, *, several: bool = False) -> str:
 
 def _overview(found: Mapping[str, Judged], page: Page, metrics: Mapping[str, Any]) -> str:
     """Return the page that links the items' reports."""
-    return _template("overview.html.jinja").render(
+    return rendered(
+        "overview.html.jinja",
         title=page.title,
         metrics=metrics,
         trained=any("pictures" not in row for rows in page.histories.values() for row in rows),
@@ -145,7 +147,13 @@ def _overview(found: Mapping[str, Judged], page: Page, metrics: Mapping[str, Any
     )
 
 
-def _template(name: str) -> jinja2.Template:
+def rendered(name: str, **values: Any) -> str:
+    """Return a page of the folder pages with its values filled in."""
+    return _rooms().get_template(name).render(**values)
+
+
+@cache
+def _rooms() -> jinja2.Environment:
     rooms = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "pages"),
         autoescape=True,
@@ -154,7 +162,7 @@ def _template(name: str) -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
     )
     rooms.filters["percent"] = lambda share: f"{100 * share:.1f} %"
-    return rooms.get_template(name)
+    return rooms
 
 
 def _write_json(path: Path, values: Any) -> None:
@@ -227,7 +235,9 @@ def _looked(one: Judged, item: str, page: Page) -> list[Shown]:
     if page.look is None:
         return []
     found = []
-    for row in _wrong(one, max(1, LOOKED // max(1, len(page.items)))):
+    # Of many items only the last have a picture: each takes a while, and an item that is added comes last.
+    each = LOOKED // max(1, len(page.items)) or int(item in list(page.items)[-LOOKED:])
+    for row in _wrong(one, each):
         photo, called = one.photos[row], int(one.called[row])
         try:
             small = read(photo.path.read_bytes(), max_side=THUMBNAIL)
@@ -236,7 +246,7 @@ def _looked(one: Judged, item: str, page: Page) -> list[Shown]:
             continue
         shown = _answer(one, row)
         if shown:
-            found.append(replace(shown, source=_inline(_warmed(small, rows), "JPEG", quality=80)))
+            found.append(replace(shown, source=inlined(_warmed(small, rows))))
     return found
 
 
@@ -244,7 +254,7 @@ def _warmed(image: Image.Image, rows: Array) -> Image.Image:
     """Return a picture that is dark where ``rows`` are 0 and glows where they are 1."""
     heat = Image.fromarray((255 * rows).astype(np.uint8)).resize(image.size, Image.Resampling.BICUBIC)
     dark = Image.blend(image, Image.new("RGB", image.size), 0.55)
-    glowing = Image.blend(image, Image.new("RGB", image.size, ORANGE), 0.25)
+    glowing = Image.blend(image, Image.new("RGB", image.size, charts.ORANGE), 0.25)
     return Image.composite(glowing, dark, heat)
 
 
@@ -271,16 +281,23 @@ def _samples(dataset: Dataset) -> list[Shown]:
 
 def _shown(photo: Photo, caption: str, detail: str) -> Shown | None:
     try:
-        small = read(photo.path.read_bytes(), max_side=THUMBNAIL)
+        source = _thumbnail(photo.path)
     except UNREADABLE:
         return None
-    return Shown(_inline(small, "JPEG", quality=80), caption, detail, f"{photo.path.parent.name}/{photo.path.name}")
+    return Shown(source, caption, detail, f"{photo.path.parent.name}/{photo.path.name}")
 
 
-def _inline(image: Image.Image, kind: str, **options: Any) -> str:
+@lru_cache(maxsize=1024)
+def _thumbnail(path: Path) -> str:
+    """Return a small copy of a photo; items that share their photos show many of them again."""
+    return inlined(read(path.read_bytes(), max_side=THUMBNAIL))
+
+
+def inlined(image: Image.Image) -> str:
+    """Return a picture as an address that holds all of it."""
     file = io.BytesIO()
-    image.save(file, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
+    image.save(file, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
@@ -298,26 +315,29 @@ def _ranking(one: Judged) -> str:
     """Return ROC and precision-recall of a binary classifier, and how far confidence can be trusted, as a picture."""
     from sklearn.metrics import precision_recall_curve, roc_curve
 
-    binary = one.evaluation.roc_auc is not None
-    figure, axes = _panels(3, 8.4) if binary else _panels(1, 3)
-    if binary:
+    said, span = one.evaluation, (-0.02, 1.02)
+    panels = []
+    if said.roc_auc is not None:
         wrong, right, _ = roc_curve(one.truth, one.probabilities[:, 1])
-        axes[0].plot(wrong, right, color=BLUE)
-        _dress(axes[0], f"ROC, area {one.evaluation.roc_auc:.3f}", "false positives")
+        line = charts.Line(_points(wrong, right), charts.BLUE)
+        panels.append(charts.Panel(f"ROC, area {said.roc_auc:.3f}", "false positives", [line], span=span))
         precision, recall, _ = precision_recall_curve(one.truth, one.probabilities[:, 1])
-        axes[1].plot(recall, precision, color=BLUE)
-        _dress(axes[1], f"precision, mean {one.evaluation.average_precision:.3f}", "recall")
+        line = charts.Line(_points(recall, precision), charts.BLUE)
+        panels.append(charts.Panel(f"precision, mean {said.average_precision:.3f}", "recall", [line], span=span))
     confidence, hit = one.probabilities.max(axis=1), one.probabilities.argmax(axis=1) == one.truth
     place = np.minimum((confidence * 10).astype(int), 9)
-    full = [n for n in range(10) if (place == n).any()]
-    sizes = [15 + 120 * (place == n).mean() for n in full]
-    axes[-1].plot([0, 1], [0, 1], color=GREY, linestyle=":")
-    means = [confidence[place == n].mean() for n in full]
-    axes[-1].scatter(means, [hit[place == n].mean() for n in full], s=sizes, color=ORANGE)
-    _dress(axes[-1], f"share right, ECE {one.evaluation.calibration_error:.3f}", "confidence")
-    for each in axes:
-        each.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    return _as_png(figure)
+    spots = [
+        charts.Spot(float(confidence[here].mean()), float(hit[here].mean()), 5 + 12 * float(here.mean()) ** 0.5)
+        for here in (place == n for n in range(10))
+        if here.any()
+    ]
+    even = charts.Line([(0, 0), (1, 1)], charts.GREY, dotted=True)
+    title = f"share right, ECE {said.calibration_error:.3f}"
+    return charts.drawn([*panels, charts.Panel(title, "confidence", [even], spots, span)])
+
+
+def _points(across: Array, up: Array) -> list[tuple[float, float]]:
+    return list(zip(across.tolist(), up.tolist(), strict=True))
 
 
 def _expected(history: Sequence[Mapping[str, float]]) -> float | None:
@@ -328,47 +348,18 @@ def _expected(history: Sequence[Mapping[str, float]]) -> float | None:
 
 def _curves(history: Sequence[Mapping[str, float]], best: int) -> str:
     """Return accuracy and loss, over epochs or pictures, as an inline picture that reads on light and on dark."""
-    from matplotlib.ticker import MaxNLocator
-
-    figure, panels = _panels(2, 8.4)
     grown = "pictures" in history[0]
     steps = [row["pictures"] if grown else number for number, row in enumerate(history, start=1)]
-    for axes, name in zip(panels, ("accuracy", "loss"), strict=True):
-        lines = ((name, BLUE, "left out in turn" if grown else "training"), (f"val_{name}", ORANGE, "validation"))
-        for key, colour, label in lines:
-            axes.plot(steps, [row[key] for row in history], color=colour, label=label, marker=".", linewidth=1.6)
+    panels = []
+    for name in ("accuracy", "loss"):
+        both = ((name, charts.BLUE, "left out in turn" if grown else "training"),
+                (f"val_{name}", charts.ORANGE, "validation"))  # fmt: skip
+        lines = [
+            charts.Line([(step, row[key]) for step, row in zip(steps, history, strict=True)], colour, label, spots=True)
+            for key, colour, label in both
+        ]
         if best and not grown:
-            axes.axvline(best, color=GREY, linestyle=":", linewidth=1)
-        _dress(axes, name, "training pictures" if grown else "epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(frameon=False, labelcolor=GREY, fontsize=8)
-    return _as_png(figure)
-
-
-def _panels(n: int, width: float) -> tuple[Any, Any]:
-    """Return a figure of so many inches with panels side by side, and these."""
-    from matplotlib.figure import Figure
-
-    height, edge, between = 2.9, 0.45, 0.6
-    figure = Figure(figsize=(width, height), dpi=110)
-    # A layout that is computed takes twice as long as all the drawing.
-    panel = (width - 1.2 * edge - (n - 1) * between) / n
-    margins = {"left": edge / width, "right": 1 - 0.2 * edge / width, "bottom": edge / height, "top": 1 - 0.3 / height}
-    return figure, figure.subplots(1, n, squeeze=False, gridspec_kw={**margins, "wspace": between / panel})[0]
-
-
-def _dress(axes: Any, title: str, along: str) -> None:
-    axes.set_title(title, color=GREY, fontsize=10)
-    axes.set_xlabel(along, color=GREY, fontsize=9)
-    axes.tick_params(colors=GREY, labelsize=8)
-    axes.patch.set_alpha(0)
-    for side, spine in axes.spines.items():
-        spine.set_color(GREY)
-        spine.set_visible(side in {"left", "bottom"})
-    axes.grid(visible=True, color=GREY, alpha=0.2)
-
-
-def _as_png(figure: Any) -> str:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", transparent=True)
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+            values = [value for line in lines for _, value in line.points]
+            lines.append(charts.Line([(best, min(values)), (best, max(values))], charts.GREY, dotted=True))
+        panels.append(charts.Panel(name, "training pictures" if grown else "epoch", lines))
+    return charts.drawn(panels, wide=450)

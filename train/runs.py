@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dataset.errors import RunNotFound
+from dataset.errors import ConfigError, RunNotFound
 from dataset.tray import Train
 from train.data import Dataset, as_trained, read_dataset
 
@@ -36,8 +36,9 @@ Array = np.ndarray[Any, Any]
 class Run:
     """A finished run, held open: its model is loaded when it is first asked for."""
 
-    def __init__(self, path: Path, record: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, record: Mapping[str, Any], *, of: "Run | None" = None) -> None:
         self.path = path
+        self._of = of
         self.record = record
         """What run.json says."""
 
@@ -53,6 +54,20 @@ class Run:
         told: dict[str, Any] = {name: value for name, value in self.config.items() if name in known}
         told["augment_by"] = tuple(told.get("augment_by", ()))
         return Train(**told)
+
+    def only(self, item: str) -> "Run":
+        """Return one classifier of the run as a run by itself, which asks this one.
+
+        Raises ConfigError for an item that the run does not have.
+        """
+        if item not in self.items:
+            raise ConfigError(f"Expected an item out of {', '.join(self.items)}. Received: {item!r}.")
+        return Run(self.path, {**self.record, "items": {item: self.record["items"][item]}}, of=self)
+
+    @property
+    def whole(self) -> bool:
+        """Return whether this is all of what lies in the run's folder."""
+        return self._of is None
 
     @property
     def fingerprint(self) -> dict[str, str]:
@@ -117,7 +132,10 @@ class Run:
         Raises RunNotFound when the file is missing or can't be read.
         """
         from train.backend import keras
+        from train.models import alone
 
+        if self._of:
+            return alone(self._of.model, self.items[0]) if len(self._of.items) > 1 else self._of.model
         try:
             return keras.models.load_model(self.path / MODEL, compile=False)
         except (OSError, ValueError, TypeError) as error:
@@ -127,6 +145,8 @@ class Run:
 
     def probabilities(self, pixels: Array) -> dict[str, Array]:
         """Return each classifier's probabilities, (n, classes), for (n, size, size, 3) uint8 pixels."""
+        if self._of:
+            return {item: answer for item, answer in self._of.probabilities(pixels).items() if item in self.items}
         return self._forward(pixels)
 
     @cached_property

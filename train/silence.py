@@ -3,14 +3,28 @@
 import logging
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
+
+TURNS: Final = threading.RLock()
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep back what TensorFlow and converters say about themselves, past Python's streams and where results belong."""
+    """Keep back what TensorFlow and converters say about themselves, past Python's streams and where results belong.
+
+    The whole process's outputs are turned away for as long, so let it be short. Threads take turns: none puts back
+    what another has turned away.
+    """
+    with TURNS, _turned_away():
+        yield
+
+
+@contextmanager
+def _turned_away() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("absl", "tensorflow", "tf2onnx")]
     levels = [one.level for one in loggers]
     for one in loggers:

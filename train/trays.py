@@ -1,6 +1,7 @@
 """What lies on a tray: a run asked about a whole picture and about overlapping windows of it."""
 
 import hashlib
+import logging
 import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -13,12 +14,14 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from dataset.errors import NotEnoughImages
 from dataset.folder import make_folder, write_whole
 from dataset.images import look as inspected
 from dataset.images import read as upright
 from dataset.images import to_jpeg
 from dataset.progress import Progress
-from train.composites import Box, Kitchen, Lesson, area, composites, lessons, shared
+from dataset.tray import BACKGROUND
+from train.composites import Box, Composite, Kitchen, Lesson, Portion, area, composites, lessons, shared
 from train.data import UNREADABLE, Dataset, Part, Photo, reason, threads
 from train.evaluate import threshold
 from train.predict import NOTHING, labels_of
@@ -28,12 +31,16 @@ SCALES = (0.7, 0.5, 0.35)
 """Sides of the windows, as shares of the picture's shorter side."""
 STEP = 0.5
 """How far neighbouring windows lie apart at most, as a share of their side."""
+MOST_WINDOWS = 400
+"""Windows of a picture at most: one that is ten times as long as wide has fewer."""
 LESSONS = 300
 """Trays that a classifier learns from at most; never more than there are photos."""
 PER_TRAY = 10
 """Windows of each that it sees."""
 TRAYS = 60
 """Trays of validation photos that choose the look, and of test photos that judge it, at most."""
+WORST = 12
+"""Lists that a report shows, of those that are not right."""
 SHARPNESSES = (1.0, 2.0, 4.0, 32.0)
 DRAWN = 1280
 """Longer side in pixels of a copy with boxes at most."""
@@ -45,6 +52,8 @@ ALIKE = 0.3
 """Windows that share this much of their union with the best one say together where the item was seen."""
 
 Array = np.ndarray[Any, Any]
+Ask = Callable[[Array], Mapping[str, Array]]
+log = logging.getLogger("tray")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,7 @@ def look_of(run: Run) -> Look:
 def survey(run: Run, files: Iterable[Path]) -> Iterator[TrayPrediction]:
     """Yield what lies on each picture of a tray, in order; all windows of a picture are one batch."""
     look = look_of(run)
-    for file, found in _ahead(files, lambda file: opened(file.read_bytes(), run.image_size, look.scales)):
+    for file, found in ahead(files, lambda file: opened(file.read_bytes(), run.image_size, look.scales)):
         yield TrayPrediction(file, error=found) if isinstance(found, str) else answer(run, file, found, look)
 
 
@@ -118,7 +127,10 @@ def opened(data: bytes, size: int, scales: Sequence[float]) -> Windows | str:
     info, image = inspected(data, min_side=1, side=round(size / min(scales)))
     if image is None:
         return info.error
-    return cut(image, windows(info.width, info.height, scales), size, (info.width, info.height))
+    boxes = windows(info.width, info.height, scales)
+    if len(boxes) > MOST_WINDOWS:
+        return "too narrow for windows"
+    return cut(image, boxes, size, (info.width, info.height))
 
 
 def cut(image: Image.Image, boxes: Sequence[Box], size: int, of: tuple[int, int] | None = None) -> Windows:
@@ -145,9 +157,9 @@ def _starts(length: int, side: int) -> list[int]:
     return [round(n * (length - side) / max(1, steps)) for n in range(steps + 1)]
 
 
-def answer(run: Run, file: Path, found: Windows, look: Look) -> TrayPrediction:
-    """Return what lies on a tray by what a run says about its windows."""
-    odds = log_odds(run, found.pixels)
+def answer(run: Run, file: Path, found: Windows, look: Look, ask: Ask | None = None) -> TrayPrediction:
+    """Return what lies on a tray by what a run says about its windows; ``ask`` gives the run's answers another way."""
+    odds = log_odds(run, found.pixels, ask)
     labels = labels_on_trays(run)
     chances = probabilities(odds, look, labels)
     seen = [
@@ -164,8 +176,8 @@ def drawn(found: Iterable[TrayPrediction], folder: Path) -> Iterator[TrayPredict
     make_folder(folder)
     taken: set[str] = set()
     for one in found:
-        if not one.error:
-            image = upright(one.file.read_bytes(), max_side=DRAWN)
+        image = None if one.error else _upright(one.file)
+        if image:
             scale = image.width / one.width
             pen, font = ImageDraw.Draw(image), ImageFont.load_default(max(12, image.width // 40))
             for n, sighting in enumerate(one.seen):
@@ -182,6 +194,15 @@ def drawn(found: Iterable[TrayPrediction], folder: Path) -> Iterator[TrayPredict
         yield one
 
 
+def _upright(file: Path) -> Image.Image | None:
+    """Return a picture to draw on, or None where it has gone since it was looked at."""
+    try:
+        return upright(file.read_bytes(), max_side=DRAWN)
+    except UNREADABLE as error:
+        log.warning("%s can't be drawn: %s", file, reason(error))
+        return None
+
+
 def _names(file: Path) -> Iterator[str]:
     """Yield names for a copy: files of several folders may share one."""
     yield f"{file.stem}.jpg"
@@ -192,13 +213,17 @@ def labels_on_trays(run: Run) -> list[str]:
     """Return what a run can find on a tray: its items, or the classes of a multi-class run."""
     if run.thresholds:
         return [names[-1] for names in run.labels.values()]
-    return labels_of(run)
+    return [name for name in labels_of(run) if name != BACKGROUND]
 
 
-def log_odds(run: Run, pixels: Array) -> Array:
+def log_odds(run: Run, pixels: Array, ask: Ask | None = None) -> Array:
     """Return how sure a run is of each item, (n, items), for (n, size, size, 3) pixels."""
-    said = run.probabilities(pixels)
-    columns = [said[item][:, -1:] if run.thresholds else said[item] for item in run.items]
+    said = (ask or run.probabilities)(pixels)
+    if run.thresholds:
+        columns = [said[item][:, -1:] for item in run.items]
+    else:
+        (only,) = run.items
+        columns = [said[only][:, [name != BACKGROUND for name in run.labels[only]]]]
     chances = np.clip(np.concatenate(columns, axis=1).astype(np.float64), SURE, 1 - SURE)
     return np.asarray(np.log(chances / (1 - chances)))
 
@@ -230,7 +255,7 @@ def alike(one: Box, other: Box) -> float:
     return common / (area(one) + area(other) - common)
 
 
-def _ahead(files: Iterable[Path], prepare: Callable[[Path], Windows | str]) -> Iterator[tuple[Path, Windows | str]]:
+def ahead(files: Iterable[Path], prepare: Callable[[Path], Windows | str]) -> Iterator[tuple[Path, Windows | str]]:
     """Yield each file with its windows, or with why it has none; threads work a few files ahead."""
 
     def safely(file: Path) -> Windows | str:
@@ -265,8 +290,8 @@ class TrayScores:
     """Mean over the items of the average precision with which trays are ranked by the item's probability."""
     exactly_right: float
     """Share of trays whose list is exactly what lies on them."""
-    found_right: float
-    """Share of the items rightly listed whose place has its middle on the item."""
+    found_right: float | None
+    """Share of the items rightly listed whose place has its middle on the item; None where places are not known."""
     whole_alone: float
     """The mean average precision when the picture is only looked at as a whole."""
     whole_exactly_right: float
@@ -279,7 +304,7 @@ def kitchen_of(data: Mapping[str, Dataset], part: Part) -> Kitchen:
     shown = set()
     for dataset in data.values():
         names = dataset.class_names
-        wanted = range(len(names)) if len(names) > 2 else [1]
+        wanted = [n for n, name in enumerate(names) if name != BACKGROUND] if len(names) > 2 else [1]
         for photo in {photo.sha256: photo for photo in dataset.part(part)}.values():
             if photo.label in wanted:
                 foods.setdefault(names[photo.label], []).append(photo.path)
@@ -349,38 +374,86 @@ def choose(run: Run, kitchen: Kitchen, *, seed: int) -> Generator[Progress, None
     return replace(look, thresholds=found)
 
 
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A tray whose items are known: its windows, and where each item lies, if that is known."""
+
+    name: str
+    names: frozenset[str]
+    windows: Windows
+    places: tuple[Portion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a run said about a tray whose items are known."""
+
+    laid: Laid
+    said: dict[str, float]
+    """The items that the run lists, with their probabilities."""
+
+
+def laid(run: Run, trays: Iterable[Composite]) -> Iterator[Laid]:
+    """Yield trays that were put together as a run looks at them."""
+    scales = look_of(run).scales
+    for number, tray in enumerate(trays, start=1):
+        found = cut(tray.image, windows(*tray.image.size, scales), run.image_size)
+        yield Laid(f"tray {number}", tray.names, found, tray.portions)
+
+
 def judge(
     run: Run, kitchen: Kitchen, n: int, *, foods: tuple[int, int] = (2, 6), seed: int = 0
 ) -> Generator[Progress, None, TrayScores]:
     """Yield progress and return how well a run lists what lies on ``n`` trays made of some photos."""
+    told = f"{foods[0]} to {foods[1]}" if foods[0] < foods[1] else str(foods[0])
+    trays = composites(kitchen, n, foods=foods, seed=seed)
+    scores, _ = yield from score(run, laid(run, trays), n, foods=told, judged_on=kitchen.part)
+    return scores
+
+
+def score(
+    run: Run, trays: Iterable[Laid], n: int, *, foods: str, judged_on: str
+) -> Generator[Progress, None, tuple[TrayScores, list[Told]]]:
+    """Yield progress and return how well a run lists what lies on ``n`` trays, and the worst of its lists."""
     look = look_of(run)
     labels = labels_on_trays(run)
+    least = np.array([look.thresholds.get(item, 0.5) for item in labels])
     said, alone, truth, places = [], [], [], []
-    for done, tray in enumerate(composites(kitchen, n, foods=foods, seed=seed), start=1):
-        found = cut(tray.image, windows(*tray.image.size, look.scales), run.image_size)
-        odds = log_odds(run, found.pixels)
+    worst: list[tuple[int, int, Told]] = []
+    for done, tray in enumerate(trays, start=1):
+        odds = log_odds(run, tray.windows.pixels)
         said.append(probabilities(odds, look, labels))
         alone.append(1 / (1 + np.exp(-odds[0])))
         truth.append([item in tray.names for item in labels])
-        for portion in tray.portions:
+        for portion in tray.places:
             column = labels.index(portion.name)
-            if said[-1][column] >= look.thresholds.get(portion.name, 0.5):
-                places.append(_hits(place(found.boxes, odds[:, column]), portion.box))
+            if said[-1][column] >= least[column]:
+                places.append(_hits(place(tray.windows.boxes, odds[:, column]), portion.box))
+        listed = said[-1] >= least
+        wrong = int((listed != truth[-1]).sum())
+        if wrong:
+            chances = zip(labels, said[-1].tolist(), listed, strict=True)
+            # The whole is enough to be shown.
+            kept = replace(tray, windows=replace(tray.windows, pixels=tray.windows.pixels[:1].copy()))
+            worst.append((-wrong, done, Told(kept, {item: chance for item, chance, is_ in chances if is_})))
+            worst = sorted(worst, key=lambda one: one[:2])[:WORST]
         yield Progress("judge trays", done, n)
-    lies, chances, whole = np.array(truth), np.array(said), np.array(alone)
-    least = np.array([look.thresholds.get(item, 0.5) for item in labels])
+    if not truth:
+        raise NotEnoughImages(f"Expected trays that can be read in {judged_on}. Received: none.")
+    lies, chances_, whole = np.array(truth), np.array(said), np.array(alone)
     of_photos = {run.labels[item][-1]: threshold for item, threshold in run.thresholds.items()}
     photo_least = np.array([of_photos.get(item, 0.5) for item in labels])
-    return TrayScores(
-        n=n,
-        foods=f"{foods[0]} to {foods[1]}" if foods[0] < foods[1] else str(foods[0]),
-        judged_on=kitchen.part,
-        mean_average_precision=mean_average_precision(chances, lies),
-        exactly_right=float(((chances >= least) == lies).all(axis=1).mean()),
-        found_right=float(np.mean(places)) if places else 0.0,
+    scores = TrayScores(
+        n=len(lies),
+        foods=foods,
+        judged_on=judged_on,
+        mean_average_precision=mean_average_precision(chances_, lies),
+        exactly_right=float(((chances_ >= least) == lies).all(axis=1).mean()),
+        found_right=float(np.mean(places)) if places else None,
         whole_alone=mean_average_precision(whole, lies),
         whole_exactly_right=float(((whole >= photo_least) == lies).all(axis=1).mean()),
     )
+    return scores, [one for _, _, one in worst]
 
 
 def mean_average_precision(scores: Array, truth: Array) -> float:

@@ -1,6 +1,7 @@
 """Items that are added to a finished run: the new one is learned, the others stay as they are to the bit."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import tray
 from dataset.errors import ConfigError, TrayError
 from dataset.tray import Train
 from tests.train.conftest import COLOURS, SMALL, draw_class, finish
+from train.data import read_all
 from train.evaluate import evaluate
 from train.fit import train
 from train.predict import predict
@@ -137,6 +139,18 @@ def test_the_command_adds(two: Run, colours: Path, ask: Callable[..., Result]) -
 
     assert set(said["items"]) == {*KEPT, "lettuce"}
     assert Path(said["items"]["lettuce"]["run"]).is_dir()
+
+
+def test_a_folder_has_an_item_for_each_class_but_the_background(colours: Path, tmp_path: Path) -> None:
+    """Asked for binary classifiers, what lies around is everybody's negative; else the classes are told apart."""
+    folder = shutil.copytree(colours, tmp_path / "trays")
+    draw_class(folder / "background", ["plum"], 2)
+    datasets = tray.datasets_in(folder, "binary")
+    read = read_all(datasets)
+
+    assert list(datasets) == sorted(COLOURS)
+    assert {one.class_names for one in read.values()} == {(f"not_{item}", item) for item in COLOURS}
+    assert tray.datasets_in(folder, None) == {"trays": folder}
 
 
 def test_independent_items_are_runs_of_their_own(colours: Path, tmp_path: Path, settings: Train) -> None:

@@ -247,3 +247,16 @@ def test_pixels_are_those_of_predict(plain_run: Run, plain_data: Path, tmp_path:
     assert dict(zip(plain_run.labels[""], said.tolist(), strict=True)) == pytest.approx(
         expected.probabilities, abs=0.02
     )
+
+
+def test_an_item_is_exported_alone(items_run: Run, tmp_path: Path) -> None:
+    """One classifier out of several stands alone, says what the run says of it, and nothing of the others."""
+    result = export(items_run.only("plum"), tmp_path / "plum", format="keras")
+    card = json.loads((result.folder / "labels.json").read_text())
+
+    assert [one["item"] for one in card["outputs"]] == ["plum"]
+    assert result.largest_difference < 1e-4
+    assert result.bytes < (items_run.path / "model.keras").stat().st_size / 2
+    assert export(items_run.only("plum"), tmp_path / "plum", format="keras").unchanged
+    with pytest.raises(ConfigError, match="tomato, lettuce, plum"):
+        items_run.only("pear")

@@ -111,7 +111,7 @@ def test_the_report_shows_everything_in_one_file(plain_run: Run) -> None:
     for heading in ("Classification report", "Confusion matrix", "Learning curves", "Training pictures", "Data"):
         assert heading in page
     assert page.count("data:image/jpeg") >= 24 + 12
-    assert "data:image/png" in page
+    assert "data:image/svg+xml" in page
     assert 'src="http' not in page
     assert plain_run.record["items"][""]["fingerprint"] in page
 
@@ -135,10 +135,11 @@ def test_training_stops_when_patience_ends(plain_data: Path, tmp_path: Path) -> 
 
 
 def test_trained_twice_does_nothing(plain_data: Path, plain_run: Run) -> None:
-    """The same settings and data give the finished run back, also where the data was moved."""
-    steps = list(train({"": plain_data}, plain_run.path.parents[1], SMALL, name="tomato"))
+    """The same settings and data give the finished run back; what is logged beside is no other training."""
+    for settings in (SMALL, replace(SMALL, tensorboard=True)):
+        steps = list(train({"": plain_data}, plain_run.path.parents[1], settings, name="tomato"))
 
-    assert [one.path for one in steps] == [plain_run.path]
+        assert [one.path for one in steps] == [plain_run.path]
 
 
 def test_other_settings_or_pictures_are_another_run(plain_data: Path, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from train.predict import predict
 from train.runs import Run
 from train.serve import Limits, Refused, Server
 from train.serve.batches import Batches
+from train.trays import survey
 from train.where import Eye
 
 LIMITS = Limits(body=200_000, pixels=1_000_000, pictures=4)
@@ -331,6 +332,24 @@ def test_other_sites_pages_are_refused(server: Server, red: bytes) -> None:
 
     assert (status, told["status"]) == (403, 403)
     assert ask(server, "/predict", red, {"Sec-Fetch-Site": "same-origin"})[0] == 200
+
+
+def test_a_tray_is_looked_at_by_windows(server: Server, items_run: Run, red: bytes, tmp_path: Path) -> None:
+    """With ?tray=1 the answer is that of `tray predict --tray`; what is no picture, or has no windows, is refused."""
+    (tmp_path / "red.png").write_bytes(red)
+    (known,) = survey(items_run, [tmp_path / "red.png"])
+    (one,) = ask(server, "/predict?tray=1&preview=64", red, RAW)[1]["predictions"]
+
+    assert one["seen"] == [
+        {"item": was.item, "probability": pytest.approx(was.probability), "present": was.present, "box": list(was.box)}
+        for was in known.seen
+    ]
+    assert one["label"] == known.label
+    assert (one["width"], one["height"]) == (known.width, known.height)
+    assert one["preview"].startswith("data:image/jpeg")
+    assert ask(server, "/predict?tray=1", png(20_000, 20), RAW)[0] == 422
+    assert ask(server, "/predict?tray=1", b"no picture", RAW)[0] == 415
+    assert ask(server, "/predict?tray=2", red, RAW)[0] == 400
 
 
 def test_health_and_model_tell_what_runs(server: Server, items_run: Run, red: bytes) -> None:

@@ -63,8 +63,10 @@ def test_the_answers_shown_have_the_schemas_fields() -> None:
     kinds = SCHEMA["components"]["schemas"]
     shown = [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)]
 
-    assert len(shown) == 5
-    for answer, kind in zip(shown, ("Predictions", "ItemAnswer", "Where", "Model", "Health"), strict=True):
+    assert len(shown) == 6
+    for answer, kind in zip(
+        shown, ("Predictions", "Predictions", "ItemAnswer", "Where", "Model", "Health"), strict=True
+    ):
         one, name = (answer["predictions"][0], "Prediction") if kind == "Predictions" else (answer, kind)
         assert set(kinds[name]["required"]) <= set(one) <= set(kinds[name]["properties"]), name
 

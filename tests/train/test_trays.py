@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +20,7 @@ from train.composites import Kitchen, area, composites, lessons, overlap, shared
 from train.data import read_dataset
 from train.fit import train
 from train.runs import Run, open_run
-from train.trays import Look, choose, kitchen_of, place, pooled, survey, windows
+from train.trays import Look, choose, drawn, kitchen_of, place, pooled, survey, windows
 
 
 @pytest.fixture(scope="module")
@@ -246,3 +247,58 @@ def test_classes_of_one_folder_stand_against_each_other(kitchen: Kitchen, tmp_pa
     assert run.labels == {name: (f"not_{name}", name) for name in COLOURS}
     assert run.metrics["items"]["plum"]["per_class"]["plum"]["support"] == 2
     assert run.metrics["items"]["plum"]["per_class"]["not_plum"]["support"] == 4
+
+
+def test_a_run_is_judged_by_trays(tray_run: Run, kitchen: Kitchen, tmp_path: Path) -> None:
+    """`tray evaluate --tray` lays trays from held-back photos, or from a folder's, and writes figures and a page."""
+    asked = ["evaluate", str(tray_run.path), "--tray", "--json", "-q"]
+    own = json.loads(CliRunner().invoke(tray.main, [*asked, "--out", str(tmp_path / "out")]).stdout)
+    for name, files in kitchen.foods.items():
+        for file in files:
+            (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, tmp_path / "photos" / name)
+    other = json.loads(CliRunner().invoke(tray.main, [*asked, "--data", str(tmp_path / "photos")]).stdout)
+
+    assert own == tray_run.record["tray"]["scores"]
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["trays"] == own
+    assert "Trays" in (tmp_path / "out" / "report.html").read_text()
+    assert (other["judged_on"], other["n"]) == ("photos", 6)
+
+
+def test_a_run_is_judged_by_photos_of_trays(tray_run: Run, kitchen: Kitchen, tmp_path: Path) -> None:
+    """trays.csv says what lies on each photo; one that can't be read is told; unknown items are refused."""
+    rows = ["file,items"]
+    for number, one in enumerate(composites(kitchen, 5, foods=(1, 3), seed=8)):
+        one.image.save(tmp_path / f"{number}.jpg")
+        rows.append(f'{number}.jpg,"{", ".join(one.names)}"')
+    (tmp_path / "trays.csv").write_text("\n".join([*rows, "gone.jpg,plum", ""]))
+    asked = ["evaluate", str(tray_run.path), "--tray", "--data", str(tmp_path), "-q"]
+    done = CliRunner().invoke(tray.main, [*asked, "--json", "--out", str(tmp_path / "out")])
+    told = json.loads(done.stdout)
+    (tmp_path / "trays.csv").write_text("file,items\n0.jpg,pear;plum\n")
+    refused = CliRunner().invoke(tray.main, asked)
+
+    assert (told["n"], told["found_right"]) == (5, None)
+    assert 0 <= told["exactly_right"] <= 1
+    assert "gone.jpg" in (tmp_path / "out" / "report.html").read_text()
+    assert refused.exit_code == 1
+    assert "Received: pear in line 2" in refused.stderr
+
+
+def test_a_class_called_background_is_no_food(built_data: dict[str, Path]) -> None:
+    """In a folder of classes, what lies around is clutter."""
+    dataset = read_dataset(built_data["plum"])
+    several = replace(dataset, class_names=("background", "plum", "tomato"))
+    kitchen = kitchen_of({"": several}, "train")
+
+    assert set(kitchen.foods) == {"plum"}
+    assert len(kitchen.clutter) == 24
+
+
+def test_what_vanishes_before_it_is_drawn_is_told_all_the_same(plain_run: Run, photo: Path, tmp_path: Path) -> None:
+    """The answer was given already; the next picture is drawn."""
+    (first,) = survey(plain_run, [photo])
+    found = [replace(first, file=tmp_path / "gone.jpg", items={}), first]
+
+    assert list(drawn(found, tmp_path / "seen")) == found
+    assert [path.name for path in (tmp_path / "seen").iterdir()] == [f"{photo.stem}.jpg"]

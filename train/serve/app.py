@@ -65,7 +65,11 @@ def make_app(service: Service) -> Flask:  # noqa: C901 - one small function for 
 
     @app.post("/predict")
     def predict() -> Response:
-        wanted = Wanted(_number("top", TOP, 1, MOST_LABELS), _number("preview", 0, 0, LARGEST_PREVIEW))
+        wanted = Wanted(
+            _number("top", TOP, 1, MOST_LABELS),
+            _number("preview", 0, 0, LARGEST_PREVIEW),
+            bool(_number("tray", 0, 0, 1)),
+        )
         return jsonify(predictions=service.answer(sent(request, service.limits), wanted))
 
     @app.post("/where")

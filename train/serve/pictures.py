@@ -70,13 +70,19 @@ def sent(request: Request, limits: Limits) -> list[Sent]:
 
 def decode(data: bytes, size: int, limits: Limits) -> tuple[Array, int, int]:
     """Return a picture as (size, size, 3) uint8, with its width and height; raises Refused for what is none."""
+    width, height = checked(data, limits)
+    try:
+        return square(data, size), width, height
+    except UNREADABLE as error:
+        raise Refused(f"Expected a whole picture. Received: one that is damaged ({error}).", 422) from error
+
+
+def checked(data: bytes, limits: Limits) -> tuple[int, int]:
+    """Return the width and height of a picture; raises Refused for what is none, or beyond the limits."""
     info, _ = look(data, max_pixels=limits.pixels, max_bytes=limits.body, min_side=1, colour=False)
     if info.error:
         raise Refused(_sentence(data, info.error, limits), _status(info.error))
-    try:
-        return square(data, size), info.width, info.height
-    except UNREADABLE as error:
-        raise Refused(f"Expected a whole picture. Received: one that is damaged ({error}).", 422) from error
+    return info.width, info.height
 
 
 def _sent(request: Request) -> Iterator[Sent]:

@@ -15,11 +15,12 @@ import numpy as np
 
 from dataset.errors import TrayError
 from dataset.images import read, to_jpeg
+from train import trays
 from train.data import threads
 from train.predict import describe
 from train.runs import Run
 from train.serve.batches import Batches
-from train.serve.pictures import Limits, Refused, Sent, decode
+from train.serve.pictures import Limits, Refused, Sent, checked, decode
 from train.where import Eye
 
 Array = np.ndarray[Any, Any]
@@ -38,6 +39,8 @@ class Wanted:
     """Labels with their probabilities at most."""
     preview: int = 0
     """Longer side in pixels of a copy of the picture to go along as data: address; 0 for none."""
+    tray: bool = False
+    """Whether windows of the picture are looked at too, and what lies where is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ class Service:
         Raises Refused for a single one.
         """
         found = list(self._fetching.map(self._data, pictures) if len(pictures) > 1 else map(self._data, pictures))
+        if wanted.tray:
+            return self._trays(pictures, found, wanted)
         decoded = [self._decoded(data) for data in found]
         if len(pictures) == 1 and isinstance(decoded[0], Refused):
             raise decoded[0]
@@ -91,6 +96,35 @@ class Service:
                 told.append(self._told(picture, one, of_this, wanted) | _preview(data, wanted))
         self._answered = next(self._counted) + 1
         return told
+
+    def _trays(
+        self, pictures: Sequence[Sent], found: Sequence[bytes | Refused], wanted: Wanted
+    ) -> list[dict[str, Any]]:
+        """Return what lies where on each picture, by windows of it; raises Refused for a single one that is refused."""
+        told = []
+        for picture, data in zip(pictures, found, strict=True):
+            try:
+                said = trays.answer(self.run, Path(picture.name), self._windows(data), self._look, self._batches)
+            except Refused as error:
+                if len(pictures) == 1:
+                    raise
+                told.append({"file": picture.name, "error": str(error), "status": error.status})
+                continue
+            answer = {name: value for name, value in asdict(said).items() if name != "error"}
+            shown = {one.item: one.probability for one in said.seen[: wanted.top]}
+            told.append(answer | {"file": picture.name, "probabilities": shown} | _preview(data, wanted))
+        self._answered = next(self._counted) + 1
+        return told
+
+    def _windows(self, data: bytes | Refused) -> trays.Windows:
+        if isinstance(data, Refused):
+            raise data
+        with self._decoding:
+            checked(data, self.limits)
+            found = trays.opened(data, self.run.image_size, self._look.scales)
+        if isinstance(found, str):
+            raise Refused(f"Expected a picture that can be looked at by windows. Received: {found}.", 422)
+        return found
 
     def answer_item(self, picture: Sent, item: str) -> dict[str, Any]:
         """Return whether one item is on a picture; raises Refused for an item the run does not know."""
@@ -176,6 +210,10 @@ class Service:
         """Return that the service lives, since how many seconds, and how many requests it answered."""
         seconds = round(time.monotonic() - self._started, 1)
         return {"status": "ok", "name": self.run.record["name"], "seconds": seconds, "answered": self._answered}
+
+    @cached_property
+    def _look(self) -> trays.Look:
+        return trays.look_of(self.run)
 
     @cached_property
     def _eye(self) -> Eye:
