@@ -39,6 +39,7 @@ from dataset.scan import SHARD, VERSION, Memory, Picture, remembering, scan
 from dataset.splits import SPLITS, Group, deal, place, read_ledger, wanted, write_ledger
 from dataset.tray import BACKGROUND, Build, Checks, Tray
 from dataset.workers import Workers, hired
+from dataset.written import DIGEST, digests, forget, is_as_written, note_written
 
 log: Final = logging.getLogger("tray")
 METADATA = "metadata.jsonl"
@@ -220,7 +221,7 @@ def _run(work: Work, *, dry_run: bool) -> Iterator[Progress | Built]:
             remembering(None if dry_run else cache, limits=limits, copy=cache if dry_run else None)
         )
         state = _state(work, files)
-        if not dry_run and memory.recall("state") == state and all(_intact(plan.out) for plan in work.plans):
+        if not dry_run and memory.recall("state") == state and all(_intact(plan.out, memory) for plan in work.plans):
             yield replace(_from_json(memory.recall("built")), unchanged=True)
             return
         workers = held.enter_context(hired(work.settings.engine, work.settings.scheduler))
@@ -229,13 +230,13 @@ def _run(work: Work, *, dry_run: bool) -> Iterator[Progress | Built]:
             if dry_run:
                 yield _summary(work, datasets, choice)
                 return
-            spoilt = yield from _fill_pool(work, datasets, workers)
+            spoilt = yield from _fill_pool(work, datasets, memory, workers)
             if not spoilt:
                 break
             _remember_damage(memory, spoilt)
         write_ledger(work.pool / LEDGER, sides, work.settings.split, seed=work.settings.seed)
         for plan in work.plans:
-            yield from _write(plan, work, datasets[plan.name], choice, found)
+            yield from _write(plan, work, datasets[plan.name], choice, found=found, memory=memory)
         built = _summary(work, datasets, choice)
         memory.note("built", _to_json(built))
         memory.note("state", state)
@@ -380,13 +381,16 @@ def _check_enough(plan: Plan, rows: Sequence[Chosen], settings: Build, rejected:
         )
 
 
-def _fill_pool(work: Work, datasets: Datasets, workers: Workers) -> Generator[Progress, None, list[str]]:
+def _fill_pool(
+    work: Work, datasets: Datasets, memory: Memory, workers: Workers
+) -> Generator[Progress, None, list[str]]:
     """Normalise what the pool lacks; yields Progress and returns the contents that could not be normalised."""
     settings, pool = work.settings, work.pool
     stamp = json.dumps({"max_side": settings.max_side, "quality": settings.quality, "version": 1})
     if _text(pool / "pool.json") != stamp:
         for path in pool.glob("*.jpg"):
             path.unlink()
+        forget(memory)
         write_whole(pool / "pool.json", stamp.encode())
     for part in pool.glob(".*.part"):
         part.unlink(missing_ok=True)
@@ -394,7 +398,7 @@ def _fill_pool(work: Work, datasets: Datasets, workers: Workers) -> Generator[Pr
     forgotten = {one.sha256 for folder in work.folders.values() for one in records(folder) if one.error == FORGOTTEN}
     for sha in forgotten - needed.keys():
         (pool / f"{sha[:16]}.jpg").unlink(missing_ok=True)
-    there = {path.name for path in os.scandir(pool)}
+    there = digests(memory, [pool / f"{sha[:16]}.jpg" for sha in sorted(needed)])
     missing = sorted(sha for sha in needed if f"{sha[:16]}.jpg" not in there)
     files = [((work.root / needed[sha]).absolute(), (pool / f"{sha[:16]}.jpg").absolute()) for sha in missing]
     shards = [files[at : at + SHARD] for at in range(0, len(files), SHARD)]
@@ -437,16 +441,18 @@ def _remember_damage(memory: Memory, spoilt: Sequence[str]) -> None:
     memory.base.commit()
 
 
-def _write(
-    plan: Plan, work: Work, rows: Sequence[Chosen], choice: Choice, found: Mapping[str, Raw]
+def _write(  # noqa: PLR0913 - everything that a dataset consists of
+    plan: Plan, work: Work, rows: Sequence[Chosen], choice: Choice, *, found: Mapping[str, Raw], memory: Memory
 ) -> Iterator[Progress]:
     """Write a dataset beside the one that is there, then put it in its place; ``dataset.json`` comes last."""
-    metadata = "".join(_line(row) for row in rows).encode()
+    names = {row.file_name: work.pool / f"{row.kept.sha256[:16]}.jpg" for row in rows}
+    made = digests(memory, names.values())
+    metadata = "".join(_line(row, made.get(names[row.file_name].name, "")) for row in rows).encode()
     rejected = "".join(_json(asdict(one)) for one in _of(plan, choice.rejected)).encode()
     source = origin(work.root, {name: found[name] for name in _sources(plan)}, out=plan.out)
     described = _describe(plan, work, rows, choice, hashlib.sha256(metadata + rejected).hexdigest()) | source
     document = (json.dumps(described, indent=1, ensure_ascii=False) + "\n").encode()
-    if _intact(plan.out) and (plan.out / DATASET).read_bytes() == document:
+    if _intact(plan.out, memory) and (plan.out / DATASET).read_bytes() == document:
         return
     make_folder(plan.out)
     staging = plan.out / STAGING
@@ -457,7 +463,7 @@ def _write(
                 if split in wanted(work.settings.split):
                     (staging / split / name).mkdir(parents=True)
         for done, row in enumerate(rows, 1):
-            _link(work.pool / f"{row.kept.sha256[:16]}.jpg", staging / row.file_name)
+            _link(names[row.file_name], staging / row.file_name)
             if done % 64 == 0 or done == len(rows):
                 yield Progress(f"write {plan.name}", done, len(rows))
         (staging / METADATA).write_bytes(metadata)
@@ -474,6 +480,7 @@ def _write(
     except OSError as error:
         raise unwritable(plan.out, error) from error
     write_whole(plan.out / DATASET, document)
+    note_written(plan.out, plan.out / METADATA, memory)
 
 
 def _link(source: Path, target: Path) -> None:
@@ -484,7 +491,7 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _line(row: Chosen) -> str:
+def _line(row: Chosen, made: str) -> str:
     one = row.kept
     return _json(
         {
@@ -502,6 +509,7 @@ def _line(row: Chosen) -> str:
             "width": one.width,
             "height": one.height,
             "flags": one.flags,
+            DIGEST: made,
         }
     )
 
@@ -594,8 +602,8 @@ def _state(work: Work, files: Sequence[tuple[str, Path]]) -> str:
     return digest.hexdigest()
 
 
-def _intact(out: Path) -> bool:
-    """Return whether a finished dataset lies there with all its pictures."""
+def _intact(out: Path, memory: Memory) -> bool:
+    """Return whether a finished dataset lies there with all its pictures as they were written."""
     try:
         described = json.loads((out / DATASET).read_bytes())
         there = sum(
@@ -604,7 +612,8 @@ def _intact(out: Path) -> bool:
             for name in described["class_names"]
         )
         found = hashlib.sha256((out / METADATA).read_bytes() + (out / REJECTED).read_bytes()).hexdigest()
-        return bool(there == described["pictures"] and found == described["fingerprint"])
+        whole = bool(there == described["pictures"] and found == described["fingerprint"])
+        return whole and is_as_written(out, out / METADATA, memory)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

@@ -81,7 +81,7 @@ def read_dataset(folder: Path, *, positive: str = "") -> Dataset:
     Raises TrayError for a folder that holds no class folders.
     """
     found = _found(folder)
-    _require_as_built(folder, found)
+    listed = _require_as_built(folder, found)
     class_names = _class_names(folder, sorted({name for classes in found.values() for name in classes}), positive)
     photos = [
         Photo(path, class_names.index(name), part, "")
@@ -92,6 +92,7 @@ def read_dataset(folder: Path, *, positive: str = "") -> Dataset:
     with ThreadPoolExecutor(threads()) as pool:
         hashes = pool.map(lambda photo: hashlib.sha256(photo.path.read_bytes()).hexdigest(), photos)
         photos = [replace(photo, sha256=sha256) for photo, sha256 in zip(photos, hashes, strict=True)]
+    _require_untouched(folder, photos, listed)
     if "val" not in found:
         photos = deal(photos)
     return Dataset(folder, class_names, tuple(photos), _fingerprint(class_names, photos), has_parts="val" in found)
@@ -361,14 +362,18 @@ def _holds_classes(folder: Path) -> bool:
     return folder.is_dir() and any(path.is_dir() and next(pictures(path), None) for path in folder.iterdir())
 
 
-def _require_as_built(folder: Path, found: Mapping[Part, Mapping[str, Path]]) -> None:
-    """Raise TrayError when a built dataset has lost pictures since, or was given some."""
+def _require_as_built(folder: Path, found: Mapping[Part, Mapping[str, Path]]) -> dict[str, str]:
+    """Return how the SHA-256 of each picture of a built dataset begins, empty where that was not noted.
+
+    Raises TrayError when it has lost pictures since, or was given some. Any other folder has nothing to be held to.
+    """
     listed = folder / "metadata.jsonl"
     if not ((folder / "dataset.json").is_file() and listed.is_file()):
-        return
+        return {}
     lines = listed.read_text(encoding="utf-8").splitlines()
     try:
-        built = {str(json.loads(line)["file_name"]) for line in lines}
+        rows = [json.loads(line) for line in lines]
+        built = {str(row["file_name"]): str(row.get("digest", "")) for row in rows}
     except (ValueError, KeyError, TypeError) as error:
         raise TrayError(
             f"Expected {listed} to name a picture in each line, as tray build writes it. Received: {error!r}. "
@@ -376,11 +381,26 @@ def _require_as_built(folder: Path, found: Mapping[Part, Mapping[str, Path]]) ->
         ) from None
     folders = [one for part in found.values() for one in part.values()]
     there = {path.relative_to(folder).as_posix() for one in folders for path in pictures(one)}
-    changed = sorted(built ^ there)
+    changed = sorted(built.keys() ^ there)
     if changed:
         raise TrayError(
-            f"Expected the {len(built)} pictures in {folder} that it was built of. Received: {len(built - there)} "
-            f"fewer and {len(there - built)} more, such as {changed[0]}. Build the dataset again."
+            f"Expected the {len(built)} pictures in {folder} that it was built of. Received: "
+            f"{len(built.keys() - there)} fewer and {len(there - built.keys())} more, such as {changed[0]}. "
+            f"Build the dataset again."
+        )
+    return built
+
+
+def _require_untouched(folder: Path, photos: Iterable[Photo], listed: Mapping[str, str]) -> None:
+    """Raise TrayError when pictures were overwritten since they were built."""
+    if not listed:
+        return
+    names = {photo.path.relative_to(folder).as_posix(): photo.sha256 for photo in photos}
+    changed = sorted(name for name, sha256 in names.items() if not sha256.startswith(listed[name]))
+    if changed:
+        raise TrayError(
+            f"Expected the pictures in {folder} as they were built. Received: {len(changed)} that "
+            f"{'was' if len(changed) == 1 else 'were'} changed since, such as {changed[0]}. Build the dataset again."
         )
 
 

@@ -593,3 +593,20 @@ def test_what_is_missing_is_one_sentence(tray: Tray, tmp_path: Path) -> None:
         build_tray(alone)
     with pytest.raises(TrayError, match="without items"):
         build_tray(Tray(root=tmp_path))
+
+
+def test_an_overwritten_picture_is_made_again(source: Path, tmp_path: Path) -> None:
+    """In the dataset or in the pool, which share their bytes; other times alone make no difference."""
+    out = tmp_path / "out"
+    built(source, out, TINY)
+    before = tree(out)
+    first, second = sorted(out.glob("train/cat/*.jpg"))[:2]
+    os.utime(first, (1, 1))
+    assert built(source, out, TINY).unchanged
+    good = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+
+    assert not built(source, out, TINY).unchanged
+    assert first.read_bytes() == good
+    assert tree(out) == before
+    assert built(source, out, TINY).unchanged

@@ -1,5 +1,6 @@
 """What the trainer reads, and how it deals it out."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -29,4 +30,20 @@ def test_a_built_dataset_that_lost_pictures_is_refused(built_data: dict[str, Pat
     (folder / names[0]).rename(folder / "train" / "plum" / "new.jpg")
 
     with pytest.raises(TrayError, match=rf"1 fewer and 1 more, such as {names[0]}\. Build"):
+        read_dataset(folder)
+
+
+def test_a_picture_overwritten_since_the_build_is_named(built_data: dict[str, Path], tmp_path: Path) -> None:
+    """The bytes are held to what the build noted; times alone, as after a copy, change nothing."""
+    folder = shutil.copytree(built_data["plum"], tmp_path / "plum", copy_function=shutil.copyfile)
+    paths = sorted(folder.rglob("*.jpg"))
+    lines = [
+        {"file_name": one.relative_to(folder).as_posix(), "digest": hashlib.sha256(one.read_bytes()).hexdigest()[:16]}
+        for one in paths
+    ]
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert len(read_dataset(folder).photos) == len(paths)
+    paths[0].write_bytes(paths[1].read_bytes())
+
+    with pytest.raises(TrayError, match=rf"1 that was changed since, such as {lines[0]['file_name']}\. Build"):
         read_dataset(folder)
