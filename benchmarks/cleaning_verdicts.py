@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--only", default=",".join(PARTS))
     parser.add_argument("--sets", default=",".join((*TRAPS, DRAWN)), help="sets of look-alikes for traps")
+    parser.add_argument("--look-alikes", type=int, default=40, help="pictures of each drawn family")
     parser.add_argument("--pictures", type=int, default=120, help="photographs for each transform and set")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--sheets", type=Path)
@@ -117,7 +118,7 @@ def traps(asked: argparse.Namespace) -> list[Row]:
     rows = []
     with tempfile.TemporaryDirectory() as name:
         for one in asked.sets.split(","):
-            folder = draw_look_alikes(Path(name) / DRAWN) if one == DRAWN else asked.data / one
+            folder = draw_look_alikes(Path(name) / DRAWN, asked.look_alikes) if one == DRAWN else asked.data / one
             if not folder.is_dir():
                 continue
             source = as_class_folders(folder, Path(name) / folder.name)
@@ -236,7 +237,7 @@ ALSO = frozenset({"savoyard/images (56).jpg"})
 # Look-alikes that are drawn
 
 
-def draw_look_alikes(folder: Path, count: int = 40) -> Path:
+def draw_look_alikes(folder: Path, count: int) -> Path:
     """Write families of pictures that look alike and are not the same, a class folder for each."""
     for name, draw in FAMILIES.items():
         (folder / name).mkdir(parents=True)
@@ -356,8 +357,35 @@ def shelf(chance: np.random.Generator, _: int) -> Image.Image:
     return _grain(image, chance)
 
 
+def form(chance: np.random.Generator, at: int) -> Image.Image:
+    """Draw a printed form that others have filled in, the first one nobody."""
+    image = Image.new("RGB", (420, 560), (248, 246, 240))
+    pen = ImageDraw.Draw(image)
+    for line in range(14):
+        y = 30 + 37 * line
+        pen.text((24, y), ("name", "street", "town", "date")[line % 4], (90, 90, 90), _font(13))
+        pen.line((100, y + 18, 396, y + 18), fill=(120, 120, 120))
+        if at:
+            pen.text((110, y - 2), _words(chance, 4), (40, 50, 150), _font(16))
+    return _grain(image, chance, 2)
+
+
+def ball(chance: np.random.Generator, at: int) -> Image.Image:
+    """Draw a ball with some dots, always in the same grey levels, grey or in one of seven colours."""
+    ys, xs = np.mgrid[0:300, 0:300]
+    inside = np.hypot(xs - 150, ys - 160) < 105
+    light = 90 + 80 * np.clip(1 - np.hypot(xs - 115, ys - 120) / 170, 0, 1)
+    grey = np.where(inside, light, 244 - 30 * np.exp(-(((ys - 268) / 12) ** 2) - ((xs - 150) / 80) ** 2))
+    for dot in range(at // 8):
+        grey[np.hypot(xs - 90 - 32 * dot, ys - 160) < 14] = 60
+    blue, red = (32 * np.cos(at * np.pi / 3.5), 32 * np.sin(at * np.pi / 3.5)) if at % 8 else (0, 0)
+    tint = np.array([1.402 * red, -0.344 * blue - 0.714 * red, 1.772 * blue])
+    rgb = grey[..., None] + inside[..., None] * tint
+    return _grain(Image.fromarray(rgb.clip(0, 255).astype(np.uint8)), chance, 2)
+
+
 FAMILIES: dict[str, Callable[[np.random.Generator, int], Image.Image]] = {
-    one.__name__: one for one in (bottle, cup, tray, letter, board, clock, sky, shelf)
+    one.__name__: one for one in (bottle, cup, tray, letter, board, clock, sky, shelf, form, ball)
 }
 
 
@@ -537,6 +565,12 @@ PARTLY: dict[str, Change] = {
     "smaller, brighter, cut, q60": forwarded,
 }
 KINDS = {"core": CORE, "whole": WHOLE, "partly": PARTLY}
+NAMED = (
+    *(f"size x {factor}" for factor in (0.25, 0.5, 2)), "quality 10", "quality 30", "WebP", "GIF", "PNG",
+    "watermark all over", "brighter", "contrast", "gamma", "saturation", "hue", "grey", "blur", "sharpen",
+    "stretched by 15 %",
+)  # fmt: skip
+"""The 18 core transforms that other tools were measured with."""
 
 
 def recall(asked: argparse.Namespace) -> list[Row]:
@@ -561,15 +595,17 @@ def recall(asked: argparse.Namespace) -> list[Row]:
                 row[f"{title}, with related"] = (counts["same"] + counts["related"]) / len(verdicts)
             rows.append(row)
         part = [row for row in rows if row["kind"] == kind]
-        rows.append(
-            {"kind": kind, "transform": "mean"}
-            | {
-                name: float(np.mean([row[name] for row in part]))
-                for name in part[0]
-                if name not in {"kind", "transform"}
-            }
-        )
+        rows.append(mean_of(part, "mean"))
+        if kind == "core":
+            rows.append(mean_of([row for row in part if row["transform"] in NAMED], f"mean of {len(NAMED)}"))
     return rows
+
+
+def mean_of(rows: Sequence[Row], title: str) -> Row:
+    """Return the mean of each share as a row."""
+    shares = [name for name in rows[0] if name not in {"kind", "transform"}]
+    means = {name: float(np.mean([row[name] for row in rows])) for name in shares}
+    return {"kind": rows[0]["kind"], "transform": title} | means
 
 
 def some_photos(data: Path, names: Iterable[str], count: int) -> list[Path]:

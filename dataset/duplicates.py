@@ -20,6 +20,7 @@ from dataset.images import SMALL_SIDE, look, stored
 from dataset.overlay import Overlay, Values, band, overlay, residue, warp
 from dataset.prints import NEAR, SIDE, TURNS, Levels, Match, Print, crop_box, make_print, matches, square, turned
 from dataset.quality import flatness
+from dataset.veil import is_greyed, is_marked
 
 Verdict = Literal["same", "related", "different"]
 Box = tuple[float, float, float, float]
@@ -36,6 +37,13 @@ MARGIN = 5
 """Pixels of 64 at the edges of a crop that say nothing: there its surroundings end, and the other's do not."""
 ALIKE = 0.6
 """Correlation from which two photographs with near hashes belong together."""
+OUTLINE = 0.9
+"""The same where a picture is flat."""
+MARKED = 32
+"""Bits of 256 up to which a flat picture that correlates less may yet be the other under marks."""
+FAR, NOTHING = 36, 0.1
+"""Bits of 256 beyond which only turns and crops take a copy, and the most that its most unlike block then differs:
+two filled-in forms agree in all that is printed."""
 FLAT = 0.35
 """Flatness from which a picture's silhouette alone is not believed."""
 
@@ -88,7 +96,7 @@ def compare(a: Print, b: Print, closer: Closer) -> Comparison:
     seen = Comparison(
         "different", "64 pixels", nearest, TURNS[match.turn], match.crop is not None, round(over.correlation, 3)
     )
-    if over.correlation < (0.9 if flat else ALIKE):
+    if over.correlation < ALIKE or (flat and over.correlation < OUTLINE and nearest > MARKED):
         return seen
     plain = match.crop is None and match.views == (0, 0) and np.abs(over.placing).max() < 0.5
     if over.correlation > SURE and plain and not flat:
@@ -157,6 +165,7 @@ def _closer(  # noqa: PLR0913 - a pair, how it was seen so far, and where it sta
     first, second = (
         image.resize(size, Image.Resampling.LANCZOS, box=box) for image, box in zip((first, second), boxes, strict=True)
     )
+    plain = [square(image.convert("L"), CLOSE).astype(np.float64) for image in (first, second)]
     levels = (square(image.convert("L"), CLOSE) for image in _as_bright(first, second))
     close = overlay(*(band(one, 9) for one in levels), steps=8)
     left = residue(close)
@@ -164,7 +173,7 @@ def _closer(  # noqa: PLR0913 - a pair, how it was seen so far, and where it sta
     seen = replace(seen, stage="128 pixels", closer=round(close.correlation, 3), chroma=tint)
     if flat:
         # Two things of one outline agree in almost everything: no place may differ.
-        related = close.correlation >= 0.85
+        related = close.correlation >= 0.85 and over.correlation >= OUTLINE
         same = related and left.loudest <= LOUD
     else:
         same = close.correlation >= 0.85 and left.good >= 0.55 and left.strange <= 0.04
@@ -172,8 +181,11 @@ def _closer(  # noqa: PLR0913 - a pair, how it was seen so far, and where it sta
         same = same and (close.correlation >= 0.92 or left.unlike <= 0.45)
         # Photographs whose hashes are near and whose structure agrees in part: one scene, one thing, one burst.
         related = True
+    same = same and (seen.distance <= FAR or left.unlike <= NOTHING)
+    moved, inside = warp(plain[1], close.placing)
+    same = same or is_marked(plain[0], moved, inside)
     recoloured = tint > PLAIN_CHROMA or relit(first, second, grounds) if grounds else tint > CHROMA
-    if same and recoloured:
+    if same and recoloured and not is_greyed(first, second, (plain[0], moved), inside):
         return replace(seen, verdict="related", stage="colour")
     return replace(seen, verdict="same" if same else "related" if related else "different")
 
