@@ -41,9 +41,9 @@ OUTLINE = 0.9
 """The same where a picture is flat."""
 MARKED = 32
 """Bits of 256 up to which a flat picture that correlates less may yet be the other under marks."""
-FAR, NOTHING = 36, 0.1
-"""Bits of 256 beyond which only turns and crops take a copy, and the most that its most unlike block then differs:
-two filled-in forms agree in all that is printed."""
+FAR, HARDLY = 36, 0.12
+"""Bits of 256 beyond which only turns, crops and logos take a copy, and the share of its blocks that may then differ:
+two forms that were filled in differently agree in all that is printed."""
 FLAT = 0.35
 """Flatness from which a picture's silhouette alone is not believed."""
 
@@ -181,7 +181,7 @@ def _closer(  # noqa: PLR0913 - a pair, how it was seen so far, and where it sta
         same = same and (close.correlation >= 0.92 or left.unlike <= 0.45)
         # Photographs whose hashes are near and whose structure agrees in part: one scene, one thing, one burst.
         related = True
-    same = same and (seen.distance <= FAR or left.unlike <= NOTHING)
+    same = same and (seen.distance <= FAR or left.stirred <= HARDLY)
     moved, inside = warp(plain[1], close.placing)
     same = same or is_marked(plain[0], moved, inside)
     recoloured = tint > PLAIN_CHROMA or relit(first, second, grounds) if grounds else tint > CHROMA

@@ -14,6 +14,8 @@ HOPE, HOPELESS = 4, 0.45
 """Steps after which pictures that correlate less than this are given up: copies are far beyond it by then."""
 NOISE = 4.0
 """Levels by which poor encodings let flat places differ."""
+STIR = 0.05
+"""Disagreement, 0 to 1, from which a block differs by more than noise and encodings make it."""
 COVER = 0.4
 """Share of the first picture that the second one must cover for an overlay to count."""
 
@@ -44,6 +46,8 @@ class Residue:
     """Share of the structured blocks away from the edges that are strangers to each other."""
     unlike: float
     """Disagreement of the most unlike block away from the edges: 0 is equal, 1 is unlike; noise is none."""
+    stirred: float
+    """Share of the blocks away from the edges that disagree by more than noise does, however little."""
     loudest: float
     """Root mean square of the difference in the loudest block away from the edges, in levels of 256."""
 
@@ -117,7 +121,7 @@ def residue(over: Overlay) -> Residue:
     size = side // 8
     inside = _blocks(over.inside.astype(np.float64), size).mean(axis=1) > 0.9
     if not inside.any():
-        return Residue(0.0, 1.0, 1.0, 255.0)
+        return Residue(0.0, 1.0, 1.0, 1.0, 255.0)
     mask = over.inside
     gain = float((over.first[mask] * over.second[mask]).sum() / ((over.second[mask] ** 2).sum() + 1e-9))
     a, b = _blocks(over.first, size)[inside], _blocks(over.second * gain, size)[inside]
@@ -134,6 +138,7 @@ def residue(over: Overlay) -> Residue:
         good=float((weight * (unlike < 0.15)).sum() / weight.sum()),
         strange=float((unlike[central & structured] > 0.5).mean()) if (central & structured).any() else 0.0,
         unlike=float(beyond_noise[central].max(initial=0)),
+        stirred=float((beyond_noise[central] > STIR).mean()) if central.any() else 1.0,
         loudest=float(np.sqrt(apart[central].max(initial=0))),
     )
 
