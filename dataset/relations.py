@@ -37,9 +37,9 @@ def relate(paths: Mapping[str, Path], memory: Memory, workers: Workers = HERE) -
     Yields Progress and returns the pairs that are not different.
     """
     compared = {sha for (sha,) in memory.base.execute("SELECT sha256 FROM compared")}
-    shas = sorted(paths, key=lambda sha: (sha in compared, sha))
-    fresh = sum(sha not in compared for sha in shas)
-    if fresh:
+    new = sorted(paths.keys() - compared)
+    fresh, shas = len(new), new + sorted(paths.keys() & compared)
+    if new:
         found = yield from candidates(memory.hashes(shas), fresh, workers)
         settled = set(memory.base.execute("SELECT a, b FROM pairs UNION ALL SELECT a, b FROM different"))
         each = (tuple(sorted((shas[first], shas[second]))) for first, second in found)
@@ -54,7 +54,7 @@ def relate(paths: Mapping[str, Path], memory: Memory, workers: Workers = HERE) -
             done += len(comparisons)
             yield Progress("compare", done, len(pairs), "pair")
         memory.base.execute("DELETE FROM different")
-        memory.base.executemany("INSERT OR IGNORE INTO compared VALUES (?)", [(sha,) for sha in shas[:fresh]])
+        memory.base.executemany("INSERT OR IGNORE INTO compared VALUES (?)", [(sha,) for sha in new])
         memory.base.commit()
     here = set(shas)
     rows = memory.base.execute("SELECT a, b, comparison FROM pairs ORDER BY a, b")

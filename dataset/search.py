@@ -131,6 +131,8 @@ def join(left: Words, right: Words, *, bits: int, once: bool = False) -> Iterato
     """
     few = bits // 4
     masks = [sum(1 << bit for bit in ones) for count in range(few + 1) for ones in combinations(range(16), count)]
+    reached = _reached(left, right, masks) if len(left) * len(masks) < len(right) else np.arange(len(right))
+    right = right[reached]
     for quarter in range(4):
         rows, mine, ours = _sorted(left, quarter)
         order, others, theirs = _sorted(right, quarter)
@@ -146,7 +148,17 @@ def join(left: Words, right: Words, *, bits: int, once: bool = False) -> Iterato
                 new = np.ones(len(a), np.bool_)
                 for earlier in range(quarter):
                     new &= np.bitwise_count(_quarter(apart, earlier)) > few
-                yield numbers[a[new] + first], order[b[new]]
+                yield numbers[a[new] + first], reached[order[b[new]]]
+
+
+def _reached(left: Words, right: Words, masks: list[int]) -> Rows:
+    """Return which of the right keys have a quarter that one of a few left keys has, but for the bits of a mask."""
+    found = np.zeros(len(right), np.bool_)
+    for quarter in range(4):
+        there = np.zeros(1 << 16, np.bool_)
+        there[np.bitwise_xor.outer(_quarter(left, quarter), np.array(masks, np.uint16))] = True
+        found |= there[_quarter(right, quarter)]
+    return np.flatnonzero(found)
 
 
 def _quarter(values: Words, quarter: int) -> NDArray[np.uint16]:

@@ -254,6 +254,18 @@ def test_the_join_finds_each_near_pair_once(bits: int, once: bool) -> None:
     assert set(found) == near
 
 
+def test_few_keys_that_ask_many_find_what_is_near() -> None:
+    """Two keys find all that lie within the bits among thousands, most of which no quarter of theirs leads to."""
+    chance = np.random.default_rng(2)
+    keys = chance.integers(0, 2**63, 3000, dtype=np.uint64)
+    keys[1000:1064] = keys[0] ^ (np.uint64(1) << np.arange(64, dtype=np.uint64))
+    keys[2000] = keys[1] ^ np.uint64(0b1111111)
+    keys[2001] = keys[1] ^ np.uint64(0b11111111)
+    found = {pair for a, b in join(keys[:2], keys, bits=7) for pair in zip(a.tolist(), b.tolist(), strict=True)}
+
+    assert found == {(0, 0), (1, 1), (1, 2000), *((0, at) for at in range(1000, 1064))}
+
+
 def test_only_the_new_are_searched_for() -> None:
     """With three new pictures in front, no pair among the old ones is found again."""
     prints = [make_print(small(recoded(30 + seed)(drawn(1)))) for seed in range(6)]
