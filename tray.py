@@ -777,13 +777,14 @@ def run_demo(voice: Voice, into: Path, *, fast: bool, scenario: str) -> dict[str
     from train.runs import open_run
 
     started = time.perf_counter()
+    played = simulator.named(scenario)
     config = make_folder(into) / "tray.toml"
     if not config.exists():
         write_whole(config, simulator.DEMO_TRAY.read_bytes())
     tray = load(config)
     if fast:
         tray = replace(tray, train=replace(tray.train, epochs=5))
-    with simulator.Site(scenario=scenario, results=10 if fast else 36) as site:
+    with simulator.Site(scenario=played, results=10 if fast else 36) as site:
         log.info("The built-in search site plays Google, Bing and Yahoo Images at %s", site.url)
         result = run_tray(voice, tray, site=site.url, modes=("binary", "multiclass"))
         result |= judge_demo(tray, site.truth)

@@ -245,3 +245,12 @@ def test_the_readme_shows_commands_that_exist(line: str) -> None:
     command = tray.main.commands[name]
 
     assert command.make_context(name, arguments).params.keys() >= {"verbose"}
+
+
+def test_a_wrong_scenario_is_told_its_near_names(tmp_path: Path) -> None:
+    """One sentence names those that are like it, and nothing is written."""
+    result = run("demo", "--scenario", "hosst", "--into", str(tmp_path / "demo"))
+
+    assert result.exit_code == 2
+    assert "Received: 'hosst'. Did you mean 'hosts'?" in result.stderr
+    assert not (tmp_path / "demo").exists()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from scraper.simulator.catalogue import Address, Offer, Picture
 from scraper.simulator.reply import Request
-from scraper.simulator.scenario import ENGINES, SCENARIOS, Scenario
+from scraper.simulator.scenario import ENGINES, SCENARIOS, Scenario, named
 from scraper.simulator.site import Site
 from scraper.simulator.truth import Score, Truth
 from scraper.simulator.words import NOTHING
@@ -22,6 +22,7 @@ __all__ = [
     "Score",
     "Site",
     "Truth",
+    "named",
 ]
 
 DEMO_TRAY = Path(__file__).with_name("demo.toml")

@@ -256,6 +256,8 @@ class Catalogue:
 
     def shown(self, term: str, engine: str, filters: Filters = NONE, *, safe: bool = True) -> Sequence[Offer]:
         """Return what is left of an engine's results with safe search on, or all of them with it off."""
+        if self.scenario.barren:
+            return ()
         offers = self.offers(term, engine, filters)
         if not (self.scenario.prudish and safe):
             return offers

@@ -1,7 +1,10 @@
 """What the built-in site can be asked to be like: every knob, and the named settings of them."""
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from dataset.errors import ConfigError
 
 ENGINES = ("google", "bing", "yahoo")
 
@@ -55,6 +58,7 @@ class Scenario:
 
     # How batches come.
     past_end: str = "empty"  # what Bing gives after its last result: nothing, or what it gave before (`repeats`)
+    barren: bool = False  # no engine finds anything
     prudish: bool = False  # with safe search on, three results in ten are held back
     varies: float = 0.0  # by how much less Bing shows than it has, another part each time
     spinner: bool = False  # the second batch never comes, and a wheel turns for ever
@@ -191,6 +195,7 @@ SCENARIOS: dict[str, Scenario] = {
     "stuck": Scenario(about="the second batch never comes, and a wheel turns for ever", spinner=True),
     "flaky": Scenario(about="each batch fails once before it comes", fails_once=True),
     "swapped": Scenario(about="every other batch comes in above the one before it", swapped=True),
+    "empty": Scenario(about="no engine finds anything for any term", barren=True),
     "prudish": Scenario(about="safe search holds back three results in ten", prudish=True),
     "slow-robots": Scenario(
         about="a third of the hosts take their time for robots.txt, and a third have none", robots=(0.0, -1.0, 1.5)
@@ -205,3 +210,12 @@ SCENARIOS: dict[str, Scenario] = {
     "permission": Scenario(about="a page asks for permission to notify", fault="permission"),
     "busy": Scenario(about="a page's script blocks it for five seconds", fault="busy"),
 }
+
+
+def named(name: str) -> Scenario:
+    """Return a scenario by its name; raises ConfigError for one that there is not, with those that are near."""
+    if name in SCENARIOS:
+        return SCENARIOS[name]
+    close = difflib.get_close_matches(name, SCENARIOS, n=3)
+    hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"They are {', '.join(SCENARIOS)}."
+    raise ConfigError(f"Expected the name of a scenario of the built-in site. Received: {name!r}. {hint}")

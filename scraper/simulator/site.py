@@ -20,7 +20,7 @@ from scraper.simulator.darkroom import Darkroom
 from scraper.simulator.furniture import fixture, front
 from scraper.simulator.gate import REFUSES, SLOW, THINS, Gate, is_batch
 from scraper.simulator.reply import Reply, Request, Visit, send
-from scraper.simulator.scenario import SCENARIOS, Scenario
+from scraper.simulator.scenario import Scenario, named
 from scraper.simulator.truth import Truth
 from scraper.simulator.world import World
 
@@ -49,11 +49,8 @@ class Site:
         port: int = 0,
         cache: Path | None = None,
     ) -> None:
-        if isinstance(scenario, str):
-            if scenario not in SCENARIOS:
-                raise TrayError(f"scenario must be one of {', '.join(SCENARIOS)}. Received: {scenario!r}.")
-            scenario = SCENARIOS[scenario]
-        self.seed, self.scenario, self.results, self.port = seed, scenario, results, port
+        self.seed, self.results, self.port = seed, results, port
+        self.scenario = named(scenario) if isinstance(scenario, str) else scenario
         self.gate = Gate()
         self._darkroom = Darkroom(seed, cache)
         self._log: list[Request] = []
