@@ -39,12 +39,7 @@ def by_keras(model: Any, size: int, items: Sequence[str]) -> Forward:
 
     keras predict() would cost 70 ms a call before it computes anything.
     """
-    from train.backend import tf
-
-    function = _function(model, size, items)
-    return lambda pixels: {
-        item: np.asarray(output) for item, output in zip(items, function(tf.constant(pixels)), strict=True)
-    }
+    return _answering(_function(model, size, items), items)
 
 
 def fastest(model: Callable[[], Any], size: int, items: Sequence[str], *, store: Path, key: str) -> Forward:
@@ -110,10 +105,11 @@ def _on_gpu() -> bool:
 
 def _made(model: Any, size: int, items: Sequence[str], file: Path) -> Forward:
     """Make what LiteRT needs, compare it with Keras, keep it, and return whichever is to be used."""
-    truth = by_keras(model, size, items)
+    function = _function(model, size, items)
+    truth = _answering(function, items)
     try:
         with quiet():
-            content = _converted(model, size, items)
+            content = _converted(function)
         lite = Lite(content, size, items)
         difference = _difference(lite, truth, size)
         if not difference <= LARGEST_DIFFERENCE:
@@ -130,12 +126,21 @@ def _made(model: Any, size: int, items: Sequence[str], file: Path) -> Forward:
     return lite if agrees else truth
 
 
-def _converted(model: Any, size: int, items: Sequence[str]) -> bytes:
-    from train.backend import frozen, tf
+def _answering(function: Any, items: Sequence[str]) -> Forward:
+    from train.backend import tf
 
-    # Weights as constants: as variables they would be copied into every pass.
-    constant = frozen(_function(model, size, items).get_concrete_function())
-    content: bytes = tf.lite.TFLiteConverter.from_concrete_functions([constant]).convert()
+    return lambda pixels: {
+        item: np.asarray(output) for item, output in zip(items, function(tf.constant(pixels)), strict=True)
+    }
+
+
+def _converted(function: Any) -> bytes:
+    from train.backend import tf
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
+    # The detour through a file takes longer than all the rest, and gives the same.
+    converter.experimental_lower_to_saved_model = False
+    content: bytes = converter.convert()
     return content
 
 
