@@ -102,10 +102,12 @@ def _panel(one: Panel, wide: int) -> str:
         found.append(f'<polyline points="{path}" fill="none" stroke="{line.colour}" stroke-width="1.8"{dots}/>')
         found += [f'<circle cx="{a}" cy="{b}" r="3" fill="{line.colour}"/>' for a, b in places if line.spots]
     found += [f'<circle cx="{x(a.x)}" cy="{y(a.y)}" r="{a.size / 2:.1f}" fill="{ORANGE}"/>' for a in one.spots]
-    for n, line in enumerate(line for line in one.lines if line.label):
-        height = TOP + 12 + 15 * n
-        found.append(f'<path d="M{LEFT + 10} {height - 4}h18" stroke="{line.colour}" stroke-width="2"/>')
-        found.append(f'<text x="{LEFT + 34}" y="{height}">{escape(line.label)}</text>')
+    labelled = [line for line in one.lines if line.label]
+    falls = any(line.points[0][1] > line.points[-1][1] for line in labelled)
+    for n, line in enumerate(labelled):
+        start, height = right - 110 if falls else LEFT + 10, TOP + 12 + 15 * n
+        found.append(f'<path d="M{start} {height - 4}h18" stroke="{line.colour}" stroke-width="2"/>')
+        found.append(f'<text x="{start + 24}" y="{height}">{escape(line.label)}</text>')
     return "".join(found)
 
 

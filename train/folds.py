@@ -35,17 +35,20 @@ def cross_validate(run: Run, data: Path | None = None, *, folds: int) -> Generat
             f"{settings.model!r} that trains from nothing. Train with a backbone, or evaluate without folds."
         )
     with_ = features.extractor(settings)
-    judged = {}
-    for item, dataset in run.datasets(data).items():
+    datasets = run.datasets(data)
+    for item, dataset in datasets.items():
         if set(dataset.class_names) != set(run.labels[item]):
             raise TrayError(
                 f"Expected the classes that the run tells apart: {', '.join(run.labels[item])}. Received: "
                 f"{', '.join(dataset.class_names)} in {dataset.path}. Name a folder with the same classes."
             )
-        every = {photo.sha256: photo for photo in dataset.photos}
-        found, _ = yield from features.embed(every, with_, run.path.parent.parent / features.STORE)
-        readable = replace(dataset, photos=tuple(photo for sha256, photo in every.items() if sha256 in found))
-        inputs = np.stack([found[photo.sha256] for photo in readable.photos])
+    every = {photo.sha256: photo for dataset in datasets.values() for photo in dataset.photos}
+    found, _ = yield from features.embed(every, with_, run.path.parent.parent / features.STORE)
+    judged = {}
+    for item, dataset in datasets.items():
+        mine = {photo.sha256: photo for photo in dataset.photos if photo.sha256 in found}
+        readable = replace(dataset, photos=tuple(mine.values()))
+        inputs = np.stack([found[sha256] for sha256 in mine])
         judged[item] = _judge(readable, inputs, with_.mixes, settings, folds)
     yield together({item: one.evaluation for item, one in judged.items()})
 

@@ -12,6 +12,8 @@ from train.data import class_weights
 
 LANDMARKS = 1024
 """Training photos at most that the kernel is spanned by; with more photos, a stratified sample of them."""
+CHOOSERS = 512
+"""Photos that choose mix and width where there are more than landmarks."""
 GAMMAS = (2.0, 1.0, 4.0, 8.0)
 """Widths of the kernel; the first is the one that mixes are compared at."""
 ROUNDS = 4
@@ -90,7 +92,7 @@ def fit(  # noqa: PLR0913 - a head has this many sides
     answers for every ridge (Allen's PRESS), and these calibrate the probabilities (Platt, 1999).
     """
     believed = _shown(labels, classes) if believed is None else believed
-    (head,) = _fit(features, [believed], _landmarks(labels, seed), mixes)
+    (head,) = _fit(features, [believed], labels, seed, mixes)
     return head
 
 
@@ -103,16 +105,40 @@ def fit_side_by_side(
     the same: landmarks are taken from all kinds.
     """
     shown = [_shown(one, 2) for one in labels.values()]
-    return dict(zip(labels, _fit(features, shown, _landmarks(kinds, seed), mixes), strict=True))
+    return dict(zip(labels, _fit(features, shown, kinds, seed, mixes), strict=True))
 
 
 @_on_one_thread()
-def _fit(features: Array, believed: Sequence[Array], chosen: Array, mixes: Array | None) -> list[Head]:
-    """Return a head for each of several beliefs about the same photos that say equally much of each photo."""
+def _fit(features: Array, believed: Sequence[Array], kinds: Array, seed: int, mixes: Array | None) -> list[Head]:
+    """Return a head for each of several beliefs about the same photos that say equally much of each photo.
+
+    Of more photos than landmarks, a sample chooses mix and width: what they are hardly depends on how many choose.
+    """
+    ways = np.ones((1, features.shape[1]), np.float32) if mixes is None else mixes
+    chosen = _landmarks(kinds, seed, LANDMARKS)
+    if len(features) > LANDMARKS:
+        some = _landmarks(kinds, seed, CHOOSERS)
+        few = _tried(features[some], [one[some] for one in believed], np.arange(len(some)), ways)
+        best = _tried(features, believed, chosen, ways, [(one.way, one.gamma) for one in few])
+    else:
+        best = _tried(features, believed, chosen, ways)
+    return [
+        _calibrated(one, features[chosen] * ways[one.way], ways[one.way], seen)
+        for one, seen in zip(best, believed, strict=True)
+    ]
+
+
+def _tried(  # noqa: C901 - one choice within another
+    features: Array,
+    believed: Sequence[Array],
+    chosen: Array,
+    ways: Array,
+    given: Sequence[tuple[int, float]] | None = None,
+) -> list[_Tried]:
+    """Return the best machine for each of several beliefs, of all ways and widths, or of the way and width given."""
     trust = _trust(believed[0])
     share = trust / trust.sum()
     targets = [2 * one - 1 for one in believed]
-    ways = np.ones((1, features.shape[1]), np.float32) if mixes is None else mixes
     best: list[_Tried] = [_Tried()] * len(believed)
 
     def try_(way: int, gamma: float, those: Sequence[int]) -> None:
@@ -132,6 +158,10 @@ def _fit(features: Array, believed: Sequence[Array], chosen: Array, mixes: Array
             if known is not best[n]:
                 best[n] = replace(known, weights=span @ known.weights)
 
+    if given:
+        for way, gamma in sorted(set(given)):
+            try_(way, gamma, [n for n, mine in enumerate(given) if mine == (way, gamma)])
+        return best
     usual, *others = GAMMAS
     for way in range(len(ways)):
         try_(way, usual, range(len(believed)))
@@ -139,10 +169,7 @@ def _fit(features: Array, believed: Sequence[Array], chosen: Array, mixes: Array
     for way in sorted(set(taken)):
         for gamma in others:
             try_(way, gamma, [n for n, mine in enumerate(taken) if mine == way])
-    return [
-        _calibrated(one, features[chosen] * ways[one.way], ways[one.way], seen)
-        for one, seen in zip(best, believed, strict=True)
-    ]
+    return best
 
 
 def _calibrated(best: _Tried, landmarks: Array, mix: Array, believed: Array) -> Head:
@@ -246,7 +273,7 @@ def widened(head: Head, photos: Known, more: Known, val: Known, *, seed: int = 0
     classes = head.weights.shape[1]
     features = np.concatenate([photos.features, more.features])
     labels = np.concatenate([photos.labels, more.labels])
-    chosen = _landmarks(labels, seed)
+    chosen = _landmarks(labels, seed, LANDMARKS)
     landmarks = features[chosen] * head.mix
     kernel = np.exp(2 * head.gamma * (features @ landmarks.T - 1)).astype(np.float64)
     between = kernel[chosen]
@@ -270,8 +297,8 @@ def softmax(logits: Array) -> Array:
     return np.asarray(power / power.sum(axis=1, keepdims=True))
 
 
-def _landmarks(labels: Array, seed: int) -> Array:
-    if len(labels) <= LANDMARKS:
+def _landmarks(labels: Array, seed: int, most: int) -> Array:
+    if len(labels) <= most:
         return np.arange(len(labels))
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(labels))
@@ -280,7 +307,7 @@ def _landmarks(labels: Array, seed: int) -> Array:
     for label in np.unique(labels):
         mine = order[labels[order] == label]
         turn[mine] = np.arange(len(mine))
-    return np.sort(np.lexsort((rng.random(len(labels)), turn))[:LANDMARKS])
+    return np.sort(np.lexsort((rng.random(len(labels)), turn))[:most])
 
 
 def _decompose(kernel: Array, chosen: Array, trust: Array) -> tuple[Array, Array, Array]:

@@ -116,6 +116,17 @@ def test_a_chosen_picture_is_answered_with_bars(page: WebDriver, red: Path) -> N
     assert page.execute_script("return document.querySelector('.picture img').naturalWidth") == 64
 
 
+def test_a_tray_is_framed_where_its_items_were_seen(page: WebDriver, red: Path) -> None:
+    """With the box ticked, parts are looked at too, and each item that is there has a frame inside the picture."""
+    page.find_element(By.ID, "windows").click()
+    choose(page, red)
+    names = [one.text for one in page.find_elements(By.CSS_SELECTOR, ".bar.is .label")]
+
+    assert sorted(one.text for one in page.find_elements(By.CSS_SELECTOR, ".place")) == sorted(names)
+    assert count(page, ".bar") == 3
+    assert count(page, ".bar .from") == 0
+
+
 @pytest.mark.parametrize("way", ["drop", "paste"])
 def test_a_picture_is_dropped_or_pasted(page: WebDriver, red: Path, way: str) -> None:
     """Anywhere on the page will do."""

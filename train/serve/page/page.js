@@ -27,6 +27,7 @@ const loaded = (async () => {
   $("#facts").title = known.join(", ");
   $("#knows").textContent = `It knows ${known.slice(0, KNOWN).join(", ")}${known.length > KNOWN ? ` and ${known.length - KNOWN} more` : ""}.`;
   $("#link").hidden = !model.fetches;
+  $("#as-tray").hidden = model.mode !== "binary";
   $("#example").textContent = `curl -F picture=@lunch.jpg ${new URL("predict", location.href)}`;
 })();
 
@@ -126,9 +127,10 @@ function show(picture) {
 
 async function look(picture, card) {
   const started = performance.now();
+  const byParts = $("#windows").checked ? "&tray=1" : "";
   try {
     await loaded;
-    const { predictions: [found] } = await ask(`predict?top=${model.labels.length}&preview=${PREVIEW}`, picture);
+    const { predictions: [found] } = await ask(`predict?top=${model.labels.length}&preview=${PREVIEW}${byParts}`, picture);
     const took = Math.round(performance.now() - started);
     const image = $("img", card);
     image.src = found.preview;
@@ -137,6 +139,7 @@ async function look(picture, card) {
     $(".picture", card).classList.toggle("tiny", Math.max(found.width, found.height) < 128);
     $(".picture", card).style.setProperty("--ratio", found.width / found.height);
     $("figcaption", card).textContent += ` · ${found.width} × ${found.height} · ${took} ms`;
+    for (const one of found.seen || []) if (one.present) frame(card, one, found);
     tell(card, found, picture instanceof Blob ? picture : found.preview);
   } catch (error) {
     card.classList.add("wrong");
@@ -148,14 +151,25 @@ async function look(picture, card) {
   }
 }
 
+function frame(card, { item, box: [left, top, right, bottom] }, { width, height }) {
+  const place = document.createElement("span");
+  place.className = "place";
+  place.textContent = words(item);
+  place.style.left = `${100 * left / width}%`;
+  place.style.top = `${100 * top / height}%`;
+  place.style.width = `${100 * (right - left) / width}%`;
+  place.style.height = `${100 * (bottom - top) / height}%`;
+  $(".picture", card).append(place);
+}
+
 function tell(card, found, picture) {
-  const several = model.items.length > 1;
+  const several = model.items.length > 1 || Boolean(found.seen);
   const present = found.items ? Object.keys(found.items) : [];
   const is = (label) => (found.items && several ? present.includes(label) : label === found.label);
   $(".lead", card).textContent = several ? "On the tray" : found.items ? "It is" : "Most likely";
   $("h2", card).textContent = several && !present.length ? "nothing it knows" : (several ? present : [found.label]).map(words).join(", ");
   $("h2", card).classList.toggle("none", several && !present.length);
-  const bars = Object.entries(found.probabilities).map(([label, share]) => bar(card, label, share, is(label), picture));
+  const bars = Object.entries(found.probabilities).map(([label, share]) => bar(card, label, share, is(label), picture, found.seen ? null : thresholdOf(label)));
   $(".bars", card).append(...bars);
   $(".hint", card).hidden = false;
   const folded = bars.slice(SHOWN);
@@ -166,14 +180,13 @@ function tell(card, found, picture) {
   more.onclick = () => { for (const one of folded) one.hidden = false; more.hidden = true; $("button", folded[0]).focus(); };
 }
 
-function bar(card, label, share, is, picture) {
+function bar(card, label, share, is, picture, threshold) {
   const row = document.createElement("li");
   row.innerHTML = '<button type="button" class="bar" aria-pressed="false"><span class="label"></span><span class="share"></span><span class="track"><span class="fill"></span></span></button>';
   const button = $("button", row);
   button.classList.toggle("is", is);
   $(".label", row).textContent = words(label);
   $(".share", row).textContent = percent(share);
-  const threshold = thresholdOf(label);
   if (threshold !== null) {
     const from = document.createElement("span");
     from.className = "from";
