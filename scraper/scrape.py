@@ -36,6 +36,7 @@ log: Final = logging.getLogger("tray")
 
 # Failures that are the owner's word, not bad luck: no other copy of the picture is taken either.
 FINAL: Final = frozenset({"opted out", FORGOTTEN, "stopped"})
+ANOTHER: Final = "another picture"
 UNLIKE_BITS: Final = 80
 """Bits of 256 between the hashes of a picture and its thumbnail; those of two pictures lie 128 apart on average."""
 LONGEST_REST: Final = 60.0
@@ -193,7 +194,6 @@ class Run:
         self._threads: list[threading.Thread] = []
         self._first_turns: set[str] = set()
         self._plain: set[str] = set()
-        self._order = {engine.name: place for place, engine in enumerate(engines)}
 
     # The caller's thread
 
@@ -315,7 +315,8 @@ class Run:
     def _start_thumbnails(self, one: Gathering) -> None:
         """Fetch the thumbnails that were kept for last, as many as are missing."""
         # Their order must not depend on the threads: of two thumbnails of one picture the same one wins each time.
-        one.deferred.sort(key=lambda job: (self._order[job.candidate.engine], job.candidate.term, job.candidate.rank))
+        order = {name: place for place, name in enumerate(self.tallies)}
+        one.deferred.sort(key=lambda job: (order[job.candidate.engine], job.candidate.term, job.candidate.rank))
         jobs, one.deferred = one.deferred[: one.missing], one.deferred[one.missing :]
         one.sharing = False
         batch: dict[Job, Got | None] = dict.fromkeys(jobs)
@@ -368,8 +369,8 @@ class Run:
         )
         if not record.error:
             record = self._inspected(record, fetched.data)
-        if not record.error and self._another(job, record):
-            record = replace(record, error="another picture")
+        if not record.error:
+            record = replace(record, error=self._doubt(job, record))
         if not record.error:
             return Got(record, fetched.data)
         job.tried.append(record.url)
@@ -395,22 +396,25 @@ class Run:
             error=info.error or misfit(limits.filters, info.width, info.height),
         )
 
-    def _another(self, job: Job, record: Record) -> bool:
-        """Whether a picture is not the one that the engine showed, such as a host's own "hotlinking denied".
+    def _doubt(self, job: Job, record: Record) -> str:
+        """Return why a picture may not be the one that the engine showed, such as a host's own "hotlinking denied".
 
-        One whose size is not what the engine says is held against the engine's thumbnail.
+        One whose size is not what the engine says is held against the engine's thumbnail, and only kept when that came.
         """
         if job.likeness:
-            return bits_apart(job.likeness, record.phash) > UNLIKE_BITS
+            return ANOTHER if bits_apart(job.likeness, record.phash) > UNLIKE_BITS else ""
         shown = {job.candidate.width, job.candidate.height}
         thumbnails = [
             url for url, kind in zip(job.candidate.urls, job.candidate.kinds, strict=True) if kind == "thumbnail"
         ]
         if 0 in shown or shown == {record.width, record.height} or record.kind != "full" or not thumbnails:
-            return False
+            return ""
         fetched = self._fetcher.fetch(thumbnails[0], referer=job.candidate.page, forgotten=job.gathering.forgotten)
-        thumbnail = self._inspected(record, fetched.data) if not fetched.error else record
-        return bits_apart(thumbnail.phash, record.phash) > UNLIKE_BITS if thumbnail.phash else False
+        if fetched.error:
+            return "stopped" if fetched.error == "stopped" else "size is another one, and no thumbnail to compare"
+        with self._decoding:
+            shown_as = inspect(fetched.data, min_side=1).phash
+        return ANOTHER if shown_as and bits_apart(shown_as, record.phash) > UNLIKE_BITS else ""
 
     def _failed(self, error: BaseException) -> None:
         """Raise a download thread's own failure where the caller sees it."""

@@ -51,14 +51,22 @@ def kept(folder: Path) -> set[str]:
 
 def downloaded(urls: Sequence[str], into: Path, settings: Scrape, *, site: str | None) -> list[Record]:
     """Download addresses as the results of an engine that was searched before; return the records."""
+    results = [
+        Candidate((url,), ("full",), page=urljoin(url, "/page"), engine="list", term="list", rank=rank)
+        for rank, url in enumerate(urls, 1)
+    ]
+    return gathered(results, into, settings, site=site)
+
+
+def gathered(results: Sequence[Candidate], into: Path, settings: Scrape, *, site: str | None) -> list[Record]:
+    """Download the results of an engine, ``list``, that was searched before; return the records."""
     with ClassFolder(into) as folder:
         one = Gathering(ClassPlan(into.name, ("list",), settings.limit), folder, settings.kinds)
         run = Run([one], into.parent, settings, engines=(), site=site)
         run.tallies["list"] = Tally()
         try:
-            for rank, url in enumerate(urls, 1):
-                page = urljoin(url, "/page")
-                run.offer(one, Candidate((url,), ("full",), page=page, engine="list", term="list", rank=rank))
+            for result in results:
+                run.offer(one, result)
             return list(run.go())
         finally:
             run.close()

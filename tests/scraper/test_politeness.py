@@ -1,5 +1,7 @@
 """How hosts are treated: their robots.txt, their limits, their wish to be left alone, their certificates."""
 
+import io
+import random
 import ssl
 import subprocess
 import threading
@@ -13,14 +15,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from PIL import Image
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from dataset.tray import Scrape
 from scraper.download import ROBOTS_BYTES, Fetcher
+from scraper.engines import Candidate
 from scraper.guard import guard_for
 from scraper.optout import header_refusal
-from tests.scraper.conftest import downloaded
+from tests.scraper.conftest import downloaded, gathered
 from tests.scraper.test_download import PICTURE, asked, picture, raw_host
 
 ALONE = Scrape(host_spacing=0.0, limit=500, kinds="full-only", downloads=8)
@@ -346,6 +350,36 @@ def redirecting(onward: str) -> type[BaseHTTPRequestHandler]:
             """Stay quiet."""
 
     return Elsewhere
+
+
+@pytest.mark.parametrize(
+    ("thumbnail", "failures"),
+    [
+        ("/same.jpg", ()),
+        ("/other.jpg", ("another picture",)),
+        ("/gone.jpg", ("size is another one, and no thumbnail to compare",)),
+    ],
+)
+def test_a_picture_of_another_size_is_held_against_its_thumbnail(httpserver, tmp_path, thumbnail, failures):
+    """One that differs, such as a host's "hotlinking denied", is not kept; nor is one that nothing speaks for."""
+    body = {"/full.jpg": drawn(7), "/same.jpg": drawn(7, side=150), "/other.jpg": drawn(8, side=150)}
+    for path, data in body.items():
+        httpserver.expect_request(path).respond_with_data(data)
+    httpserver.expect_request(ROBOTS).respond_with_data(status=404)
+    httpserver.expect_request("/gone.jpg").respond_with_data(status=404)
+    urls = (httpserver.url_for("/full.jpg"), httpserver.url_for(thumbnail))
+    result = Candidate(urls, ("full", "thumbnail"), engine="list", term="list", rank=1, width=640, height=640)
+    found = gathered([result], tmp_path / "found", replace(ALONE, kinds="best"), site=httpserver.url_for(""))
+
+    assert [(one.kind, one.failures) for one in found] == [("thumbnail" if failures else "full", failures)]
+
+
+def drawn(seed: int, side: int = 300) -> bytes:
+    """Draw a picture of large patches, the same one in every size."""
+    patches = Image.frombytes("RGB", (6, 6), random.Random(seed).randbytes(108))
+    body = io.BytesIO()
+    patches.resize((side, side), Image.Resampling.BICUBIC).save(body, "JPEG")
+    return body.getvalue()
 
 
 def test_requests_name_the_page_and_ourselves(httpserver, tmp_path):
