@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -21,7 +21,10 @@ from train.predict import describe
 from train.runs import Run
 from train.serve.batches import Batches
 from train.serve.pictures import Limits, Refused, Sent, checked, decode
-from train.where import Eye
+
+# It brings TensorFlow along, which only those wait for who ask where a run looked.
+if TYPE_CHECKING:
+    from train.where import Eye
 
 Array = np.ndarray[Any, Any]
 Fetch = Callable[[str], bytes]
@@ -216,7 +219,9 @@ class Service:
         return trays.look_of(self.run)
 
     @cached_property
-    def _eye(self) -> Eye:
+    def _eye(self) -> "Eye":
+        from train.where import Eye
+
         return Eye(self.run.model, self.run.probabilities)
 
     def _told(
