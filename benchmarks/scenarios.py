@@ -43,7 +43,7 @@ def main() -> None:
 
 def measured(site: Site, pace: float) -> tuple[str, ...]:
     """Return the figures of one scrape, as text."""
-    settings = Scrape(pace=pace, connect_timeout=1.0, read_timeout=1.5, total_timeout=6.0, host_spacing=0.0)
+    settings = Scrape(pace=pace, connect_timeout=2.0, read_timeout=5.0, total_timeout=10.0, host_spacing=0.0)
     engines = [pointed_at(engine, site.url) for engine in ENGINES.values()]
     records: list[Record] = []
     reasons: list[str] = []

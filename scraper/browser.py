@@ -101,22 +101,17 @@ class Window:
 
     def open(self, address: str) -> None:
         """Open an address and wait until the page can be looked at; raises NoPage when none comes."""
-        from selenium.common.exceptions import TimeoutException, WebDriverException
+        from selenium.common.exceptions import WebDriverException
         from urllib3.exceptions import ReadTimeoutError
 
         self._answers().clear()
         client = self.driver.command_executor.client_config
         patience, client.timeout = client.timeout, self._page_seconds + DRIVER_SECONDS
-        began = time.monotonic()
         try:
-            self.driver.get(address)
-        except TimeoutException:
-            # What came so far may do; the page before, still open, must not be taken for it.
-            if not self.driver.execute_script(BEGUN, 1000 * (time.monotonic() - began)):
-                raise _no_page(address, f"no answer in {self._page_seconds:g} s") from None
-        except ReadTimeoutError as error:
+            came = self._came(address)
+        except ReadTimeoutError:
             # A driver that notes answers waits for the first one, whatever its limit: it is of no more use.
-            raise _no_page(address, f"no answer in {self._page_seconds:g} s") from error
+            came = False
         except WebDriverException as error:
             failure = NET_ERROR.search(str(error.msg))
             if not failure:
@@ -124,8 +119,23 @@ class Window:
             # An answer without a page: looking at it will say what it was.
             if failure[0] != EMPTY_ANSWER:
                 raise _no_page(address, failure[0]) from error
+            came = True
         finally:
             client.timeout = patience
+        if not came:
+            raise _no_page(address, f"no answer in {self._page_seconds:g} s")
+
+    def _came(self, address: str) -> bool:
+        """Open an address; return whether at least the beginning of its page is there."""
+        from selenium.common.exceptions import TimeoutException
+
+        began = time.monotonic()
+        try:
+            self.driver.get(address)
+        except TimeoutException:
+            # What came so far may do; the page before, still open, must not be taken for it.
+            return bool(self.driver.execute_script(BEGUN, 1000 * (time.monotonic() - began)))
+        return True
 
     def asked_to_wait(self) -> float:
         """Return the seconds of Retry-After in the newest answer to the page or its scripts that has one; else 0."""
