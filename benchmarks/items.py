@@ -1,6 +1,6 @@
 """What many binary items cost next to one: in training, in predicting, and when one more is added to a finished run.
 
-    python benchmarks/items.py WEIGHTS DATA... [--model mobilenet_0.75_224] [--items 20] [--rounds 2]
+    python benchmarks/items.py WEIGHTS DATA... [--model mobilenet_0.75_224] [--items 20] [--rounds 2] [--most N]
 
 DATA are folders of class folders; the first ITEMS + 1 classes of all of them are taken. In each round the first item
 against all others, then all but the last item, are trained on the same photos and from nothing: no features are known,
@@ -42,10 +42,12 @@ def main() -> None:
     parser.add_argument("--model", default="mobilenet_0.75_224")
     parser.add_argument("--items", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--most", type=int, help="photos of a class at most; by default all")
     asked = parser.parse_args()
     settings = effective(Train(model=asked.model, weights=asked.weights))
     with tempfile.TemporaryDirectory() as scratch:
-        classes = {name: list(pictures(path)) for data in asked.data for name, path in class_folders(data).items()}
+        found = {name: pictures(path) for data in asked.data for name, path in class_folders(data).items()}
+        classes = {name: list(itertools.islice(files, asked.most)) for name, files in found.items()}
         *names, last = list(classes)[: asked.items + 1]
         pair, all_, more = (link(Path(scratch) / name, of) for name, of in folders(classes, names, last).items())
         count = sum(len(classes[name]) for name in names)
