@@ -15,6 +15,9 @@ from scraper.simulator.filters import Filters as Wanted
 from scraper.simulator.filters import size_of
 from tests.scraper.conftest import QUICK, engines
 
+PATIENT = replace(QUICK, connect_timeout=20.0, read_timeout=30.0, total_timeout=60.0)
+"""Every address works here: only a busy machine keeps one waiting."""
+
 
 @pytest.fixture(scope="module")
 def clean() -> Iterator[Site]:
@@ -33,7 +36,7 @@ def run(site: Site, into: Path, plan: ClassPlan, settings, *names: str) -> tuple
 
 
 PLAN = ClassPlan("pizza", ("pizza",), 500)
-IN_COLOUR = replace(QUICK, sweep=True, filters=Filters(colour="color"))
+IN_COLOUR = replace(PATIENT, sweep=True, filters=Filters(colour="color"))
 
 
 def kind(search: Search) -> str:
@@ -43,7 +46,7 @@ def kind(search: Search) -> str:
 
 def test_filters_reach_the_engines_and_the_manifest(clean, tmp_path, caplog):
     """What was asked for is what came, each line names it, and what an engine can't do is said once."""
-    settings = replace(QUICK, filters=Filters(size="large", language="en"))
+    settings = replace(PATIENT, filters=Filters(size="large", language="en"))
     with caplog.at_level("WARNING", logger="tray"):
         written, summaries = run(clean, tmp_path, ClassPlan("pizza", ("pizza",), 500), settings)
 
@@ -62,7 +65,7 @@ def test_filters_reach_the_engines_and_the_manifest(clean, tmp_path, caplog):
 
 def test_a_picture_of_another_size_is_rejected(clean, tmp_path):
     """A least size that an engine can't be asked for is measured on the pictures."""
-    settings = replace(QUICK, filters=Filters(min_size="700x300"))
+    settings = replace(PATIENT, filters=Filters(min_size="700x300"))
     written, _ = run(clean, tmp_path, ClassPlan("pizza", ("pizza",), 500), settings, "yahoo")
 
     assert {record.error for record in written if not record.kept} == {"smaller than asked for"}
@@ -116,9 +119,9 @@ def test_a_second_run_sweeps_nothing_again(clean, swept):
 def test_a_broken_off_run_goes_on_with_the_sweeps_that_are_left(clean, tmp_path):
     """A run which reached its limit in the middle of the sweeps is taken on by one that wants more."""
     first = replace(PLAN, limit=20)
-    run(clean, tmp_path, first, replace(QUICK, sweep=True), "bing")
+    run(clean, tmp_path, first, replace(PATIENT, sweep=True), "bing")
     done = [json.loads(line) for line in (tmp_path / "pizza" / "progress.jsonl").read_text().splitlines() if line]
-    _, summaries = run(clean, tmp_path, replace(PLAN, limit=26), replace(QUICK, sweep=True), "bing")
+    _, summaries = run(clean, tmp_path, replace(PLAN, limit=26), replace(PATIENT, sweep=True), "bing")
 
     assert count_distinct(tmp_path / "pizza") == 26
     assert not {note["filters"] for note in done} & {one.filters for one in summaries["bing"].searches}
@@ -126,7 +129,7 @@ def test_a_broken_off_run_goes_on_with_the_sweeps_that_are_left(clean, tmp_path)
 
 def test_the_limit_is_reached_exactly_by_sweeps(clean, tmp_path):
     """Three engines sweep side by side, and stop at the limit."""
-    written, summaries = run(clean, tmp_path, replace(PLAN, limit=40), replace(QUICK, sweep=True))
+    written, summaries = run(clean, tmp_path, replace(PLAN, limit=40), replace(PATIENT, sweep=True))
 
     assert count_distinct(tmp_path / "pizza") == 40
     assert {one.stopped_because for one in summaries.values()} == {"limit reached"}
@@ -136,6 +139,6 @@ def test_the_limit_is_reached_exactly_by_sweeps(clean, tmp_path):
 
 def test_enough_without_sweeps_means_none(clean, tmp_path):
     """A limit that the term itself reaches is reached without a narrower search."""
-    _, summaries = run(clean, tmp_path, replace(PLAN, limit=6), replace(QUICK, sweep=True), "bing")
+    _, summaries = run(clean, tmp_path, replace(PLAN, limit=6), replace(PATIENT, sweep=True), "bing")
 
     assert [one.sweep for one in summaries["bing"].searches] == [False]
