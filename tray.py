@@ -191,6 +191,12 @@ def train_options(command: Wrapped) -> Wrapped:
         click.option(
             "--independent", is_flag=True, default=None, help="Items share nothing; each is a run by itself too."
         ),
+        click.option(
+            "--fine-tune",
+            type=int,
+            metavar="N",
+            help="Topmost convolutions of a backbone that learn too, after its head.",
+        ),
         click.option("--robust", is_flag=True, default=None, help="Labels that the others contradict count less."),
     )
     for option in reversed(options):

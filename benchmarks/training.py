@@ -1,6 +1,6 @@
 """How good classifiers are on folders of photographs, by cross-validation; each choice beside the others.
 
-    python benchmarks/training.py DATA WEIGHTS [--sets pizza_not_pizza,...] [--labels] [--cnn]
+    python benchmarks/training.py DATA WEIGHTS [--sets pizza_not_pizza,...] [--labels] [--fine-tune N] [--cnn]
 
 DATA holds folders of class folders; WEIGHTS holds weight files of MobileNet 0.75 and MobileNetV2. Features are kept in
 --store, so that a second call takes seconds. Every fold is judged by a head that saw nothing of it: width, ridge and
@@ -8,6 +8,8 @@ calibration come from leave-one-out inside the other folds.
 """
 
 import argparse
+import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -43,6 +45,9 @@ def main() -> None:
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--labels", action="store_true", help="also flip a fifth of the labels: what --robust saves")
     parser.add_argument("--store", type=Path, default=Path(tempfile.gettempdir()) / "tray-features")
+    parser.add_argument(
+        "--fine-tune", type=int, default=0, help="also tune so many topmost convolutions: minutes a fold"
+    )
     parser.add_argument("--cnn", action="store_true", help="also train the cnn once on an 80/20 split: minutes")
     asked = parser.parse_args()
     print(f"{'set':16} {'choice':44} {'accuracy':>8}  {'95 % interval':15} {'left out':>8} {'ECE':>5} {'heads s':>8}")
@@ -60,6 +65,8 @@ def main() -> None:
         judge(name, "mix by leave-one-out: what tray train does", four, four.mixes)
         if asked.labels:
             flip(name, four)
+        if asked.fine_tune:
+            tuned(name, dataset, settings(asked.weights, JOINED, augment=False), asked)
         if asked.cnn:
             alone(name, asked.data / name)
 
@@ -142,6 +149,35 @@ def flip(name: str, one: Known) -> None:
     print(
         f"{name:16} a fifth flipped: {np.mean(found):.3f} of the flipped are in the first quarter of the list; "
         + ", ".join(f"{told} {np.mean(hits):.3f}" for told, hits in right.items()),
+        flush=True,
+    )
+
+
+def tuned(name: str, dataset: Dataset, chosen: Train, asked: argparse.Namespace) -> None:
+    """Tune the topmost convolutions for each fold, and print the row.
+
+    A fifth of the other folds tells when to stop; the fold itself is only judged.
+    """
+    photos = list({photo.sha256: photo for photo in dataset.photos}.values())
+    fold = deal(photos, groups_of(dataset, photos), FOLDS)
+    right = []
+    started = time.perf_counter()
+    for number in range(FOLDS):
+        folder = asked.store / "tuned" / f"{name}-{number}"
+        shutil.rmtree(folder, ignore_errors=True)
+        for photo, of in zip(photos, fold, strict=True):
+            part = folder / ("test" if of == number else "train") / dataset.class_names[photo.label]
+            part.mkdir(parents=True, exist_ok=True)
+            (part / f"{photo.sha256[:16]}{photo.path.suffix}").symlink_to(photo.path.resolve())
+        runs = asked.store / "runs"
+        *_, run = train({"": folder}, runs, replace(chosen, fine_tune=asked.fine_tune), name=f"{name}-{number}")
+        assert isinstance(run, Run)
+        right.append(round(run.metrics["accuracy"] * run.metrics["n"]))
+        print(f"{'':16} fold {number + 1}: {run.metrics['accuracy']:.3f}, {run.record['seconds']} s", file=sys.stderr)
+    low, high = wilson(sum(right), len(photos))
+    print(
+        f"{name:16} {f'both, 1 view, {asked.fine_tune} convolutions tuned':44} {sum(right) / len(photos):8.3f}  "
+        f"{low:.3f} to {high:.3f}  {'':8} {'':5} {time.perf_counter() - started:8.1f}",
         flush=True,
     )
 

@@ -234,6 +234,8 @@ class Train:
     """Whether each epoch is also logged for TensorBoard, in the run's folder."""
     seed: int = 0
     weights: str | None = None
+    fine_tune: Annotated[int, Field(ge=0)] = 0
+    """How many of a backbone's topmost convolutions learn too, after its head, at a tenth of the learning rate."""
     wanted_precision: Annotated[float, Field(gt=0, le=1)] | None = None
     """Precision that each threshold is to reach on validation, at the most recall; by default the best F1."""
     independent: bool = False

@@ -39,6 +39,11 @@ def require_addable(run: Run, settings: Train, items: Iterable[str]) -> None:
             f"Expected a run that learned from photos alone to add {named} to. Received: {run.path}, which learned "
             f"from trays, and how to look at them was chosen for all its items together. Train all of them again."
         )
+    if run.settings.fine_tune:
+        raise ConfigError(
+            f"Expected a run on a frozen backbone to add {named} to. Received: {run.path}, whose backbone was tuned "
+            f"for the items it has. Train all of them again."
+        )
     if run.settings.independent:
         raise ConfigError(
             f"Expected a run whose items share a model to add {named} to. Received: {run.path}, trained with "

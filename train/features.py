@@ -58,7 +58,7 @@ def extractor(settings: Train) -> Extractor:
     size = settings.image_size or 0
     input_size = round(size * ZOOM) if settings.augment else size
     pixels = keras.Input((input_size, input_size, 3), name="pixels")
-    views = list(_views(pixels, size, input_size)) if settings.augment else [pixels]
+    views = views_of(pixels, size)
     built = [
         backbones.build(name, size=size, weights=weights)
         for name, weights in backbones.files(settings.model, settings.weights)
@@ -108,13 +108,15 @@ def _mixes(widths: Sequence[int], backbones_in: int) -> Array:
     return np.stack([np.repeat(np.array(share, np.float32) * len(widths), widths) for share in shares])
 
 
-def _views(pixels: Any, size: int, input_size: int) -> Generator[Any, None, None]:
+def views_of(pixels: Any, size: int) -> list[Any]:
+    """Return the views of pictures that backbones of a size look at: of larger pictures four, else the one."""
+    input_size = pixels.shape[1]
+    if input_size == size:
+        return [pixels]
     edge = (input_size - size) // 2
     whole = layers.Resizing(size, size, name="whole")(pixels)
     middle = layers.Cropping2D(((edge, input_size - size - edge),) * 2, name="middle")(pixels)
-    for view in (whole, middle):
-        yield view
-        yield keras.ops.flip(view, axis=2)
+    return [way for view in (whole, middle) for way in (view, keras.ops.flip(view, axis=2))]
 
 
 def embed(

@@ -27,7 +27,7 @@ from train.board import BOARD, logged, require_tensorboard
 from train.data import Dataset, Part, Photo, Pixels, decode_all, read_all, require_enough
 from train.evaluate import Judged, cooled, temperature, threshold
 from train.forward import by_keras
-from train.learn import Epoch, Learned, Network, Row, learn
+from train.learn import Epoch, Learned, Network, Row, feeds_of, learn
 from train.runs import FORMAT, HISTORY, ITEMS, METRICS, MODEL, RUN, SUSPECTS, Run, finished, open_run
 from train.where import looking
 
@@ -140,6 +140,12 @@ def effective(settings: Train) -> Train:
             f"Expected augment_by, mixed_precision and schedule with a network that trains from nothing, such as cnn. "
             f"Received: {settings.model!r}, a backbone whose head is computed. Leave them out."
         )
+    if settings.fine_tune and (settings.robust or settings.independent or not backbones.find_all(settings.model)):
+        raise ConfigError(
+            f"Expected fine_tune with a backbone, and without robust and independent: what is tuned believes all "
+            f"labels, and is shared by all items. Received: model = {settings.model!r}, robust = {settings.robust}, "
+            f"independent = {settings.independent}. Leave one of them out."
+        )
     if settings.tensorboard:
         require_tensorboard()
     size = settings.image_size or max(one.size for one in chosen)
@@ -223,7 +229,8 @@ def _from_nothing(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome
     for item, dataset in data.items():
         classes = len(dataset.class_names)
         network = networks.get(classes) or networks.setdefault(classes, Network(settings, classes))
-        learned[item] = yield from learn(network, dataset, pixels, item=item, work=folder / WORK)
+        feeds = feeds_of(dataset, pixels, settings)
+        learned[item] = yield from learn(network, feeds, item=item, work=folder / WORK)
     parts = {}
     for item, dataset in data.items():
         parts[item] = models.build(settings.model, size=size, classes=len(dataset.class_names))
@@ -284,6 +291,8 @@ def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]
         # What was widened by trays is another head than the one that each photo was left out of.
         left_out = None if dataset.part("tray") else suspects[item]
         thresholds[item] = _threshold(dataset, answers[item], settings, left_out)
+    if settings.fine_tune:
+        return (yield from _tuned(folder, plan, with_, found, Frozen(data, errors, suspects)))
     parts = {item: models.machine(head) for item, (head, _) in fitted.items()}
     return Outcome(
         model=models.joined(earlier.parts | parts, trunk=with_.model),
@@ -294,6 +303,48 @@ def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]
         found=_judge(data, answers, thresholds),
         errors=errors,
         suspects=suspects,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """What a frozen backbone told before it is tuned."""
+
+    data: dict[str, Dataset]
+    errors: dict[str, str]
+    suspects: dict[str, Judged]
+
+
+def _tuned(
+    folder: Path, plan: Plan, with_: features.Extractor, found: Mapping[str, Array], known: Frozen
+) -> Generator[Progress, None, Outcome]:
+    """Tune the top of the backbone along with the classifiers, all together."""
+    from train.tune import tune
+
+    settings, data = plan.settings, known.data
+    tuned = yield from tune(with_, data, found, settings, work=folder / WORK / "tune")
+    now = features.extractor_of(with_.model, settings)
+    held = {photo.sha256: photo for one in data.values() for part in HELD_BACK for photo in one.part(part)}
+    seen, _ = yield from features.embed(held, now, folder / WORK / features.STORE)
+    answers, scales, thresholds = {}, {}, {}
+    for item, dataset in data.items():
+        photos = [photo for part in HELD_BACK for photo in dataset.part(part)]
+        inputs = np.stack([seen[photo.sha256] for photo in photos])
+        said = heads.softmax(np.asarray(tuned.parts[item](inputs)))
+        val = np.array([photo.part == "val" for photo in photos])
+        by = temperature(said[val], np.array([photo.label for photo in dataset.part("val")]))
+        answers[item] = dict(zip((photo.sha256 for photo in photos), cooled(said, by), strict=True))
+        scales[item] = 1 / by
+        thresholds[item] = _threshold(dataset, answers[item], settings)
+    return Outcome(
+        model=models.joined(tuned.parts, trunk=with_.model, scales=scales),
+        input_size=with_.input_size,
+        data=data,
+        histories=dict.fromkeys(data, tuned.learned.history),
+        best=dict.fromkeys(data, tuned.learned.best),
+        found=_judge(data, answers, thresholds),
+        errors=known.errors,
+        suspects=known.suspects,
     )
 
 

@@ -29,10 +29,11 @@ def cross_validate(run: Run, data: Path | None = None, *, folds: int) -> Generat
     with fewer groups than folds.
     """
     settings = run.settings
-    if not backbones.find_all(settings.model):
+    if settings.fine_tune or not backbones.find_all(settings.model):
+        what = "that was tuned" if settings.fine_tune else "that trains from nothing"
         raise TrayError(
             f"Expected a run on a frozen backbone, whose heads are fitted in seconds. Received: {run.path}, a "
-            f"{settings.model!r} that trains from nothing. Train with a backbone, or evaluate without folds."
+            f"{settings.model!r} {what}. Train with a frozen backbone, or evaluate without folds."
         )
     with_ = features.extractor(settings)
     datasets = run.datasets(data)

@@ -5,11 +5,11 @@ import io
 import json
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -66,6 +66,14 @@ class Learned:
     """The validation accuracy that has to be beaten."""
 
 
+class Epochs(Protocol):
+    """A source of batches, as a Feed is one: setting ``epoch`` decides the order of the next pass."""
+
+    epoch: int
+    steps: int
+    batches: Any
+
+
 class Network:
     """One compiled model, started afresh for each classifier of the same shape: it is traced once.
 
@@ -74,25 +82,28 @@ class Network:
 
     def __init__(self, settings: Train, classes: int, *, spread: Any = None) -> None:
         keras.utils.set_random_seed(settings.seed)
-        self.classes = classes
-        self.settings = settings
-        self._spread = spread or strategy()
-        with self._spread.scope(), _computing(settings):
-            self.model = models.build(
+        spread = spread or strategy()
+        with spread.scope(), _computing(settings):
+            model = models.build(
                 settings.model,
                 size=settings.image_size or 0,
                 classes=classes,
                 shown=models.shown(augment=settings.augment, by=settings.augment_by),
             )
-            self.model.compile(
+            model.compile(
                 keras.optimizers.Adam(settings.learning_rate),
                 keras.losses.SparseCategoricalCrossentropy(from_logits=True),
                 metrics=["accuracy"],
             )
-            self.model.optimizer.build(self.model.trainable_variables)
-            if self._spread.num_replicas_in_sync > 1:
+            if spread.num_replicas_in_sync > 1:
                 # Metrics are made when they are first asked for; within a mirrored step it would be too late.
-                self.model.evaluate(_nothing(self.model.input_shape[1:], self._spread.num_replicas_in_sync), verbose=0)
+                model.evaluate(_nothing(model.input_shape[1:], spread.num_replicas_in_sync), verbose=0)
+            self._ready(model, settings, spread)
+
+    def _ready(self, model: Any, settings: Train, spread: Any) -> None:
+        """Take up a compiled model."""
+        self.model, self.settings, self._spread = model, settings, spread
+        model.optimizer.build(model.trainable_variables)
         self._step = tf.function(self._one_step, reduce_retracing=True, jit_compile=False)
         self._fresh = self.state
 
@@ -123,7 +134,7 @@ class Network:
         """Forget everything that was learned."""
         self.state = self._fresh
 
-    def steps(self, feed: Feed) -> Iterator[int]:
+    def steps(self, feed: Epochs) -> Iterator[int]:
         """Train on one batch after another of an epoch; yield how many there were so far."""
         self.model.reset_metrics()
         batches = iter(self._spread.experimental_distribute_dataset(feed.batches))
@@ -135,7 +146,7 @@ class Network:
         """Return loss and accuracy over the batches that it was trained on since the epoch began."""
         return {key: float(value) for key, value in self.model.get_metrics_result().items()}
 
-    def judge(self, feed: Feed) -> dict[str, float]:
+    def judge(self, feed: Epochs) -> dict[str, float]:
         """Return loss and accuracy on pictures that it does not learn from."""
         told = self.model.evaluate(feed.batches, verbose=0, return_dict=True)
         return {f"val_{key}": float(value) for key, value in told.items()}
@@ -181,14 +192,16 @@ def feeds_of(dataset: Dataset, pixels: Pixels, settings: Train) -> dict[Part, Fe
 
 
 def learn(
-    network: Network, dataset: Dataset, pixels: Pixels, *, item: str, work: Path
+    network: Network, feeds: Mapping[Part, Epochs], *, item: str, work: Path, start: Learned | None = None
 ) -> Generator[Progress, None, Learned]:
-    """Train one classifier, or take up where it was left; yield its progress, and return what it learned."""
+    """Train one classifier, or take up where it was left; yield its progress, and return what it learned.
+
+    ``start`` is what it knew before; an epoch that is no better than that is none to keep.
+    """
     settings = network.settings
     checkpoint = work / f"{hashlib.sha256(item.encode()).hexdigest()[:16]}.npz"
     network.reset()
-    learned = _restore(checkpoint, network) or Learned(network.model.get_weights())
-    feeds = feeds_of(dataset, pixels, settings)
+    learned = _restore(checkpoint, network) or start or Learned(network.model.get_weights())
     while len(learned.history) < settings.epochs and learned.wait < settings.patience:
         started = time.perf_counter()
         _schedule(learned, network, settings)
@@ -208,7 +221,7 @@ def learn(
     return learned
 
 
-def _epoch(network: Network, feed: Feed, learned: Learned, *, stage: str) -> Generator[Progress, None, None]:
+def _epoch(network: Network, feed: Epochs, learned: Learned, *, stage: str) -> Generator[Progress, None, None]:
     """Train for one epoch; about once a second, yield how far it is and how long it will take."""
     feed.epoch = len(learned.history)
     started = told = time.perf_counter()

@@ -390,7 +390,7 @@ tf.config.set_logical_device_configuration(
 from dataset.tray import Train
 from tests.train.test_fit import ended
 from train.data import decode_all, read_dataset
-from train.learn import Network, learn
+from train.learn import Network, feeds_of, learn
 data, work = Path(sys.argv[1]), Path(sys.argv[2])
 dataset = read_dataset(data)
 pixels = ended(decode_all(dataset.photos, 32, scratch=work))
@@ -398,7 +398,7 @@ settings = Train(image_size=32, epochs=2, batch_size=16)
 for n, spread in enumerate((None, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))):
     network = Network(settings, 2, spread=spread)
     (work / str(n)).mkdir()
-    learned = ended(learn(network, dataset, pixels, item="", work=work / str(n)))
+    learned = ended(learn(network, feeds_of(dataset, pixels, settings), item="", work=work / str(n)))
     print(*(row["loss"] for row in learned.history), *(row["val_loss"] for row in learned.history))
 """
 
