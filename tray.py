@@ -381,7 +381,7 @@ def evaluate(
 
     if sum(map(bool, (out or as_tray, other, folds))) > 1:
         raise ConfigError(
-            "Expected one of --out (with or without --tray), --compare and --folds. Received: several. Leave the "
+            "Expected one of --out, --compare and --folds (and --tray with --out alone). Received: several. Leave the "
             "others out."
         )
     if as_tray:

@@ -61,7 +61,7 @@ def test_runs_of_other_data_or_other_classes_are_refused(plain_run: Run, items_r
 
 
 def test_one_question_at_a_time() -> None:
-    """`tray evaluate` does one of its three things, and says so instead of leaving a flag unheard."""
+    """`tray evaluate` does one thing at a time, and says so instead of leaving a flag unheard."""
     result = CliRunner().invoke(tray.main, ["evaluate", "runs/x", "--compare", "runs/y", "--folds", "5"])
 
     assert result.exit_code == 2
