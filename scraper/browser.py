@@ -93,6 +93,8 @@ class Window:
 
     def __init__(self, driver: Any, *, page_seconds: float = 30.0) -> None:
         self.driver = driver
+        self.lost = False
+        """Whether its driver may still wait for an answer, and is of no more use."""
         self._page_seconds = page_seconds
         driver.set_page_load_timeout(page_seconds)
         self._handle = driver.current_window_handle
@@ -110,7 +112,7 @@ class Window:
         try:
             came = self._came(address)
         except ReadTimeoutError:
-            # A driver that notes answers waits for the first one, whatever its limit: it is of no more use.
+            # A driver that notes answers waits for the first one, whatever its limit.
             came = False
         except WebDriverException as error:
             failure = NET_ERROR.search(str(error.msg))
@@ -123,6 +125,7 @@ class Window:
         finally:
             client.timeout = patience
         if not came:
+            self.lost = True
             raise _no_page(address, f"no answer in {self._page_seconds:g} s")
 
     def _came(self, address: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from dataset.errors import EngineBlocked, EngineBroken
-from scraper.browser import Look, Step, Window
+from scraper.browser import Look, NoPage, Step, Window
 from scraper.engines import Candidate, Engine, address, general, read
 from scraper.pacing import Rhythm
 
@@ -146,7 +146,11 @@ def _turn_page(window: Window, state: Reading, rhythm: Rhythm) -> None:
     url = address(state.engine, state.term)
     if not first.search(url):
         return
-    look = arrive(window, state.engine, first.sub(rf"\g<1>{state.rank}", url), rhythm)
+    try:
+        look = arrive(window, state.engine, first.sub(rf"\g<1>{state.rank}", url), rhythm)
+    except NoPage:
+        state.over = "no more came (its next page did not)"
+        return
     if not look.none:
         state.over, state.idle = "", 0
 

@@ -90,8 +90,6 @@ class Visitor:
                 if missed > MISSES or self.stop.is_set():
                     raise
                 log.info("%s: %s", self.engine.name, error)
-                # Its driver may still wait for the answer.
-                self.close()
                 self.rhythm.pause()
             except TrayError:
                 raise
@@ -153,6 +151,8 @@ class Visitor:
 
     def _open_window(self) -> Window:
         """Return the window to search in; its browser starts when it is first needed, and again after it broke down."""
+        if self._window is not None and self._window.lost:
+            self.close()
         if self._window is None:
             display = display_for(self.engine, self._settings, site=self._site)
             self._driver = self._stack.enter_context(chromium(self._settings, display=display, site=self._site))
