@@ -101,7 +101,7 @@ def preview(
                 window = Window(driver, page_seconds=settings.page_timeout)
                 rhythm, searched = rhythm_of(settings, engine, site, threading.Event()), narrower
                 for plan, term, asked in _asked(plans, settings, engine, narrower=narrower):
-                    if len(found[plan.name]) < plan.limit:
+                    if len(found[plan.name]) < plan.limit and not window.lost:
                         if searched:
                             rhythm.between_terms()
                         searched = True
