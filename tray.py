@@ -343,7 +343,7 @@ def train(
     settings = override(tray.train, **flags)
     datasets = datasets_in(data, flags["mode"]) if data else datasets_of(tray, items, settings)
     if find_lr:
-        from train.fit import effective
+        from train.plan import effective
         from train.rates import find_rates
 
         show(plain(follow(voice, find_rates(datasets, effective(settings)))), as_json, print_rates)

@@ -24,8 +24,9 @@ from dataset.tray import Train
 from train import features
 from train.data import read_dataset
 from train.evaluate import wilson
-from train.fit import effective, train
+from train.fit import train
 from train.heads import softmax
+from train.plan import effective
 from train.predict import predict
 from train.runs import Run
 

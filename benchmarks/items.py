@@ -23,8 +23,9 @@ from dataset.folder import class_folders, pictures
 from dataset.tray import Train
 from train import features
 from train.data import decode
-from train.fit import effective, train
+from train.fit import train
 from train.forward import fastest
+from train.plan import effective
 from train.runs import Run
 
 TRAINED, PREDICTED, ADDED = 1.3, 1.1, 0.05

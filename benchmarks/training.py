@@ -22,8 +22,9 @@ from dataset.tray import Train
 from train import features, heads
 from train.data import Dataset, read_dataset
 from train.evaluate import Judged, calibration_error, doubts, wilson
-from train.fit import effective, train
+from train.fit import train
 from train.folds import deal, groups_of
+from train.plan import effective
 from train.runs import Run
 
 SETS = ("pizza_not_pizza", "food8", "products10", "decor7", "trash6", "bikes")

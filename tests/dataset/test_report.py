@@ -218,7 +218,7 @@ def built(tmp_path: Path) -> Path:
     raw = tmp_path / "data" / "raw"
     write_class(raw / "apple", range(100, 118))
     write_class(raw / "pear", range(200, 212))
-    (raw / "apple" / "copy.jpg").write_bytes(draw(101, size=(300, 240)))
+    (raw / "apple" / "copy.jpg").write_bytes(draw(101, size=(250, 200)))
     (raw / "pear" / "clash.jpg").write_bytes(draw(103))
     (raw / "pear" / "page.jpg").write_text("<html>no</html>")
     out = tmp_path / "data" / "built" / "fruit"
@@ -266,7 +266,7 @@ def test_a_dataset_built_anywhere_knows_its_raw_pictures(tmp_path: Path) -> None
     """What --from was built of is shown and reviewed; a rebuild obeys, and the page about what was before goes."""
     write_class(tmp_path / "mine" / "apple", range(100, 118))
     write_class(tmp_path / "mine" / "pear", range(200, 212))
-    (tmp_path / "mine" / "apple" / "copy.jpg").write_bytes(draw(101, size=(300, 240)))
+    (tmp_path / "mine" / "apple" / "copy.jpg").write_bytes(draw(101, size=(250, 200)))
     out = tmp_path / "other" / "place" / "clean"
     assert any(isinstance(step, Built) for step in build_folder(tmp_path / "mine", out, Build()))
     (group,) = survey.survey(out).copies

@@ -18,7 +18,8 @@ from train import backbones, features
 from train.backend import keras
 from train.data import decode
 from train.evaluate import evaluate
-from train.fit import effective, train
+from train.fit import train
+from train.plan import effective
 from train.predict import predict
 from train.runs import Run
 

@@ -21,8 +21,10 @@ from dataset.tray import Train
 from tests.train.conftest import SMALL, draw, draw_class, finish
 from train.data import Photo, decode, decode_all, read_dataset
 from train.evaluate import evaluate
-from train.fit import Epoch, effective, train
+from train.fit import train
+from train.learn import Epoch
 from train.models import AUGMENTATIONS
+from train.plan import effective
 from train.rates import find_rates
 from train.runs import Run, open_run
 

@@ -15,10 +15,11 @@ from train import backbones, features, tune
 from train.backend import keras
 from train.data import Dataset, decode, read_all, read_dataset
 from train.features import Extractor
-from train.fit import effective, train
+from train.fit import train
 from train.folds import cross_validate
 from train.forward import drawn
 from train.learn import Epoch
+from train.plan import effective
 from train.runs import HISTORY
 from train.where import Eye
 
