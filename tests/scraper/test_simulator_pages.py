@@ -121,16 +121,15 @@ def test_google_links_get_their_address_on_hover(site: Site, browser: WebDriver)
 def test_google_links_answer_to_each_way_of_pointing(site: Site, browser: WebDriver, event: str) -> None:
     """An event sent by script does as well as a real pointer; on a tile far away it does nothing."""
     browser.get(f"{site.url}/{PAGES['google']}")
-    near, far = browser.execute_script(
-        """const tiles = document.querySelectorAll(arguments[0]);
+    script = """const tiles = document.querySelectorAll(arguments[0]);
         return [0, tiles.length - 1].map(place => {
           const link = tiles[place].querySelector('a[role=button]');
           link.dispatchEvent(new Event(arguments[1], {bubbles: true}));
           return link.getAttribute('href');
-        });""",
-        TILES["google"],
-        event,
-    )
+        });"""
+    # The page's own script looks at what is near in its own time.
+    WebDriverWait(browser, 10).until(lambda page: page.execute_script(script, TILES["google"], event)[0])
+    near, far = browser.execute_script(script, TILES["google"], event)
     assert near.startswith("/imgres?imgurl=") or "imgurl=" in near
     assert far is None
 
