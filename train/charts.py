@@ -103,9 +103,14 @@ def _panel(one: Panel, wide: int) -> str:
         found += [f'<circle cx="{a}" cy="{b}" r="3" fill="{line.colour}"/>' for a, b in places if line.spots]
     found += [f'<circle cx="{x(a.x)}" cy="{y(a.y)}" r="{a.size / 2:.1f}" fill="{ORANGE}"/>' for a in one.spots]
     labelled = [line for line in one.lines if line.label]
-    falls = any(line.points[0][1] > line.points[-1][1] for line in labelled)
+    third = (across[1] - across[0]) / 3
+    points = [point for line in labelled for point in line.points]
+    # The names stand where the lines reach less high.
+    highest_left = max((b for a, b in points if a < across[0] + third), default=up[0])
+    highest_right = max((b for a, b in points if a > across[1] - third), default=up[0])
+    start = LEFT + 10 if highest_left <= highest_right else right - 110
     for n, line in enumerate(labelled):
-        start, height = right - 110 if falls else LEFT + 10, TOP + 12 + 15 * n
+        height = TOP + 12 + 15 * n
         found.append(f'<path d="M{start} {height - 4}h18" stroke="{line.colour}" stroke-width="2"/>')
         found.append(f'<text x="{start + 24}" y="{height}">{escape(line.label)}</text>')
     return "".join(found)
