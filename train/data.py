@@ -133,6 +133,11 @@ def as_trained(dataset: Dataset, item: str, class_names: Sequence[str]) -> Datas
     return dataset if whole else against_the_rest(dataset, item)
 
 
+def distinct(photos: Iterable[Photo]) -> list[Photo]:
+    """Return each photo once, in the order of their hashes."""
+    return [photo for _, photo in sorted({photo.sha256: photo for photo in photos}.items())]
+
+
 def against_the_rest(dataset: Dataset, item: str) -> Dataset:
     """Return the binary dataset of one of several classes: label 1 is the item, label 0 is everything else."""
     label = dataset.class_names.index(item)

@@ -18,7 +18,7 @@ from dataset.progress import Progress
 from dataset.tray import Train
 from train import backbones
 from train.backend import keras, tf
-from train.data import Dataset, Part, Photo, class_weights, decode_ahead, let_go
+from train.data import Dataset, Part, Photo, class_weights, decode_ahead, distinct, let_go
 from train.features import Extractor, views_of
 from train.learn import Learned, Network, learn
 
@@ -60,7 +60,7 @@ def tune(
     heads on the frozen backbone, which stay where nothing better follows on validation photos. What is needed to go
     on after an interruption lies in the folder ``work``.
     """
-    photos = {"train": _distinct(data, ("train", "tray")), "val": _distinct(data, ("val",))}
+    photos = {"train": _photos_of(data, ("train", "tray")), "val": _photos_of(data, ("val",))}
     cuts = [
         cut(with_.model.get_layer(f"backbone_{number}"), name, settings.fine_tune)
         for number, name in enumerate(settings.model.split("+"))
@@ -219,10 +219,9 @@ class Shown:
         self.batches = source.apply(tf.data.experimental.assert_cardinality(self.steps)).prefetch(2)
 
 
-def _distinct(data: Mapping[str, Dataset], parts: Sequence[Part]) -> list[Photo]:
+def _photos_of(data: Mapping[str, Dataset], parts: Sequence[Part]) -> list[Photo]:
     """Return the photos of some parts of all datasets, each once."""
-    found = {photo.sha256: photo for one in data.values() for part in parts for photo in one.part(part)}
-    return [photo for _, photo in sorted(found.items())]
+    return distinct(photo for one in data.values() for part in parts for photo in one.part(part))
 
 
 def _answers(

@@ -1,7 +1,7 @@
 """The ways to learn: networks from nothing, heads on a frozen backbone, a backbone that is tuned along with them."""
 
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from dataset.progress import Progress
 from dataset.tray import Train
 from train import backbones, features, heads, models
-from train.data import Dataset, Part, Photo, Pixels, decode_all, require_enough
+from train.data import Dataset, Part, Photo, Pixels, decode_all, distinct, require_enough
 from train.evaluate import Judged, cooled, temperature, threshold
 from train.forward import by_keras
 from train.learn import Epoch, Learned, Network, Row, feeds_of, learn
@@ -138,7 +138,8 @@ def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]
     for some in _side_by_side(data):
         fitted |= yield from _fit_heads(some, found, settings, mixes=with_.mixes)
     for item, dataset in data.items():
-        photos = _distinct(dataset.part("train"))
+        # Copies would be in and out of a leave-one-out at the same time.
+        photos = distinct(dataset.part("train"))
         labels = np.array([photo.label for photo in photos], np.int64)
         suspects[item] = Judged(dataset.class_names, tuple(photos), labels, fitted[item][0].left_out, "train")
     answers, thresholds = {}, {}
@@ -222,12 +223,12 @@ def _fit_heads(
     any_ = next(iter(data.values()))
     inputs = {
         part: np.stack([found[photo.sha256] for photo in photos])
-        for part, photos in (("train", _distinct(any_.part("train"))), ("val", any_.part("val")))
+        for part, photos in (("train", distinct(any_.part("train"))), ("val", any_.part("val")))
     }
-    labels = {item: np.array([photo.label for photo in _distinct(one.part("train"))]) for item, one in data.items()}
+    labels = {item: np.array([photo.label for photo in distinct(one.part("train"))]) for item, one in data.items()}
     held_back = {item: np.array([photo.label for photo in one.part("val")]) for item, one in data.items()}
     # The class folders, also where an item stands against the rest of them: all of them grow alike.
-    names = [photo.path.parent.name for photo in _distinct(any_.part("train"))]
+    names = [photo.path.parent.name for photo in distinct(any_.part("train"))]
     kinds = np.unique(names, return_inverse=True)[1]
     turns = _turns(kinds)
     most = int(turns.max()) + 1
@@ -282,11 +283,6 @@ def _turns(labels: Array) -> Array:
         mine = labels == label
         turns[mine] = np.arange(mine.sum())
     return turns
-
-
-def _distinct(photos: Sequence[Photo]) -> list[Photo]:
-    """Return each photo once, by hash: copies would be in and out of a leave-one-out at the same time."""
-    return [photo for _, photo in sorted({photo.sha256: photo for photo in photos}.items())]
 
 
 def _readable(plan: Plan, errors: Mapping[str, str]) -> dict[str, Dataset]:
