@@ -16,7 +16,6 @@ import click
 if TYPE_CHECKING:
     from dataset.tray import ClassPlan, Scrape, Train, Tray
     from scraper.doctor import Finding
-    from scraper.simulator import Truth
     from train.runs import Run
 
 Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
@@ -793,52 +792,13 @@ def run_demo(voice: Voice, into: Path, *, fast: bool, scenario: str) -> dict[str
     with simulator.Site(scenario=played, results=10 if fast else 36) as site:
         log.info("The built-in search site plays Google, Bing and Yahoo Images at %s", site.url)
         result = run_tray(voice, tray, site=site.url, modes=("binary", "multiclass"))
-        result |= judge_demo(tray, site.truth)
+        result |= plain(simulator.judge(tray, site.truth))
     clock = Clock()
-    fresh = list(draw_fresh(tray, into / "fresh"))
+    fresh = list(simulator.draw_fresh(tray.items, into / "fresh"))
     result["fresh"] = plain(list(predict(open_run(Path(result["runs"]["binary"]["run"])), fresh)))
     clock.lap("predict")
     seconds = {"all": round(time.perf_counter() - started, 1), **result["seconds"], **clock.laps}
     return result | {"seconds": seconds, "items": result["runs"]["binary"]["items"]}
-
-
-def judge_demo(tray: "Tray", truth: "Truth") -> dict[str, Any]:
-    """Judge class folders and datasets against what the built-in site knows to be true."""
-    from dataset.folder import records
-    from dataset.tray import class_plans
-
-    plans = class_plans(tray)
-    kept = {one.sha256: one.url for plan in plans for one in records(tray.raw / plan.name) if one.kept}
-    score = truth.score([term for plan in plans for term in plan.terms], kept.items())
-    left = across = invalid = 0
-    for metadata in sorted(tray.built.glob("*/metadata.jsonl")):
-        sides: dict[str, set[str]] = {}
-        for line in map(json.loads, metadata.read_text(encoding="utf-8").splitlines()):
-            picture = truth.identify(line["sha256"]) or truth.identify(kept[line["sha256"]])
-            if picture is None:
-                invalid += 1
-                continue
-            left += picture.group in sides
-            sides.setdefault(picture.group, set()).add(line["split"])
-        across += sum(len(splits) > 1 for splits in sides.values())
-    return {
-        "recall": round(score.recall, 4),
-        "precision": round(score.precision, 4),
-        "duplicates_left": left,
-        "duplicates_across_splits": across,
-        "invalid_in_datasets": invalid,
-    }
-
-
-def draw_fresh(tray: "Tray", folder: Path) -> Iterator[Path]:
-    """Draw pictures of each item and of look-alikes that the site never offers, as photos from outside the dataset."""
-    from dataset.folder import make_folder
-    from scraper.simulator.pictures import draw
-
-    for kind in (*tray.items, "quiche", "tomato", "empty_tray"):
-        path = make_folder(folder) / f"{kind}.jpg"
-        draw(kind, 2_000_000_011, (640, 480)).save(path, quality=90)
-        yield path
 
 
 class Clock:

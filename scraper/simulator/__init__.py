@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from scraper.simulator.catalogue import Address, Offer, Picture
+from scraper.simulator.judge import Judgement, draw_fresh, judge
 from scraper.simulator.reply import Request
 from scraper.simulator.scenario import ENGINES, SCENARIOS, Scenario, named
 from scraper.simulator.site import Site
@@ -15,6 +16,7 @@ __all__ = [
     "NOTHING",
     "SCENARIOS",
     "Address",
+    "Judgement",
     "Offer",
     "Picture",
     "Request",
@@ -22,6 +24,8 @@ __all__ = [
     "Score",
     "Site",
     "Truth",
+    "draw_fresh",
+    "judge",
     "named",
 ]
 
