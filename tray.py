@@ -308,7 +308,7 @@ def report(folder: Path, config: Path, as_json: bool) -> None:
 
     Raw pictures are flagged by the limits in [build.checks] of tray.toml, where there is one.
     """
-    from dataset.report import write_report
+    from dataset.report.page import write_report
     from dataset.tray import Tray, load
 
     settings = (load(config) if config.exists() else Tray()).build
@@ -741,7 +741,7 @@ def train_tray(voice: Voice, tray: "Tray", items: tuple[str, ...], *, settings: 
 def run_tray(voice: Voice, tray: "Tray", *, site: str | None, modes: Sequence[str]) -> dict[str, Any]:
     """Scrape, build, train in each mode, and report; return what each stage gave and the seconds it took."""
     from dataset.build import build
-    from dataset.report import write_report
+    from dataset.report.page import write_report
     from dataset.tray import class_plans, override
 
     clock = Clock()

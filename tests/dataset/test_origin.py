@@ -10,7 +10,7 @@ import pytest
 from dataset.build import Built, build_folder
 from dataset.folder import DATASET
 from dataset.origin import source_of, staleness
-from dataset.report import write_report
+from dataset.report.page import write_report
 from dataset.review.catalogue import open_catalogue
 from dataset.review.verdicts import REVIEW
 from dataset.tray import Build

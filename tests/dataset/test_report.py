@@ -12,13 +12,16 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from dataset import report, survey
 from dataset.build import Built, build_folder
 from dataset.errors import TrayError
-from dataset.findings import findings, share
 from dataset.folder import ClassFolder, Record
 from dataset.images import inspect
-from dataset.report import page, web, write_report
+from dataset.report import looks
+from dataset.report import page as report
+from dataset.report import raw as raw_folders
+from dataset.report.findings import findings, share
+from dataset.report.page import page, web, write_report
+from dataset.report.survey import survey
 from dataset.review.catalogue import open_catalogue
 from dataset.review.decisions import Decisions
 from dataset.review.verdicts import Journal, Verdict, read_verdicts
@@ -108,7 +111,7 @@ def raw(tmp_path: Path) -> Path:
 
 def test_tells_what_a_raw_folder_holds(raw: Path) -> None:
     """Pictures, copies, rejects with their reasons and the conflict are all counted."""
-    found = survey.survey(raw)
+    found = survey(raw)
 
     assert found.form == "class folders"
     assert found.labels == ("pizza", "quiche")
@@ -122,15 +125,15 @@ def test_tells_what_a_raw_folder_holds(raw: Path) -> None:
 
 def test_puts_what_is_worth_fixing_on_top(raw: Path) -> None:
     """The small class, the conflict and the engine that fails are named with their numbers."""
-    texts = " ".join(one.text for one in findings(survey.survey(raw), 9))
+    texts = " ".join(one.text for one in findings(survey(raw), 9))
 
     assert "Class quiche has only 5 pictures; the other class has 12." in texts
     assert "1 conflict between pizza and quiche" in texts
     assert "100 % of Yahoo's pictures failed, all with HTTP 403." in texts
     assert "1 file can't be used: 1 truncated." in texts
-    assert len(findings(survey.survey(raw))) == 3
-    assert [one.weight for one in findings(survey.survey(raw), 9)] == sorted(
-        (one.weight for one in findings(survey.survey(raw), 9)), reverse=True
+    assert len(findings(survey(raw))) == 3
+    assert [one.weight for one in findings(survey(raw), 9)] == sorted(
+        (one.weight for one in findings(survey(raw), 9)), reverse=True
     )
 
 
@@ -195,7 +198,7 @@ def test_shows_one_class_folder_with_its_verdicts(raw: Path) -> None:
     """A class folder has a page of its own, which counts what a person has said."""
     name = next((raw / "pizza").glob("*.jpg")).name
     Journal(raw / "pizza").append([Verdict(name, "drop")])
-    found = survey.survey(raw / "pizza")
+    found = survey(raw / "pizza")
 
     assert (found.form, found.labels, dict(found.reviewed)) == ("class folder", ("pizza",), {"drop": 1})
     assert "drop 1" in write_report(raw / "pizza").read_text()
@@ -228,7 +231,7 @@ def built(tmp_path: Path) -> Path:
 
 def test_tells_of_a_built_dataset(built: Path) -> None:
     """Splits, copies with what was kept, conflicts and refusals are those of the build, with the raw pictures."""
-    found = survey.survey(built)
+    found = survey(built)
     counts = page(found)
 
     assert found.form == "dataset"
@@ -269,7 +272,7 @@ def test_a_dataset_built_anywhere_knows_its_raw_pictures(tmp_path: Path) -> None
     (tmp_path / "mine" / "apple" / "copy.jpg").write_bytes(draw(101, size=(250, 200)))
     out = tmp_path / "other" / "place" / "clean"
     assert any(isinstance(step, Built) for step in build_folder(tmp_path / "mine", out, Build()))
-    (group,) = survey.survey(out).copies
+    (group,) = survey(out).copies
     assert group.copies[0].path == tmp_path / "mine" / "apple" / "101.jpg"
 
     write_report(out)
@@ -289,7 +292,7 @@ def test_a_dataset_does_not_name_files_outside_itself(built: Path, tmp_path: Pat
     with (built / "metadata.jsonl").open("a") as lines:
         lines.write('{"file_name": "../../../secret.jpg", "label": "apple", "split": "train"}\n')
 
-    assert all("secret" not in one.name for one in survey.survey(built).pictures)
+    assert all("secret" not in one.name for one in survey(built).pictures)
 
 
 def test_folders_by_split_are_understood(tmp_path: Path) -> None:
@@ -297,7 +300,7 @@ def test_folders_by_split_are_understood(tmp_path: Path) -> None:
     for split, seeds in (("train", range(6)), ("test", range(6, 8))):
         write_class(tmp_path / split / "cat", seeds)
         write_class(tmp_path / split / "dog", range(50 + seeds.start, 50 + seeds.stop))
-    found = survey.survey(tmp_path)
+    found = survey(tmp_path)
 
     assert found.labels == ("cat", "dog")
     assert {one.split for one in found.pictures} == {"train", "test"}
@@ -339,11 +342,11 @@ def test_a_spoilt_manifest_is_one_sentence(raw: Path) -> None:
 
 def test_large_folders_make_small_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Contact sheets are cut with the number left out, few files are decoded, and pictures have limited room."""
-    monkeypatch.setattr(survey, "LOOKED", 10)
+    monkeypatch.setattr(raw_folders, "LOOKED", 10)
     monkeypatch.setattr(report, "SHEET", 8)
     write_class(tmp_path / "raw" / "one", range(30))
     write_class(tmp_path / "raw" / "two", range(40, 45))
-    found = survey.survey(tmp_path / "raw")
+    found = survey(tmp_path / "raw")
     text = page(found)
 
     assert found.looked == 10
@@ -362,7 +365,7 @@ def test_raw_pictures_are_flagged_by_the_checks_of_the_build(tmp_path: Path) -> 
     write_class(tmp_path / "one", range(3))
     strict, off = (Build(checks=one) for one in (Checks(small=5000), Checks(small=5000, off=("small",))))
 
-    flags = [[one.flags for one in survey.survey(tmp_path / "one", how).pictures] for how in (strict, off)]
+    flags = [[one.flags for one in survey(tmp_path / "one", how).pictures] for how in (strict, off)]
     assert [["small" in one for one in row] for row in flags] == [[True] * 3, [False] * 3]
     pages = [write_report(tmp_path / "one", how).read_bytes() for how in (strict, off)]
     assert pages[0] != pages[1]
@@ -374,9 +377,9 @@ def test_thumbnails_are_small_and_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     image.save(tmp_path / "x.jpg", exif=exif)
-    seen = survey.look_at(tmp_path / "x.jpg")
+    seen = looks.look_at(tmp_path / "x.jpg")
     with Image.open(io.BytesIO(seen.thumbnail)) as small:
-        assert max(small.size) == survey.THUMBNAIL
+        assert max(small.size) == looks.THUMBNAIL
         assert small.height > small.width
     assert (seen.width, seen.height) == (1200, 1600)
 

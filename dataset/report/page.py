@@ -13,10 +13,12 @@ from urllib.parse import quote, urlsplit
 
 import jinja2
 
-from dataset.findings import FEW, findings, share, spoken
 from dataset.folder import REPORT, write_whole
+from dataset.report.findings import FEW, findings, share, spoken
+from dataset.report.holdings import DUPLICATES, Copies, Refused, Shown, Side, Survey, evenly
+from dataset.report.looks import AS_EVER, look_at
+from dataset.report.survey import survey
 from dataset.review.catalogue import SPLITS
-from dataset.survey import AS_EVER, DUPLICATES, Copies, Refused, Shown, Side, Survey, evenly, look_at, survey
 from dataset.tray import Build
 from dataset.workers import WORKERS
 
@@ -123,7 +125,7 @@ def page(found: Survey) -> str:
 
 def _template() -> jinja2.Template:
     pages = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "pages"),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

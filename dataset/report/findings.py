@@ -7,7 +7,7 @@ from itertools import combinations
 from statistics import median
 from typing import Final
 
-from dataset.survey import DUPLICATES, Survey
+from dataset.report.holdings import DUPLICATES, Survey
 
 FEW: Final = 5
 """Pictures of a class in validation or test below which a score says little."""

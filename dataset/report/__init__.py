@@ -1,0 +1,1 @@
+"""A folder of pictures as one page: what it holds, what was rejected, what to fix first."""

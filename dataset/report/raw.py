@@ -1,0 +1,249 @@
+"""What raw class folders hold: files and manifests, what can be seen of them, and which repeat each other."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from dataset.folder import MANIFEST, SAME_BITS, Record, pictures, records
+from dataset.report.holdings import Copies, Form, Refused, Shown, Side, Survey, evenly, together
+from dataset.report.looks import Look, look_at
+from dataset.review.catalogue import SPLITS
+from dataset.review.verdicts import read_verdicts
+from dataset.tray import Build
+from dataset.workers import WORKERS
+
+LOOKED: Final = 4000
+"""Raw pictures that are decoded at most; of the others only the header is read."""
+FLAT: Final = frozenset({"near uniform"})
+"""Flags of pictures whose perceptual hash says nothing."""
+
+
+def raw(root: Path, settings: Build) -> Survey:
+    """Return what a class folder or a folder of class folders holds, flagged by the limits of ``settings``."""
+    rows, form = _class_rows(root)
+    shown: list[Shown] = []
+    refused: list[Refused] = []
+    gone = 0
+    said: Counter[str] = Counter()
+    for label, split, folder in rows:
+        here, away, missing = _read_class(folder, label, split, root)
+        shown += here
+        refused += away
+        gone += missing
+        said.update(one.verdict for one in read_verdicts(folder).values())
+    looks = _look_at(shown, settings)
+    shown, spoilt = _with_looks(shown, looks)
+    copies, conflicts = _twins(shown)
+    return Survey(
+        root,
+        form,
+        tuple(dict.fromkeys(label for label, _, _ in rows)),
+        tuple(shown),
+        (*spoilt, *refused),
+        tuple(copies),
+        tuple(conflicts),
+        looked=sum(not one.error for one in looks.values()),
+        gone=gone,
+        reviewed=dict(sorted(said.items())),
+        thumbnails={path: one.thumbnail for path, one in looks.items() if one.thumbnail},
+    )
+
+
+def _class_rows(root: Path) -> tuple[list[tuple[str, str, Path]], Form]:
+    """Return label, split and path of each class folder, and which form the folder has."""
+    inside = _subfolders(root)
+    if inside and not inside.keys() - set(SPLITS):
+        parts = [
+            (name, split, path)
+            for split in SPLITS
+            if split in inside
+            for name, path in _subfolders(inside[split]).items()
+            if _is_class(path)
+        ]
+        if parts:
+            return sorted(parts, key=lambda part: part[0]), "class folders"
+    rows = [(name, "", path) for name, path in inside.items() if _is_class(path)]
+    return (rows, "class folders") if rows else ([(root.name, "", root)], "class folder")
+
+
+def _subfolders(root: Path) -> dict[str, Path]:
+    return {path.name: path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")}
+
+
+def _is_class(folder: Path) -> bool:
+    return (folder / MANIFEST).exists() or next(pictures(folder), None) is not None
+
+
+def _read_class(folder: Path, label: str, split: str, root: Path) -> tuple[list[Shown], list[Refused], int]:
+    """Return the pictures of one class folder, what its manifest rejected, and how many of its files are gone."""
+    known: dict[str, Record] = {}
+    rejected = []
+    for record in records(folder):
+        if record.kept:
+            known[record.file] = record
+        else:
+            rejected.append(record)
+    base = "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
+    shown = [_from_record(path, f"{base}{path.name}", label, split, known.get(path.name)) for path in pictures(folder)]
+    files = {one.path.name for one in shown}
+    refused = [
+        Refused(
+            label,
+            one.error or "not kept",
+            path=folder / one.copy_of if one.copy_of in files else None,
+            url=one.url,
+            page=one.page,
+            title=one.title,
+            engine=one.engine,
+            term=one.term,
+            kept=f"{base}{one.copy_of}" if one.copy_of else "",
+            detail=", ".join(dict.fromkeys(one.failures)) if one.failures else "",
+        )
+        for one in rejected
+    ]
+    return shown, refused, len(known.keys() - files)
+
+
+def _from_record(path: Path, name: str, label: str, split: str, record: Record | None) -> Shown:
+    if record is None:
+        return Shown(path, name, label, split)
+    return Shown(
+        path, name, label, split or record.split, record.width, record.height, record.format, record.bytes,
+        record.kind, _some(record.engine), _some(record.term), record.page, record.title, record.sha256, record.phash,
+    )  # fmt: skip
+
+
+def _some(text: str) -> tuple[str, ...]:
+    return (text,) if text else ()
+
+
+# Looking at files
+
+
+def _look_at(shown: Sequence[Shown], settings: Build) -> dict[Path, Look]:
+    """Return what was seen of the pictures, or of an even choice of them where there are too many."""
+    chosen = evenly(shown, LOOKED)
+    with ThreadPoolExecutor(WORKERS) as threads:
+        looks = threads.map(partial(look_at, settings=settings), (one.path for one in chosen))
+        return dict(zip((one.path for one in chosen), looks, strict=True))
+
+
+def _with_looks(shown: Sequence[Shown], looks: Mapping[Path, Look]) -> tuple[list[Shown], list[Refused]]:
+    """Return the pictures with what was seen of them, and those that can't be read as refused."""
+    good, spoilt = [], []
+    for one in shown:
+        seen = looks.get(one.path) or _header(one)
+        if seen.error:
+            spoilt.append(
+                Refused(
+                    one.label,
+                    seen.error,
+                    one.name,
+                    page=one.page,
+                    title=one.title,
+                    engine=", ".join(one.engines),
+                    term=", ".join(one.terms),
+                    detail="the file is there",
+                )
+            )
+            continue
+        good.append(
+            replace(
+                one,
+                width=one.width or seen.width,
+                height=one.height or seen.height,
+                format=one.format or seen.format,
+                bytes=seen.bytes or one.bytes,
+                sha256=one.sha256 or seen.sha256,
+                phash="" if FLAT.intersection(seen.flags) else (one.phash or seen.phash),
+                flags=seen.flags,
+            )
+        )
+    return good, spoilt
+
+
+def _header(one: Shown) -> Look:
+    """Return what the manifest or, without one, the first bytes of a file say."""
+    try:
+        size = one.path.stat().st_size
+        if one.width and one.format:
+            return Look(bytes=size)
+        with Image.open(one.path) as image:
+            return Look(format=image.format or "", width=image.width, height=image.height, bytes=size)
+    except Exception:  # noqa: BLE001 - decoders raise whatever they like
+        return Look("not an image")
+
+
+# Which pictures repeat each other
+
+
+def _twins(shown: Sequence[Shown]) -> tuple[list[Copies], list[tuple[Side, ...]]]:
+    """Return the groups of copies within a class, and the files of two classes and more that show one picture."""
+    near: dict[int, dict[int, int]] = defaultdict(dict)
+    for a, b, bits in _pairs(shown):
+        near[a][b] = near[b][a] = bits
+    order = sorted(near, key=lambda n: (-shown[n].width * shown[n].height, -shown[n].bytes, shown[n].name))
+    taken: set[int] = set()
+    groups = []
+    for n in order:
+        if n in taken:
+            continue
+        mine = sorted(
+            (other for other in near[n] if other not in taken and shown[other].label == shown[n].label),
+            key=lambda other: shown[other].name,
+        )
+        taken.update((n, *mine))
+        if mine:
+            copies = tuple(_side(shown[other], _how(near[n][other])) for other in mine)
+            groups.append(
+                Copies(_side(shown[n], "most pixels: a build keeps this one, unless it is but enlarged"), copies)
+            )
+    groups.sort(key=lambda group: (group.kept.label, group.kept.name))
+    clashes = [
+        (shown[a].name, shown[b].name)
+        for a, others in near.items()
+        for b in others
+        if a < b and shown[a].label != shown[b].label
+    ]
+    by_name = {one.name: one for one in shown}
+    return groups, [tuple(_side(by_name[name]) for name in names) for names in together(clashes)]
+
+
+def _how(bits: int) -> str:
+    return "the same bytes" if bits < 0 else f"{bits} of 256 bits apart"
+
+
+def _side(one: Shown, note: str = "") -> Side:
+    size = f"{one.width}x{one.height}" if one.width else ""
+    return Side(one.name, one.label, one.path, "; ".join(text for text in (size, note) if text))
+
+
+def _pairs(shown: Sequence[Shown]) -> Iterator[tuple[int, int, int]]:
+    """Yield pairs of indices whose pictures look the same and the bits between them, -1 for the same bytes."""
+    first: dict[str, int] = {}
+    rows = []
+    for n, one in enumerate(shown):
+        if one.sha256 and one.sha256 in first:
+            yield first[one.sha256], n, -1
+            if shown[first[one.sha256]].label == one.label:
+                continue
+        elif one.sha256:
+            first[one.sha256] = n
+        if one.phash:
+            rows.append(n)
+    if not rows:
+        return
+    hashes = np.array([np.frombuffer(bytes.fromhex(shown[n].phash), np.uint64) for n in rows])
+    for at in range(len(rows) - 1):
+        bits = np.bitwise_count(hashes[at + 1 :] ^ hashes[at]).sum(axis=1, dtype=np.int32)
+        for after in np.flatnonzero(bits <= SAME_BITS):
+            a, b = rows[at], rows[at + 1 + int(after)]
+            if not shown[a].sha256 or shown[a].sha256 != shown[b].sha256:
+                yield a, b, int(bits[after])
