@@ -48,10 +48,10 @@ from benchmarks.cleaning_peers import used
 from dataset import scan as scanning
 from dataset.build import Built, build_folder
 from dataset.folder import pictures
-from dataset.images import inspect, read
-from dataset.prints import CROPS
+from dataset.images import ImageInfo, inspect, read
+from dataset.prints import CROPS, Print
 from dataset.relations import relate
-from dataset.scan import remembering, scan
+from dataset.scan import SHARD, Picture, remembering, scan
 from dataset.search import Hashes, candidates, join
 from dataset.tray import MAX_BYTES, MAX_PIXELS, Build
 
@@ -336,15 +336,18 @@ def search(given: Given) -> Iterator[Row]:
             yield row("the same, peak memory of the process", ours["peak"], "MB", "<= 1000")
     hashes = random_hashes(100_000)
     for fresh in (100_000, 100):
-        seconds, _ = timed(lambda fresh=fresh: ended(candidates(hashes, fresh)))
+        seconds, _ = timed(lambda fresh=fresh: ended(candidates(lambda: hashes, fresh)))
         yield row(f"whole, turned and cropped, {fresh:,} new among 100,000 pictures", seconds, "cpu-s")
 
 
-def random_hashes(count: int) -> Hashes:
-    """Return hashes of so many pictures that have nothing in common."""
-    each = CROPS + 8
-    levels = np.random.default_rng(count).integers(0, 256, (count * each, 32), dtype=np.uint8)
-    return Hashes(levels, np.full(count, each))
+def random_hashes(count: int) -> list[Hashes]:
+    """Return hashes of so many pictures that have nothing in common, in packs as a scan leaves them."""
+    each, chance = CROPS + 8, np.random.default_rng(count)
+    numbers = [np.arange(at, min(count, at + SHARD)) for at in range(0, count, SHARD)]
+    return [
+        Hashes(some, np.full(len(some), each), chance.integers(0, 256, (len(some) * each, 32), dtype=np.uint8))
+        for some in numbers
+    ]
 
 
 def again(given: Given) -> Iterator[Row]:
@@ -400,20 +403,24 @@ def added() -> Iterator[Row]:
     """Add 100 pictures to 100,000 that a cache remembers: load hashes, search, remember."""
     old, new = 100_000, 100
     with scratch() as folder:
-        hashes = random_hashes(old + new)
-        each = CROPS + 8
         names = [f"{number:064x}" for number in range(old + new)]
+        view, box, colours = np.zeros((1, 64, 64), np.uint8), np.zeros((1, 4)), np.zeros((16, 16, 3), np.uint8)
         with remembering(folder / "cache", limits=LIMITS) as memory:
-            memory.base.executemany(
-                "INSERT INTO pictures VALUES (?, 1, '', '', ?)",
-                ((name, hashes.levels[at * each : (at + 1) * each].tobytes()) for at, name in enumerate(names)),
-            )
+            for some in random_hashes(old + new):
+                shas = [names[number] for number in some.numbers]
+                prints = (Print(view, box, colours, own) for own in some.levels.reshape(len(shas), -1, 32))
+                seen = [Picture(ImageInfo(sha256=sha), 1, None) for sha in shas]
+                memory.keep(list(zip(seen, prints, strict=True)))
             memory.base.executemany("INSERT INTO compared VALUES (?)", ((name,) for name in names[:old]))
             memory.base.commit()
-        del hashes
         paths = dict.fromkeys(names, folder / "none.jpg")
-        with remembering(folder / "cache", limits=LIMITS) as memory:
-            seconds, wall = timed(lambda: ended(relate(paths, memory)))
+        least = []
+        for _ in range(3):
+            with remembering(folder / "cache", limits=LIMITS) as memory:
+                least.append(timed(lambda: ended(relate(paths, memory)))[::-1])
+                memory.base.executemany("DELETE FROM compared WHERE sha256 = ?", ((name,) for name in names[old:]))
+                memory.base.commit()
+        wall, seconds = min(least)
         yield row("100 pictures added to 100,000: hashes loaded, searched, remembered", seconds, "cpu-s")
         yield row("the same, wall clock", wall, "s", "<= 2")
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from PIL import Image
@@ -40,7 +40,8 @@ def relate(paths: Mapping[str, Path], memory: Memory, workers: Workers = HERE) -
     new = sorted(paths.keys() - compared)
     fresh, shas = len(new), new + sorted(paths.keys() & compared)
     if new:
-        found = yield from candidates(memory.hashes(shas), fresh, workers)
+        numbers = {sha: number for number, sha in enumerate(shas)}
+        found = yield from candidates(partial(memory.hashes, numbers), fresh, workers)
         settled = set(memory.base.execute("SELECT a, b FROM pairs UNION ALL SELECT a, b FROM different"))
         each = (tuple(sorted((shas[first], shas[second]))) for first, second in found)
         pairs = [pair for pair in each if pair not in settled]

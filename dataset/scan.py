@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
@@ -13,13 +13,13 @@ import numpy as np
 
 from dataset.errors import TrayError
 from dataset.images import ImageInfo, look
-from dataset.prints import Print, Sketch, make_prints, sketch
+from dataset.prints import CROPS, SIDE, Print, Sketch, make_prints, sketch
 from dataset.progress import Progress
 from dataset.quality import Measures, measure_all
 from dataset.search import Hashes
 from dataset.workers import HERE, Workers
 
-VERSION = "9"
+VERSION = "10"
 """Goes up whenever a measure, a hash or a verdict changes: what an older one remembered is then forgotten."""
 SHARD = 32
 """Files that are read at once: what is lost at most, for each worker, when a scan is killed."""
@@ -81,14 +81,15 @@ class Memory:
         self.base.execute("CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT)")
         version = f"{VERSION} {self.limits}"
         if self.recall("version") != version:
-            for table in ("files", "pictures", "prints", "pairs", "different", "compared"):
+            for table in ("files", "pictures", "prints", "packs", "pairs", "different", "compared"):
                 self.base.execute(f"DROP TABLE IF EXISTS {table}")
             self.base.execute("DELETE FROM state")
             self.note("version", version)
         for table in (
             "files (path TEXT PRIMARY KEY, size INTEGER, changed INTEGER, sha256 TEXT) WITHOUT ROWID",
-            "pictures (sha256 TEXT PRIMARY KEY, size INTEGER, info TEXT, measures TEXT, hashes BLOB)",
-            "prints (sha256 TEXT PRIMARY KEY, views BLOB, boxes BLOB, colours BLOB)",
+            "pictures (sha256 TEXT PRIMARY KEY, size INTEGER, info TEXT, measures TEXT)",
+            "prints (sha256 TEXT PRIMARY KEY, views BLOB, boxes BLOB, colours BLOB, pack INTEGER, start INTEGER)",
+            "packs (pack INTEGER PRIMARY KEY, sha256s BLOB, counts BLOB, hashes BLOB)",
             "pairs (a TEXT, b TEXT, comparison TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID",
             "different (a TEXT, b TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID",
             "compared (sha256 TEXT PRIMARY KEY) WITHOUT ROWID",
@@ -106,32 +107,64 @@ class Memory:
         self.base.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, value))
         self.base.commit()
 
+    def keep(self, seen: Sequence[tuple[Picture, Print | None]]) -> None:
+        """Remember contents that are new, and their hashes in one pack, for a search reads those of all at once.
+
+        The caller commits.
+        """
+        self.base.executemany(
+            "INSERT INTO pictures VALUES (?, ?, ?, ?)",
+            (
+                (one.info.sha256, one.size, _json(one.info), _json(one.measures) if one.measures else "")
+                for one, _ in seen
+            ),
+        )
+        prints = [(picture.info.sha256, one) for picture, one in seen if one]
+        if not prints:
+            return
+        counts = np.array([len(one.hashes) for _, one in prints], np.uint8)
+        pack = self.base.execute(
+            "INSERT INTO packs VALUES (NULL, ?, ?, ?)",
+            (
+                bytes.fromhex("".join(sha for sha, _ in prints)),
+                counts.tobytes(),
+                b"".join(one.hashes.tobytes() for _, one in prints),
+            ),
+        ).lastrowid
+        starts = (counts.cumsum(dtype=np.intp) - counts).tolist()
+        self.base.executemany(
+            "INSERT INTO prints VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                (sha, one.views.tobytes(), one.boxes.tobytes(), one.colours.tobytes(), pack, start)
+                for (sha, one), start in zip(prints, starts, strict=True)
+            ),
+        )
+
     def print_of(self, sha256: str) -> Print:
         """Return the print of a picture that was scanned."""
         views, boxes, colours, hashes = self.base.execute(
-            "SELECT views, boxes, colours, hashes FROM prints JOIN pictures USING (sha256) WHERE sha256 = ?", (sha256,)
+            "SELECT views, boxes, colours, substr(hashes, 1 + 32 * start, 32 * (? + 8 * length(views) / ?)) "
+            "FROM prints JOIN packs USING (pack) WHERE sha256 = ?",
+            (CROPS, SIDE * SIDE, sha256),
         ).fetchone()
         return Print(
-            np.frombuffer(views, np.uint8).reshape(-1, 64, 64),
+            np.frombuffer(views, np.uint8).reshape(-1, SIDE, SIDE),
             np.frombuffer(boxes, np.float64).reshape(-1, 4),
             np.frombuffer(colours, np.uint8).reshape(16, 16, 3),
             np.frombuffer(hashes, np.uint8).reshape(-1, 32),
         )
 
-    def hashes(self, sha256s: Sequence[str]) -> Hashes:
-        """Return the hashes of pictures that were scanned, in the order asked for."""
-        numbers = {sha: number for number, sha in enumerate(sha256s)}
-        counts = np.zeros(len(sha256s), np.intp)
-        for sha, size in self.base.execute("SELECT sha256, length(hashes) FROM pictures WHERE hashes IS NOT NULL"):
-            if sha in numbers:
-                counts[numbers[sha]] = size // 32
-        ends = counts.cumsum()
-        levels = np.empty((int(ends[-1]) if len(ends) else 0, 32), np.uint8)
-        for sha, blob in self.base.execute("SELECT sha256, hashes FROM pictures WHERE hashes IS NOT NULL"):
-            if sha in numbers:
-                last = ends[numbers[sha]]
-                levels[last - counts[numbers[sha]] : last] = np.frombuffer(blob, np.uint8).reshape(-1, 32)
-        return Hashes(levels, counts)
+    def hashes(self, numbers: Mapping[str, int]) -> Iterator[Hashes]:
+        """Yield the hashes of pictures that were scanned, each under its number, a pack at a time."""
+        for shas, each, blob in self.base.execute("SELECT sha256s, counts, hashes FROM packs"):
+            names = shas.hex()
+            own = np.array([numbers.get(names[at : at + 64], -1) for at in range(0, len(names), 64)], np.intp)
+            counts = np.frombuffer(each, np.uint8).astype(np.intp)
+            levels, wanted = np.frombuffer(blob, np.uint8).reshape(-1, 32), own >= 0
+            if wanted.all():
+                yield Hashes(own, counts, levels)
+            elif wanted.any():
+                yield Hashes(own[wanted], counts[wanted], levels[np.repeat(wanted, counts)])
 
 
 @contextmanager
@@ -176,14 +209,16 @@ def scan(
         partial(examine, limits=memory.limits), ([path.absolute() for path, *_ in shard] for shard in shards)
     )
     for shard, looked in zip(shards, looks, strict=True):
+        new: list[tuple[Picture, Print | None]] = []
         for (path, name, size, changed), (picture, one) in zip(shard, looked, strict=True):
             sha = shas[path] = picture.info.sha256 or f"unread:{name}"
             if sha not in pictures:
                 pictures[sha] = picture
                 if picture.info.sha256:
-                    _remember(memory, picture, one)
+                    new.append((picture, one))
             if picture.info.sha256:
                 memory.base.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (name, size, changed, sha))
+        memory.keep(new)
         memory.base.commit()
         yield Progress("scan", len(shas), len(paths))
     return [Scanned(path, pictures[shas[path]]) for path in paths]
@@ -214,25 +249,6 @@ def _see(path: Path, limits: tuple[int, int]) -> tuple[ImageInfo, int, Sketch | 
         return ImageInfo(error=f"unreadable: {error.strerror}"), 0, None
     info, small = look(data, max_pixels=max_pixels, max_bytes=max_bytes, min_side=1)
     return info, len(data), sketch(small) if small else None
-
-
-def _remember(memory: Memory, picture: Picture, one: Print | None) -> None:
-    sha = picture.info.sha256
-    memory.base.execute(
-        "INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?, ?)",
-        (
-            sha,
-            picture.size,
-            _json(picture.info),
-            _json(picture.measures) if picture.measures else "",
-            one.hashes.tobytes() if one else None,
-        ),
-    )
-    if one:
-        memory.base.execute(
-            "INSERT OR REPLACE INTO prints VALUES (?, ?, ?, ?)",
-            (sha, one.views.tobytes(), one.boxes.tobytes(), one.colours.tobytes()),
-        )
 
 
 def _json(values: ImageInfo | Measures) -> str:

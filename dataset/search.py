@@ -1,8 +1,8 @@
 """Which hashes lie near each other: found through quarters of a short key, not by comparing all with all."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,73 +28,133 @@ BLOCK = 1 << 16
 class Hashes:
     """All hashes of some pictures, one picture after the other."""
 
+    numbers: Rows
+    """The pictures' numbers; the new ones have the lowest."""
+    counts: Rows
+    """How many hashes each picture has."""
     levels: Levels
     """Shape (hashes, 32): of each picture its crops, then the 8 turns of each view."""
-    counts: Rows
-    """How many each picture has."""
 
     @classmethod
-    def of(cls, each: "list[Levels]") -> "Hashes":
-        """Return the hashes of pictures in one array."""
-        return cls(np.vstack(each), np.array([len(one) for one in each], np.intp))
+    def of(cls, each: "Iterable[tuple[int, Levels]]") -> "Hashes":
+        """Return the hashes of numbered pictures in one array."""
+        numbers, rows = zip(*each, strict=True)
+        return cls(np.array(numbers), np.array([len(one) for one in rows]), np.concatenate(rows))
+
+    @property
+    def owners(self) -> Rows:
+        """The number of the picture that each hash is of."""
+        return np.repeat(self.numbers, self.counts)
+
+    @property
+    def places(self) -> Rows:
+        """Which of its picture's hashes each is."""
+        return np.arange(len(self.levels)) - np.repeat(self.counts.cumsum() - self.counts, self.counts)
+
+
+Read = Callable[[], Iterable[Hashes]]
+"""Brings the hashes of all pictures, a part at a time, in any order, as often as it is called."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """Some hashes that ask which others lie near them."""
+    """Some hashes that ask which whole views lie near them."""
 
-    rows: Rows
+    owners: Rows
     words: Words
     bits: int
     """Bits of the keys within which they are looked for."""
-    once: bool
-    """Whether they are among those asked, and each pair is wanted once."""
+    asked: int
+    """The first so many whole views are asked."""
+    once: bool = False
+    """Whether all that are asked ask too, and each pair is wanted once."""
 
 
-def candidates(hashes: Hashes, fresh: int, workers: Workers = HERE) -> Generator[Progress, None, list[tuple[int, int]]]:
-    """Return the pairs (a < b) of pictures, a among the first ``fresh``, of which some hash lies within ``NEAR`` bits.
+def candidates(read: Read, fresh: int, workers: Workers = HERE) -> Generator[Progress, None, list[tuple[int, int]]]:
+    """Return the pairs (a < b) of pictures, a below ``fresh``, of which some hash lies within ``NEAR`` bits.
 
-    The whole views of a picture, in all turns, and its crops are laid against the whole views of the others. Yields
-    Progress over the hashes that have asked.
+    The whole views of a picture, in all turns, and its crops are laid against the whole views of the others. No more
+    is held than the whole views of all and the hashes that ask at the moment. Yields Progress over those that have
+    asked.
     """
-    if not fresh or len(hashes.counts) < 2:
+    owners, views, rest = _whole_views(read, fresh)
+    new = int(np.searchsorted(owners, fresh))
+    if not new or owners[0] == owners[-1]:
         return []
-    owners = np.repeat(np.arange(len(hashes.counts), dtype=np.int32), hashes.counts)
-    places = np.arange(len(owners), dtype=np.int32) - np.repeat(hashes.counts.cumsum() - hashes.counts, hashes.counts)
-    crop = places < CROPS
-    whole, new = ~crop & ((places - CROPS) % 8 == 0), owners < fresh
-    questions = [
-        (whole & new, whole, WHOLE),
-        (~whole & new, whole, PART),
-        # What is old and larger is met by its crops, not by those of the new.
-        (crop & ~new, whole & new, PART),
-    ]
-    total, before = sum(int(asking.sum()) for asking, _, _ in questions), 0
-    found = [np.empty(0, np.int64)]
-    for asking, asked, bits in questions:
-        ours, theirs = np.flatnonzero(asking), np.flatnonzero(asked)
-        shared = workers.share(words(hashes.levels[theirs]))
-        shards = _shards(hashes.levels, ours, bits=bits, once=np.array_equal(ours, theirs))
-        for done, (left, right) in enumerate(workers.map(near, shards, shared), 1):
-            a, b = owners[left], owners[theirs[right]]
-            a, b = np.minimum(a, b).astype(np.int64), np.maximum(a, b)
-            found.append(np.unique((a * len(hashes.counts) + b)[a < b]))
-            yield Progress("search", before + min(len(ours), done * ASKING), total, "hash")
-        before += len(ours)
+    shards = chain(
+        (
+            Asking(
+                owners[at : min(new, at + ASKING)],
+                views[at : min(new, at + ASKING)],
+                WHOLE,
+                len(views),
+                new == len(views),
+            )
+            for at in range(0, new, ASKING)
+        ),
+        _others(read, fresh, len(views), new),
+    )
+    found, done = [np.empty(0, np.int64)], 0
+    for count, left, rows in workers.map(near, shards, workers.share(views)):
+        right = owners[rows]
+        low, high = np.minimum(left, right).astype(np.int64), np.maximum(left, right)
+        found.append(np.unique((low << 32 | high)[low < high]))
+        done += count
+        yield Progress("search", done, new + rest, "hash")
     codes = np.unique(np.concatenate(found))
-    first, second = np.divmod(codes, len(hashes.counts))
-    return list(zip(first.tolist(), second.tolist(), strict=True))
+    return list(zip((codes >> 32).tolist(), (codes & 0xFFFFFFFF).tolist(), strict=True))
 
 
-def _shards(levels: Levels, rows: Rows, *, bits: int, once: bool) -> Iterator[Asking]:
-    for first in range(0, len(rows), ASKING):
-        some = rows[first : first + ASKING]
-        yield Asking(some, words(levels[some]), bits, once)
+def _whole_views(read: Read, fresh: int) -> tuple[Rows, Words, int]:
+    """Return the owners of all whole views, sorted, their hashes, and how many others will ask."""
+    owners, views, rest = [np.empty(0, np.intp)], [np.empty((0, 4), np.uint64)], 0
+    for some in read():
+        whole = _is_whole(some.places)
+        owners.append(some.owners[whole])
+        views.append(words(some.levels[whole]))
+        new = some.numbers < fresh
+        rest += int(some.counts[new].sum() - np.count_nonzero(owners[-1] < fresh)) + CROPS * int(np.count_nonzero(~new))
+    every = np.concatenate(owners)
+    order = np.argsort(every, kind="stable")
+    return every[order], np.concatenate(views)[order], rest
 
 
-def near(asking: Asking, asked: Words) -> Pairs:
-    """Return the pairs of hashes within ``NEAR`` bits: numbers of the ones that ask, and rows of those asked."""
+def _is_whole(places: Rows) -> NDArray[np.bool_]:
+    return np.asarray((places >= CROPS) & ((places - CROPS) % 8 == 0))
+
+
+def _others(read: Read, fresh: int, views: int, new: int) -> Iterator[Asking]:
+    """Yield the turns and crops that ask: those of the new ask every whole view, the crops of the old the new ones."""
+    for some in _gathered(read()):
+        owners, places = some.owners, some.places
+        ours = owners < fresh
+        # What is old and larger is met by its crops, not by those of the new.
+        for asking, asked in ((ours & ~_is_whole(places), views), (~ours & (places < CROPS), new)):
+            if asking.any():
+                yield Asking(owners[asking], words(some.levels[asking]), PART, asked)
+
+
+def _gathered(parts: Iterable[Hashes]) -> Iterator[Hashes]:
+    """Yield the same hashes in parts that are worth a shard."""
+    held: list[Hashes] = []
+    for part in parts:
+        held.append(part)
+        if sum(len(one.levels) for one in held) >= ASKING:
+            yield _joined(held)
+            held = []
+    if held:
+        yield _joined(held)
+
+
+def _joined(parts: list[Hashes]) -> Hashes:
+    columns = zip(*((one.numbers, one.counts, one.levels) for one in parts), strict=True)
+    return Hashes(*map(np.concatenate, columns))
+
+
+def near(asking: Asking, views: Words) -> tuple[int, Rows, Rows]:
+    """Return how many hashes asked, and the pairs within ``NEAR`` bits: owners of those that ask, rows of ``views``."""
     found: list[Pairs] = [(np.empty(0, np.intp),) * 2]
+    asked = views[: asking.asked]
     ours, theirs = keys(asking.words), keys(asked)
     # The shorter side asks, many times; the longer one is sorted, four times.
     swap = len(ours) > len(theirs)
@@ -105,9 +165,9 @@ def near(asking: Asking, asked: Words) -> Pairs:
     )
     for left, right in pairs:
         close = np.bitwise_count(asking.words[left] ^ asked[right]).sum(axis=1, dtype=np.int32) <= NEAR
-        found.append((asking.rows[left[close]], right[close]))
+        found.append((asking.owners[left[close]], right[close]))
     left, right = (np.concatenate(side) for side in zip(*found, strict=True))
-    return left, right
+    return len(ours), left, right
 
 
 def words(hashes: Levels) -> Words:

@@ -212,7 +212,8 @@ def test_hashes_of_turns_are_those_of_turned_pictures() -> None:
 
 def near_pairs(prints: list[Print], fresh: int) -> set[tuple[int, int]]:
     """Run the search to its end."""
-    search = candidates(Hashes.of([one.hashes for one in prints]), fresh)
+    parts = [Hashes.of([(number, one.hashes)]) for number, one in reversed([*enumerate(prints)])]
+    search = candidates(lambda: parts, fresh)
     try:
         while True:
             next(search)
