@@ -215,7 +215,7 @@ def scan_all(root: Path, paths: Sequence[Path], cache: Path) -> None:
     """Scan files as a build does, into an empty cache."""
     cache.unlink(missing_ok=True)
     with remembering(cache, limits=LIMITS) as memory:
-        ended(scan(root, paths, memory))
+        ended(scan(root, [path.name for path in paths], memory))
 
 
 def speed(given: Given) -> Iterator[Row]:
@@ -258,9 +258,10 @@ def group(given: Given) -> Iterator[Row]:
 
         def work() -> None:
             with remembering(folder / ".cache", limits=LIMITS) as memory:
-                scanned = ended(scan(folder, paths, memory))
-                usable = {one.picture.info.sha256: one.path for one in scanned if one.picture.measures}
-                related.append(len(ended(relate(usable, memory))))
+                names = [path.name for path in paths]
+                scanned = ended(scan(folder, names, memory))
+                usable = {one.info.sha256: name for name, one in zip(names, scanned, strict=True) if one.measures}
+                related.append(len(ended(relate(folder, usable, memory))))
 
         related: list[int] = []
         ours, wall = timed(work)
@@ -413,11 +414,11 @@ def added() -> Iterator[Row]:
                 memory.keep(list(zip(seen, prints, strict=True)))
             memory.base.executemany("INSERT INTO compared VALUES (?)", ((name,) for name in names[:old]))
             memory.base.commit()
-        paths = dict.fromkeys(names, folder / "none.jpg")
+        sources = dict.fromkeys(names, "none.jpg")
         least = []
         for _ in range(3):
             with remembering(folder / "cache", limits=LIMITS) as memory:
-                least.append(timed(lambda: ended(relate(paths, memory)))[::-1])
+                least.append(timed(lambda: ended(relate(folder, sources, memory)))[::-1])
                 memory.base.executemany("DELETE FROM compared WHERE sha256 = ?", ((name,) for name in names[old:]))
                 memory.base.commit()
         wall, seconds = min(least)
@@ -436,7 +437,7 @@ def build_alone(source: str, out: str) -> None:
 
 def peak() -> float:
     """Return the most memory that this process has had, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def resident() -> float:

@@ -96,11 +96,11 @@ def built(source: Path, out: Path, settings: Build) -> tuple[Built, Pairs]:
     """Build a folder; return what was made, and all pairs that are not different."""
     *_, last = build_folder(source, out, settings)
     assert isinstance(last, Built)
-    files = [path for folder in class_folders(source).values() for path in pictures(folder)]
+    files = [f"{name}/{path.name}" for name, folder in class_folders(source).items() for path in pictures(folder)]
     with remembering(out / POOL / CACHE, limits=(settings.max_pixels, settings.max_bytes)) as memory:
         scanned = finished(scan(source, files, memory))
-        usable = {one.picture.info.sha256: one.path for one in scanned if one.picture.measures}
-        pairs: Pairs = finished(relate(usable, memory))
+        usable = {one.info.sha256: file for file, one in zip(files, scanned, strict=True) if one.measures}
+        pairs: Pairs = finished(relate(source, usable, memory))
     return last, pairs
 
 

@@ -6,14 +6,15 @@ import logging
 import os
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from dataset.choose import Choice, Contradict, Kept, Rejected, choose, groups, provenance, reviews
+from dataset.choose import Choice, Contradict, Kept, Rejected, choose, class_of, groups, provenance, reviews
 from dataset.errors import NotEnoughImages, TrayError
 from dataset.folder import (
     DATASET,
@@ -118,7 +119,12 @@ class Chosen:
     @property
     def file_name(self) -> str:
         """Path below the dataset's folder."""
-        return f"{self.split}/{self.label}/{self.kept.sha256[:16]}.jpg"
+        return f"{self.split}/{self.label}/{self.pooled}"
+
+    @property
+    def pooled(self) -> str:
+        """Its name in the pool."""
+        return f"{self.kept.sha256[:16]}.jpg"
 
 
 def build(tray: Tray, names: tuple[str, ...] = (), *, dry_run: bool = False) -> Iterator[Progress | Built]:
@@ -215,7 +221,7 @@ def _run(work: Work, *, dry_run: bool) -> Iterator[Progress | Built]:
         if not dry_run:
             held.enter_context(locked(work.pool))
         found = {name: raw(folder) for name, folder in work.folders.items()}
-        files = [(name, work.folders[name] / file) for name, one in found.items() for file in one.sizes]
+        files = [f"{name}/{file}" for name, one in found.items() for file in one.sizes]
         limits = (work.settings.max_pixels, work.settings.max_bytes)
         memory = held.enter_context(
             remembering(None if dry_run else cache, limits=limits, copy=cache if dry_run else None)
@@ -249,18 +255,15 @@ def _comparable(picture: Picture, checks: Checks) -> bool:
 
 
 def _choose(
-    work: Work, files: Sequence[tuple[str, Path]], memory: Memory, ledger: Mapping[str, str], workers: Workers
+    work: Work, files: Sequence[str], memory: Memory, ledger: Mapping[str, str], workers: Workers
 ) -> Generator[Progress, None, tuple[Choice, list[str]]]:
     """Scan, compare and choose; yields Progress and returns the choice and the usable contents."""
-    scanned = yield from scan(work.root, [path for _, path in files], memory, workers)
-    rows = [
-        (name, path.relative_to(work.root).as_posix(), one) for (name, path), one in zip(files, scanned, strict=True)
-    ]
+    scanned = list(zip(files, (yield from scan(work.root, files, memory, workers)), strict=True))
     checks = work.settings.checks
-    usable = {one.picture.info.sha256: one.path.absolute() for one in scanned if _comparable(one.picture, checks)}
-    pairs = yield from relate(usable, memory, workers)
+    usable = {picture.info.sha256: source for source, picture in scanned if _comparable(picture, checks)}
+    pairs = yield from relate(work.root, usable, memory, workers)
     choice = choose(
-        rows,
+        scanned,
         pairs,
         order=list(work.folders),
         contradict=work.contradict,
@@ -272,9 +275,7 @@ def _choose(
     return choice, sorted(usable)
 
 
-def _decide(
-    work: Work, files: Sequence[tuple[str, Path]], memory: Memory, workers: Workers
-) -> Generator[Progress, None, Decision]:
+def _decide(work: Work, files: Sequence[str], memory: Memory, workers: Workers) -> Generator[Progress, None, Decision]:
     """Choose and deal; yields Progress and returns the datasets, the choice and the ledger to come."""
     ledger = read_ledger(work.pool / LEDGER, work.settings.split, seed=work.settings.seed)
     choice, contents = yield from _choose(work, files, memory, ledger, workers)
@@ -445,42 +446,54 @@ def _write(  # noqa: PLR0913 - everything that a dataset consists of
     plan: Plan, work: Work, rows: Sequence[Chosen], choice: Choice, *, found: Mapping[str, Raw], memory: Memory
 ) -> Iterator[Progress]:
     """Write a dataset beside the one that is there, then put it in its place; ``dataset.json`` comes last."""
-    names = {row.file_name: work.pool / f"{row.kept.sha256[:16]}.jpg" for row in rows}
-    made = digests(memory, names.values())
-    metadata = "".join(_line(row, made.get(names[row.file_name].name, "")) for row in rows).encode()
-    rejected = "".join(_json(asdict(one)) for one in _of(plan, choice.rejected)).encode()
+    made = digests(memory, (work.pool / row.pooled for row in rows))
+    # Line by line, twice: the text of all would be the most that a build holds.
+    files: dict[str, Callable[[], Iterator[str]]] = {
+        METADATA: lambda: (_line(row, made.get(row.pooled, "")) for row in rows),
+        REJECTED: lambda: (_json(asdict(one)) for one in _of(plan, choice.rejected)),
+    }
+    digest = hashlib.sha256()
+    for line in chain.from_iterable(lines() for lines in files.values()):
+        digest.update(line.encode())
     source = origin(work.root, {name: found[name] for name in _sources(plan)}, out=plan.out)
-    described = _describe(plan, work, rows, choice, hashlib.sha256(metadata + rejected).hexdigest()) | source
+    described = _describe(plan, work, rows, choice, digest.hexdigest()) | source
     document = (json.dumps(described, indent=1, ensure_ascii=False) + "\n").encode()
     if _intact(plan.out, memory) and (plan.out / DATASET).read_bytes() == document:
         return
     make_folder(plan.out)
-    staging = plan.out / STAGING
     try:
-        shutil.rmtree(staging, ignore_errors=True)
-        for split in SPLITS:
-            for name in plan.class_names:
-                if split in wanted(work.settings.split):
-                    (staging / split / name).mkdir(parents=True)
-        for done, row in enumerate(rows, 1):
-            _link(names[row.file_name], staging / row.file_name)
-            if done % 64 == 0 or done == len(rows):
-                yield Progress(f"write {plan.name}", done, len(rows))
-        (staging / METADATA).write_bytes(metadata)
-        (staging / REJECTED).write_bytes(rejected)
+        yield from _stage(plan, work, rows, files)
         # Without dataset.json a folder is no finished dataset: it goes first and comes last.
         (plan.out / DATASET).unlink(missing_ok=True)
         # A page about what was here before would lie about what is here now.
         (plan.out / REPORT).unlink(missing_ok=True)
         for split in SPLITS:
             shutil.rmtree(plan.out / split, ignore_errors=True)
-        for path in sorted(staging.iterdir()):
+        for path in sorted((plan.out / STAGING).iterdir()):
             path.replace(plan.out / path.name)
-        staging.rmdir()
+        (plan.out / STAGING).rmdir()
     except OSError as error:
         raise unwritable(plan.out, error) from error
     write_whole(plan.out / DATASET, document)
     note_written(plan.out, plan.out / METADATA, memory)
+
+
+def _stage(
+    plan: Plan, work: Work, rows: Sequence[Chosen], files: Mapping[str, Callable[[], Iterator[str]]]
+) -> Iterator[Progress]:
+    """Write everything but ``dataset.json`` beside the dataset that is there."""
+    staging = plan.out / STAGING
+    shutil.rmtree(staging, ignore_errors=True)
+    for split in wanted(work.settings.split):
+        for name in plan.class_names:
+            (staging / split / name).mkdir(parents=True)
+    for done, row in enumerate(rows, 1):
+        _link(work.pool / row.pooled, staging / row.file_name)
+        if done % 64 == 0 or done == len(rows):
+            yield Progress(f"write {plan.name}", done, len(rows))
+    for name, lines in files.items():
+        with (staging / name).open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(lines())
 
 
 def _link(source: Path, target: Path) -> None:
@@ -524,7 +537,7 @@ def _sources(plan: Plan) -> set[str]:
 
 def _of(plan: Plan, rejected: Sequence[Rejected]) -> list[Rejected]:
     sources = _sources(plan)
-    return [one for one in rejected if one.source.split("/")[0] in sources or one.label in sources]
+    return [one for one in rejected if class_of(one.source) in sources or one.label in sources]
 
 
 def _describe(plan: Plan, work: Work, rows: Sequence[Chosen], choice: Choice, digest: str) -> dict[str, Any]:
@@ -587,14 +600,14 @@ def _from_json(text: str) -> Built:
     return Built(**values)
 
 
-def _state(work: Work, files: Sequence[tuple[str, Path]]) -> str:
+def _state(work: Work, files: Sequence[str]) -> str:
     """Return a digest of everything that a build depends on, without opening a picture."""
     digest = hashlib.sha256(f"{VERSION} {_decisive(work.settings)} {work.plans} {sorted(work.folders)}".encode())
     for plan in work.plans:
         digest.update(os.path.relpath(work.root, plan.out).encode())
-    for name, path in files:
-        status = path.stat()
-        digest.update(f"{name}/{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    for source in files:
+        status = os.stat(f"{work.root}/{source}")  # noqa: PTH116 - a Path for each would take longer
+        digest.update(f"{source} {status.st_size} {status.st_mtime_ns}\n".encode())
     for folder in work.folders.values():
         for path in (folder / MANIFEST, folder / REVIEW):
             if path.exists():

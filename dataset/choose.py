@@ -11,7 +11,7 @@ from dataset.folder import Record, records
 from dataset.quality import defect, flags
 from dataset.relations import Pairs
 from dataset.review.verdicts import read_verdicts
-from dataset.scan import Picture, Scanned
+from dataset.scan import Picture
 from dataset.tray import Build
 
 GALLERY = 12
@@ -133,7 +133,7 @@ def reviews(folders: Mapping[str, Path]) -> dict[str, tuple[str, str]]:
 
 
 def choose(  # noqa: PLR0913 - everything that is known comes together here
-    scanned: Sequence[tuple[str, str, Scanned]],
+    scanned: Sequence[tuple[str, Picture]],
     pairs: Pairs,
     *,
     order: Sequence[str],
@@ -145,34 +145,34 @@ def choose(  # noqa: PLR0913 - everything that is known comes together here
 ) -> Choice:
     """Decide on every file.
 
-    ``scanned`` is class, path and what is known of each; ``order`` the classes, the first one first; ``dealt`` the
-    splits of earlier builds by SHA-256.
+    ``scanned`` is the path of each file, which begins with its class, and what lies in it; ``order`` the classes, the
+    first one first; ``dealt`` the splits of earlier builds by SHA-256.
     The result depends on contents, names and settings alone, not on the order of files.
     """
     pictures: dict[str, Picture] = {}
     places: dict[str, list[Place]] = defaultdict(list)
     rejected: list[Rejected] = []
-    files = Counter(one.picture.info.sha256 for _, _, one in scanned)
+    files = Counter(picture.info.sha256 for _, picture in scanned)
     spread = {sha: addresses(known[sha].urls if sha in known else (), files=count) for sha, count in files.items()}
-    for name, source, one in sorted(scanned, key=lambda row: (order.index(row[0]), row[1])):
-        info = one.picture.info
+    for source, picture in sorted(scanned, key=lambda row: (order.index(class_of(row[0])), row[0])):
+        name, info = class_of(source), picture.info
         verdict, label = said.get(source, ("", ""))
         if verdict == "relabel" and label in order:
-            name = label  # noqa: PLW2901 - a person knows better than the folder
+            name = label
         reason = "review" if verdict == "drop" or (verdict == "relabel" and label not in order) else ""
         score = 0.0
         detail = label if reason else ""
         if not reason and info.error:
             reason = info.error
-        elif not reason and one.picture.measures and verdict != "keep":
+        elif not reason and picture.measures and verdict != "keep":
             reason, score = defect(
-                info, one.picture.measures, settings.checks,
+                info, picture.measures, settings.checks,
                 min_side=settings.min_side, places=spread[info.sha256],
             ) or ("", 0.0)  # fmt: skip
         if reason:
             rejected.append(Rejected(source, name, info.sha256, reason, score=score, detail=detail))
             continue
-        pictures[info.sha256] = one.picture
+        pictures[info.sha256] = picture
         places[info.sha256].append(Place(name, source, info.sha256))
     for sha, tied in held_out(pictures, pairs, dealt).items():
         for spot in places.pop(sha):
@@ -184,6 +184,11 @@ def choose(  # noqa: PLR0913 - everything that is known comes together here
     merits = {sha: _merit(one, known.get(sha), sha, held.get(sha)) for sha, one in pictures.items()}
     chooser = _Chooser(pictures, merits, places, rejected, known, spread, confirmed, order, contradict, settings)
     return chooser.choose(sorted(pictures, key=lambda sha: merits[sha]), pairs)
+
+
+def class_of(source: str) -> str:
+    """Return the class folder that a path below the folder of class folders begins with."""
+    return source.partition("/")[0]
 
 
 def addresses(urls: Iterable[str], *, files: int) -> int:
@@ -307,7 +312,7 @@ class _Chooser:
                 for name in sorted(classes)
             ]
         first = min(classes, key=self.order.index)
-        if self.settings.conflicts == "keep-first" and self.order.index(first) <= self.order.index(clash.split("/")[0]):
+        if self.settings.conflicts == "keep-first" and self.order.index(first) <= self.order.index(class_of(clash)):
             return [self._win(members, how, frozenset({first}), "conflict", f"{first} comes first")]
         winner, why = self._most_found(members)
         if winner and self.settings.conflicts == "drop":

@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from sys import intern
 
 from PIL import Image
 
@@ -31,14 +32,16 @@ class Known:
     print: Print
 
 
-def relate(paths: Mapping[str, Path], memory: Memory, workers: Workers = HERE) -> Generator[Progress, None, Pairs]:
-    """Compare the pictures that are new with all; ``paths`` has a file of each content.
+def relate(
+    root: Path, sources: Mapping[str, str], memory: Memory, workers: Workers = HERE
+) -> Generator[Progress, None, Pairs]:
+    """Compare the pictures that are new with all; ``sources`` has a file of each content, by its path below ``root``.
 
     Yields Progress and returns the pairs that are not different.
     """
     compared = {sha for (sha,) in memory.base.execute("SELECT sha256 FROM compared")}
-    new = sorted(paths.keys() - compared)
-    fresh, shas = len(new), new + sorted(paths.keys() & compared)
+    new = sorted(sources.keys() - compared)
+    fresh, shas = len(new), new + sorted(sources.keys() & compared)
     if new:
         numbers = {sha: number for number, sha in enumerate(shas)}
         found = yield from candidates(partial(memory.hashes, numbers), fresh, workers)
@@ -46,7 +49,10 @@ def relate(paths: Mapping[str, Path], memory: Memory, workers: Workers = HERE) -
         each = (tuple(sorted((shas[first], shas[second]))) for first, second in found)
         pairs = [pair for pair in each if pair not in settled]
         shards = (
-            [tuple(Known(sha, paths[sha], memory.print_of(sha)) for sha in pair) for pair in pairs[at : at + SHARD]]
+            [
+                tuple(Known(sha, root.absolute() / sources[sha], memory.print_of(sha)) for sha in pair)
+                for pair in pairs[at : at + SHARD]
+            ]
             for at in range(0, len(pairs), SHARD)
         )
         done = 0
@@ -57,9 +63,15 @@ def relate(paths: Mapping[str, Path], memory: Memory, workers: Workers = HERE) -
         memory.base.execute("DELETE FROM different")
         memory.base.executemany("INSERT OR IGNORE INTO compared VALUES (?)", [(sha,) for sha in new])
         memory.base.commit()
-    here = set(shas)
+    # Names and words that many pairs have in common are held once.
+    here = {sha: sha for sha in shas}
     rows = memory.base.execute("SELECT a, b, comparison FROM pairs ORDER BY a, b")
-    return {(a, b): Comparison(**json.loads(text)) for a, b, text in rows if a in here and b in here}
+    return {(here[a], here[b]): _recalled(text) for a, b, text in rows if a in here and b in here}
+
+
+def _recalled(text: str) -> Comparison:
+    values = json.loads(text)
+    return Comparison(**values | {name: intern(values[name]) for name in ("verdict", "stage", "turn")})
 
 
 def _settle(memory: Memory, rows: Iterable[tuple[tuple[str, ...], Comparison]]) -> None:

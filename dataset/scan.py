@@ -1,13 +1,15 @@
 """What is known of every file: each is read and decoded once, and remembered by its content."""
 
 import json
+import os
 import sqlite3
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Self
+from sys import intern
+from typing import Any, Self
 
 import numpy as np
 
@@ -32,14 +34,6 @@ class Picture:
     info: ImageInfo
     size: int
     measures: Measures | None
-
-
-@dataclass(frozen=True, slots=True)
-class Scanned:
-    """One file and the content that lies in it."""
-
-    path: Path
-    picture: Picture
 
 
 class Memory:
@@ -184,71 +178,77 @@ def remembering(path: Path | None, *, limits: tuple[int, int], copy: Path | None
 
 
 def scan(
-    root: Path, paths: Sequence[Path], memory: Memory, workers: Workers = HERE
-) -> Generator[Progress, None, list[Scanned]]:
-    """Read every file that is new or has changed; yield Progress and return what is known of each, in order.
+    root: Path, sources: Sequence[str], memory: Memory, workers: Workers = HERE
+) -> Generator[Progress, None, list[Picture]]:
+    """Read every file that is new or has changed; yield Progress and return what lies in each, in order.
 
-    Each content is decoded once in its life. What can't be read is there with its ``info.error``.
+    ``sources`` are paths below ``root``, with slashes. Each content is decoded once in its life. What can't be read is
+    there with its ``info.error``.
     """
-    known = {path: (size, changed, sha) for path, size, changed, sha in memory.base.execute("SELECT * FROM files")}
+    root = root.absolute()
     pictures = dict(_pictures(memory))
-    shas: dict[Path, str] = {}
-    fresh: list[tuple[Path, str, int, int]] = []
-    for path in paths:
-        name = path.relative_to(root).as_posix()
-        status = path.stat()
-        size, changed, sha = known.get(name, (-1, -1, ""))
-        if (size, changed) == (status.st_size, status.st_mtime_ns) and sha in pictures:
-            shas[path] = sha
-        else:
-            fresh.append((path, name, status.st_size, status.st_mtime_ns))
-    del known
-    yield Progress("scan", len(shas), len(paths))
+    found = list(_unchanged(root, sources, memory, pictures))
+    fresh = [number for number, picture in enumerate(found) if picture is None]
+    done = len(found) - len(fresh)
+    yield Progress("scan", done, len(found))
     shards = [fresh[at : at + SHARD] for at in range(0, len(fresh), SHARD)]
     looks = workers.map(
-        partial(examine, limits=memory.limits), ([path.absolute() for path, *_ in shard] for shard in shards)
+        partial(examine, limits=memory.limits), ([root / sources[number] for number in shard] for shard in shards)
     )
     for shard, looked in zip(shards, looks, strict=True):
         new: list[tuple[Picture, Print | None]] = []
-        for (path, name, size, changed), (picture, one) in zip(shard, looked, strict=True):
-            sha = shas[path] = picture.info.sha256 or f"unread:{name}"
-            if sha not in pictures:
-                pictures[sha] = picture
-                if picture.info.sha256:
-                    new.append((picture, one))
-            if picture.info.sha256:
-                memory.base.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (name, size, changed, sha))
+        for number, (picture, one, changed) in zip(shard, looked, strict=True):
+            sha = picture.info.sha256
+            found[number] = pictures.setdefault(sha, picture) if sha else picture
+            if found[number] is picture and sha:
+                new.append((picture, one))
+            if sha:
+                row = (sources[number], picture.size, changed, sha)
+                memory.base.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", row)
         memory.keep(new)
         memory.base.commit()
-        yield Progress("scan", len(shas), len(paths))
-    return [Scanned(path, pictures[shas[path]]) for path in paths]
+        done += len(shard)
+        yield Progress("scan", done, len(found))
+    return [picture for picture in found if picture]
 
 
-def examine(paths: Sequence[Path], *, limits: tuple[int, int]) -> list[tuple[Picture, Print | None]]:
-    """Return what each file is; ``limits`` are the most pixels and bytes that are read."""
+def _unchanged(
+    root: Path, sources: Sequence[str], memory: Memory, pictures: Mapping[str, Picture]
+) -> Iterator[Picture | None]:
+    """Yield for each file what was found in it when it was as it is now; None where it is new or has changed."""
+    known = {path: (size, changed, sha) for path, size, changed, sha in memory.base.execute("SELECT * FROM files")}
+    for source in sources:
+        status = os.stat(f"{root}/{source}")  # noqa: PTH116 - a Path for each would take longer than the look itself
+        size, changed, sha = known.get(source, (-1, -1, ""))
+        yield pictures.get(sha) if (size, changed) == (status.st_size, status.st_mtime_ns) else None
+
+
+def examine(paths: Sequence[Path], *, limits: tuple[int, int]) -> list[tuple[Picture, Print | None, int]]:
+    """Return what each file is, and when it was changed; ``limits`` are the most pixels and bytes that are read."""
     seen = [_see(path, limits) for path in paths]
-    whole = [(info, size, drawn) for info, size, drawn in seen if drawn]
+    whole = [(info, size, drawn) for info, size, _, drawn in seen if drawn]
     sketches = [drawn for *_, drawn in whole]
     measures = iter(measure_all(sketches, [(info, size) for info, size, _ in whole]) if whole else ())
     prints = make_prints(sketches) if whole else iter(())
     return [
-        (Picture(info, size, next(measures)), next(prints)) if drawn else (Picture(info, size, None), None)
-        for info, size, drawn in seen
+        (Picture(info, size, next(measures) if drawn else None), next(prints) if drawn else None, changed)
+        for info, size, changed, drawn in seen
     ]
 
 
-def _see(path: Path, limits: tuple[int, int]) -> tuple[ImageInfo, int, Sketch | None]:
-    """Return what a file's bytes are, how many, and what measures and prints are taken from."""
+def _see(path: Path, limits: tuple[int, int]) -> tuple[ImageInfo, int, int, Sketch | None]:
+    """Return what a file's bytes are, how many, when it was changed, and what measures and prints are taken from."""
     max_pixels, max_bytes = limits
     try:
-        size = path.stat().st_size
-        if size > max_bytes:
-            return ImageInfo(error="too many bytes"), size, None
-        data = path.read_bytes()
+        with path.open("rb", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            if status.st_size > max_bytes:
+                return ImageInfo(error="too many bytes"), status.st_size, 0, None
+            data = file.read()
     except OSError as error:
-        return ImageInfo(error=f"unreadable: {error.strerror}"), 0, None
+        return ImageInfo(error=f"unreadable: {error.strerror}"), 0, 0, None
     info, small = look(data, max_pixels=max_pixels, max_bytes=max_bytes, min_side=1)
-    return info, len(data), sketch(small) if small else None
+    return info, len(data), status.st_mtime_ns, sketch(small) if small else None
 
 
 def _json(values: ImageInfo | Measures) -> str:
@@ -258,6 +258,8 @@ def _json(values: ImageInfo | Measures) -> str:
 
 def _pictures(memory: Memory) -> Iterator[tuple[str, Picture]]:
     for sha, size, info, measures in memory.base.execute("SELECT sha256, size, info, measures FROM pictures"):
-        values = json.loads(info)
+        values: dict[str, Any] = json.loads(info) | {"sha256": sha}
+        # Texts that thousands have in common are held once.
+        values |= {name: intern(values[name]) for name in ("format", "extension", "mode", "error")}
         values["notes"] = tuple(values["notes"])
         yield sha, Picture(ImageInfo(**values), size, Measures(**json.loads(measures)) if measures else None)

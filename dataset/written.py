@@ -23,13 +23,14 @@ def digests(memory: Memory, paths: Iterable[Path]) -> dict[str, str]:
     """
     base = memory.base
     base.execute("CREATE TABLE IF NOT EXISTS pool (name TEXT PRIMARY KEY, size INTEGER, changed INTEGER, digest TEXT)")
-    known = {name: (size, changed, was) for name, size, changed, was in base.execute("SELECT * FROM pool")}
     found = {}
     for path in paths:
         try:
             status = path.stat()
-            size, changed, was = known.get(path.name, (-1, -1, ""))
-            is_now = was if (size, changed) == (status.st_size, status.st_mtime_ns) else digest(path.read_bytes())
+            known = base.execute("SELECT size, changed, digest FROM pool WHERE name = ?", (path.name,)).fetchone()
+            size, changed, was = known or (-1, -1, "")
+            unchanged = (size, changed) == (status.st_size, status.st_mtime_ns)
+            is_now = was if unchanged else digest(path.read_bytes())
         except FileNotFoundError:
             continue
         if was and is_now != was:
@@ -37,6 +38,8 @@ def digests(memory: Memory, paths: Iterable[Path]) -> dict[str, str]:
             base.execute("DELETE FROM pool WHERE name = ?", (path.name,))
             continue
         found[path.name] = is_now
+        if unchanged:
+            continue
         row = (path.name, status.st_size, status.st_mtime_ns, is_now)
         base.execute("INSERT OR REPLACE INTO pool VALUES (?, ?, ?, ?)", row)
     base.commit()
@@ -73,8 +76,8 @@ def _key(out: Path) -> str:
 
 def _names(metadata: Path) -> dict[str, str]:
     """Return the digest of each picture of a dataset, empty where an older build has noted none."""
-    rows = map(json.loads, metadata.read_text(encoding="utf-8").splitlines())
-    return {row["file_name"]: row.get(DIGEST, "") for row in rows}
+    with metadata.open(encoding="utf-8") as lines:
+        return {row["file_name"]: row.get(DIGEST, "") for row in map(json.loads, lines)}
 
 
 def _shape(out: Path, names: Iterable[str]) -> str:

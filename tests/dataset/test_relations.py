@@ -1,5 +1,6 @@
 """What is interrupted goes on where it was: no more is lost than the shards in work."""
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +28,18 @@ def result(steps: Any) -> tuple[list[Progress], Any]:
 
 def test_an_interrupted_scan_goes_on_after_its_last_shard(tmp_path: Path) -> None:
     """Stopped after the first shard, the second run finds its files known and reads the others alone."""
-    paths = sorted(fill(tmp_path / "cat", range(3 * scan.SHARD)).iterdir())
+    sources = sorted(f"cat/{path.name}" for path in fill(tmp_path / "cat", range(3 * scan.SHARD)).iterdir())
     with remembering(tmp_path / "cache", limits=LIMITS) as memory:
-        steps = scan.scan(tmp_path, paths, memory)
+        steps = scan.scan(tmp_path, sources, memory)
         assert [next(steps).done, next(steps).done] == [0, scan.SHARD]
         steps.close()
     with remembering(tmp_path / "cache", limits=LIMITS) as memory:
-        seen, scanned = result(scan.scan(tmp_path, paths, memory))
+        seen, scanned = result(scan.scan(tmp_path, sources, memory))
 
     assert seen[0] == Progress("scan", scan.SHARD, 3 * scan.SHARD)
-    assert [one.path for one in scanned] == paths
+    assert [one.info.sha256 for one in scanned] == [
+        sha256((tmp_path / one).read_bytes()).hexdigest() for one in sources
+    ]
 
 
 def test_an_interrupted_comparison_goes_on_after_its_last_shard(tmp_path: Path) -> None:
@@ -44,20 +47,20 @@ def test_an_interrupted_comparison_goes_on_after_its_last_shard(tmp_path: Path) 
     (tmp_path / "cat").mkdir()
     for number in range(10):
         (tmp_path / "cat" / f"{number}.jpg").write_bytes(encoded(drawn(1), quality=50 + number))
-    paths = sorted((tmp_path / "cat").iterdir())
+    sources = sorted(f"cat/{path.name}" for path in (tmp_path / "cat").iterdir())
 
-    def usable(memory: scan.Memory) -> dict[str, Path]:
-        _, scanned = result(scan.scan(tmp_path, paths, memory))
-        return {one.picture.info.sha256: one.path for one in scanned}
+    def usable(memory: scan.Memory) -> dict[str, str]:
+        _, scanned = result(scan.scan(tmp_path, sources, memory))
+        return {one.info.sha256: source for source, one in zip(sources, scanned, strict=True)}
 
     with remembering(None, limits=LIMITS) as memory:
-        _, whole = result(relate(usable(memory), memory))
+        _, whole = result(relate(tmp_path, usable(memory), memory))
     with remembering(tmp_path / "cache", limits=LIMITS) as memory:
-        steps = relate(usable(memory), memory)
+        steps = relate(tmp_path, usable(memory), memory)
         assert next(step for step in steps if step.stage == "compare").done == relations.SHARD
         steps.close()
     with remembering(tmp_path / "cache", limits=LIMITS) as memory:
-        seen, found = result(relate(usable(memory), memory))
+        seen, found = result(relate(tmp_path, usable(memory), memory))
         left = memory.base.execute("SELECT count(*) FROM different").fetchone()
 
     assert [(step.done, step.total) for step in seen if step.stage == "compare"] == [(45 - relations.SHARD,) * 2]
