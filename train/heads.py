@@ -40,10 +40,16 @@ class _Tried:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Logits of a photo with unit features x: ``exp(2 gamma (landmarks @ x - 1)) @ weights + bias``."""
+    """Logits of a photo with unit features x: ``exp(widths (landmarks @ x - 1)) @ weights + bias``.
+
+    It may be the mean of several machines, whose landmarks follow each other; mix, gamma and ridge are those of the
+    best.
+    """
 
     landmarks: Array
     """(m, d) features of the landmarks, each feature times how much it counts."""
+    widths: Array
+    """(m,) twice the gamma of each landmark's machine."""
     mix: Array
     """(d,) how much each feature counts."""
     gamma: float
@@ -58,7 +64,7 @@ class Head:
 
     def logits(self, features: Array) -> Array:
         """Return (n, classes) logits for (n, d) unit features."""
-        return np.asarray(np.exp(2 * self.gamma * (features @ self.landmarks.T - 1)) @ self.weights + self.bias)
+        return np.asarray(np.exp(self.widths * (features @ self.landmarks.T - 1)) @ self.weights + self.bias)
 
     def probabilities(self, features: Array) -> Array:
         """Return (n, classes) probabilities for (n, d) unit features."""
@@ -90,10 +96,13 @@ def fit(  # noqa: PLR0913 - a head has this many sides
     It is a least-squares support vector machine (Suykens and Vandewalle, 1999) with a Gaussian kernel; on the unit
     sphere that kernel is the exponential of a dot product. One decomposition per width gives the leave-one-out
     answers for every ridge (Allen's PRESS), and these calibrate the probabilities (Platt, 1999).
+
+    Of more than two classes, each mix gives a machine, and the head is their mean: they err on other photos.
     """
     believed = _shown(labels, classes) if believed is None else believed
-    (head,) = _fit(features, [believed], labels, seed, mixes)
-    return head
+    ways = [mixes] if mixes is None or classes == 2 else [mix[None] for mix in mixes]
+    heads = [_fit(features, [believed], labels, seed, way)[0] for way in ways]
+    return heads[0] if len(heads) == 1 else _mean(heads)
 
 
 def fit_side_by_side(
@@ -180,6 +189,7 @@ def _calibrated(best: _Tried, landmarks: Array, mix: Array, believed: Array) -> 
     slope, offset = _calibrate(left_out, believed, share)
     return Head(
         landmarks=landmarks,
+        widths=np.full(len(landmarks), 2 * best.gamma, np.float32),
         mix=mix,
         gamma=best.gamma,
         ridge=best.ridge,
@@ -187,6 +197,25 @@ def _calibrated(best: _Tried, landmarks: Array, mix: Array, believed: Array) -> 
         bias=(slope * (share @ targets) + offset).astype(np.float32),
         left_out=softmax(slope * left_out + offset),
         believed=believed,
+    )
+
+
+def _mean(heads: Sequence[Head]) -> Head:
+    """Return a head whose logits are the mean of several heads' for the same photos, calibrated anew."""
+    believed = heads[0].believed
+    trust = _trust(believed)
+    share = trust / trust.sum()
+    said = [np.log(np.maximum(head.left_out, 1e-12)) for head in heads]
+    best = heads[int(np.argmax([share @ (believed * one).sum(axis=1) for one in said]))]
+    left_out = np.mean(said, axis=0)
+    slope, offset = _calibrate(left_out, believed, share)
+    return replace(
+        best,
+        landmarks=np.concatenate([head.landmarks for head in heads]),
+        widths=np.concatenate([head.widths for head in heads]),
+        weights=np.concatenate([slope / len(heads) * head.weights for head in heads]).astype(np.float32),
+        bias=(slope * np.mean([head.bias for head in heads], axis=0) + offset).astype(np.float32),
+        left_out=softmax(slope * left_out + offset),
     )
 
 
@@ -288,7 +317,8 @@ def widened(head: Head, photos: Known, more: Known, val: Known, *, seed: int = 0
     apart = np.exp(2 * head.gamma * (val.features @ landmarks.T - 1)) @ solved + mean
     slope, offset = _calibrate(apart, _shown(val.labels, classes))
     weights, bias = (slope * solved).astype(np.float32), (slope * mean + offset).astype(np.float32)
-    return replace(head, landmarks=landmarks, weights=weights, bias=bias)
+    widths = np.full(len(landmarks), 2 * head.gamma, np.float32)
+    return replace(head, landmarks=landmarks, widths=widths, weights=weights, bias=bias)
 
 
 def softmax(logits: Array) -> Array:

@@ -5,8 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from dataset.errors import ConfigError
 from train.backbones import BACKBONES
 from train.backend import keras
@@ -119,8 +117,7 @@ def machine(head: Head) -> Any:
     kernel = layers.Dense(len(head.landmarks), activation="exponential", name="kernel")
     logits = layers.Dense(head.weights.shape[1], name="logits")
     model = keras.Model(features, logits(kernel(features)), name="head")
-    width = 2 * head.gamma
-    kernel.set_weights([width * head.landmarks.T, np.full(len(head.landmarks), -width, np.float32)])
+    kernel.set_weights([head.widths * head.landmarks.T, -head.widths])
     logits.set_weights([head.weights, head.bias])
     return model
 
