@@ -11,7 +11,7 @@ from typing import Any
 
 from dataset.errors import BrowserError
 from scraper.download import wait_of
-from scraper.engines import MARK, OF_ENGINES, REFUSAL, REFUSING, Engine
+from scraper.engines import MARK, MORE, MORE_WORDS, OF_ENGINES, REFUSAL, REFUSING, Engine
 
 COMPLETE_SECONDS = 1.0
 ALERTS = 5
@@ -63,8 +63,8 @@ class Step:
     grew: bool
     moved: bool
     bottom: bool
-    answers: int = 0
-    """Answers that the page's own scripts got since the step before."""
+    answers: Sequence[float] = ()
+    """How many seconds ago each answer came that the page's own scripts got so far, the oldest first."""
     hidden: bool = False
     """Whether another window covers the page."""
     sent: int = 0
@@ -95,8 +95,8 @@ class Window:
         self.driver = driver
         self.lost = False
         """Whether its driver may still wait for an answer, and is of no more use."""
-        self._page_seconds = page_seconds
-        driver.set_page_load_timeout(page_seconds)
+        self.page_seconds = page_seconds
+        """How long a page is waited for."""
         self._handle = driver.current_window_handle
         self._received = 0
         self._notes: list[dict[str, Any]] = []
@@ -107,8 +107,9 @@ class Window:
         from urllib3.exceptions import ReadTimeoutError
 
         self._answers().clear()
+        self.driver.set_page_load_timeout(self.page_seconds)
         client = self.driver.command_executor.client_config
-        patience, client.timeout = client.timeout, self._page_seconds + DRIVER_SECONDS
+        patience, client.timeout = client.timeout, self.page_seconds + DRIVER_SECONDS
         try:
             came = self._came(address)
         except ReadTimeoutError:
@@ -126,7 +127,7 @@ class Window:
             client.timeout = patience
         if not came:
             self.lost = True
-            raise _no_page(address, f"no answer in {self._page_seconds:g} s")
+            raise _no_page(address, f"no answer in {self.page_seconds:g} s")
 
     def _came(self, address: str) -> bool:
         """Open an address; return whether at least the beginning of its page is there."""
@@ -182,7 +183,7 @@ class Window:
     def look(self, engine: Engine) -> Look:
         """Say what kind of page is open."""
         markers: dict[str, Any] = {name: list(getattr(engine, name)) for name in (*MARKERS, "tile")}
-        markers |= {"refusing": REFUSING.pattern, "refusal": REFUSAL}
+        markers |= {"refusing": REFUSING.pattern, "refusal": REFUSAL, "further": MORE, "moreWords": MORE_WORDS.pattern}
         for _ in range(ALERTS):
             # An alert that was sent away takes the script's answer with it.
             if answer := self.driver.execute_script(script("look.js"), markers):

@@ -116,6 +116,39 @@ REFUSING: Final = re.compile(
     r"|απόρριψη|απορριψη|отхвърл|отклон|відхил|reddet|رفض|דחה|דחייה|拒绝|拒絕|拒否|거부"
 )
 """What a button that refuses is called, in small letters; for Python and JavaScript alike."""
+MORE: Final = "[data-more]"
+"""The button that look.js marks as the one which brings more: by its words in any of MORE_WORDS, or by its place."""
+MORE_WORDS: Final = re.compile(
+    # Names in the page's code, and English.
+    r"(show|see|load|view|get)[ _-]?more|more[ _-]?(res|images|pictures|photos)|^more$"
+    # German, French, Spanish, Catalan, Italian, Portuguese, Romanian.
+    r"|mehr (anzeigen|laden|sehen|bilder|ergebnisse)|weitere (bilder|ergebnisse)"
+    r"|(voir|afficher|charger) plus|plus (de r[ée]sultats|d.images)|(ver|mostrar|cargar) m[áa]s"
+    r"|m[áa]s (resultados|im[áa]genes)|m[ée]s (resultats|imatges)|(mostra|mostra.n|carrega) m[ée]s"
+    r"|(mostra|carica|vedi|visualizza) (altr|di pi[ùu])|altr[ie] (risultati|immagini)"
+    r"|(ver|mostrar|carregar|exibir) mais|mais (resultados|imagens)|mai multe (rezultate|imagini)"
+    # Dutch, Swedish, Danish, Norwegian, Finnish.
+    r"|meer (laden|weergeven|tonen|bekijken|resultaten|afbeeldingen)|(laad|toon|bekijk) meer"
+    r"|(visa|ladda|hämta|vis|indlæs|hent|last inn|se) (fler|mer)|flere? (bilder|billeder|result)"
+    r"|(näytä|lataa|katso) lisää|lisää (kuvia|tuloksia)"
+    # Polish, Czech, Slovak, Slovene, Croatian, Hungarian, Lithuanian, Latvian, Estonian.
+    r"|(pokaż|zobacz|wyświetl|załaduj|wczytaj) więcej|więcej (wyników|obrazów|grafik|zdjęć)"
+    r"|(zobrazit|načíst|ukázat) (další|více)|další (výsledky|obrázky)|více (výsledků|obrázků)"
+    r"|(zobraziť|načítať) (ďalšie|viac)|ďalšie (výsledky|obrázky)|(pokaži|prikaži|naloži) več|več (rezultatov|slik)"
+    r"|(prikaži|učitaj|pogledaj) (više|još)|više (rezultata|slika)"
+    r"|további (találat|kép)|több (találat|kép|megjelen|betölt)"
+    r"|(rodyti|įkelti) daugiau|daugiau (rezultatų|vaizdų)|(rādīt|ielādēt|skatīt) vairāk|vairāk (rezultātu|attēlu)"
+    r"|(kuva|näita|laadi|vaata) (rohkem|veel)|rohkem (tulemusi|pilte)"
+    # Greek, Bulgarian, Russian, Ukrainian, Turkish, Arabic, Hebrew, Chinese, Japanese, Korean.
+    r"|(εμφάνιση|προβολή|φόρτωση|δείτε) περισσότερ|περισσότερ(ες εικόνες|ων εικόνων)"
+    r"|(покажи|зареди|виж) (още|повече)|още (резултати|изображения)"
+    r"|(показать|загрузить|смотреть) (ещё|еще|больше)|(ещё|еще|больше) (результат|картин|изображен)"
+    r"|(показати|завантажити) (ще|більше)|(ще|більше) (результат|зображен)"
+    r"|daha fazla (göster|gör|yükle|sonuç|görsel|resim)"
+    r"|(عرض|تحميل) المزيد|مزيد من (النتائج|الصور)|הצג עוד|עוד (תוצאות|תמונות)"
+    r"|(显示|顯示|查看|加载|載入)更多|更多(结果|結果|图片|圖片)|もっと(見る|表示)|さらに(表示|見る)|더 ?보기|결과 더"
+)
+"""What a button that brings more results is called, in small letters; for Python and JavaScript alike."""
 
 GOOGLE: Final = Engine(
     name="google",
@@ -147,7 +180,7 @@ GOOGLE: Final = Engine(
         "form[action*='consent'] button",
         "form[action*='consent'] input[type='submit']",
     ),
-    more=("input[type='button'][value*='more' i]", "input.mye4qd", "a[aria-label='More results']"),
+    more=("input[type='button'][value*='more' i]", "input.mye4qd", "a[aria-label='More results']", MORE),
     end=("text:you've reached the end", "text:looks like you've reached the end"),
     none=("text:did not match any image results", "text:did not match any documents", "text:no results found for"),
     blocked=("url:/sorry/", "url:sorry.google", "status:429", "text:detected unusual traffic", "#recaptcha"),
@@ -168,7 +201,7 @@ BING: Final = Engine(
     width=("a@href?expw",),
     height=("a@href?exph",),
     consent=("#bnp_btn_reject", REFUSAL, "#bnp_btn_accept"),
-    more=("a.btn_seemore",),
+    more=("a.btn_seemore", MORE),
     end=("text:no more results", "text:that's all the results", ".dgControl:not([data-nexturl])"),
     none=("text:there are no results for", "text:no results found for", ".no_results"),
     blocked=(
@@ -194,7 +227,7 @@ YAHOO: Final = Engine(
     width=("img@data-meta{ow}", "li@data{w}", "a[href*='imgurl=']@href?w"),
     height=("img@data-meta{oh}", "li@data{h}", "a[href*='imgurl=']@href?h"),
     consent=("button[name='reject']", "button.reject-all", REFUSAL, "button[name='agree']"),
-    more=("button[name='more-res']",),
+    more=("button[name='more-res']", MORE),
     offset="b",
     end=("text:no more results", "text:you've seen all"),
     none=("text:we did not find results for", "text:no results found", "text:did not find any image results"),

@@ -44,8 +44,46 @@ const markRefusal = (everywhere) => {
   const found = buttons.find((one) => visible(one) && called(one).some((word) => refusing.test(word)));
   found?.setAttribute(name, "");
 };
+
+// The button that brings more: below the results, known by its words in any language, or as the only one there is.
+const large = (img) => {
+  const box = img.getBoundingClientRect();
+  return box.width >= 60 && box.height >= 60;
+};
+const inResult = (el) => {
+  for (let up = el.parentElement; up && up !== document.body; up = up.parentElement) {
+    const pictures = [...up.querySelectorAll("img")].filter(large).length;
+    if (pictures) return pictures === 1;
+  }
+  return false;
+};
+const fixed = (el) => {
+  while (el && getComputedStyle(el).position !== "fixed") el = el.parentElement;
+  return Boolean(el);
+};
+const markMore = () => {
+  const name = o.further.slice(1, -1);
+  for (const old of document.querySelectorAll(o.further)) old.removeAttribute(name);
+  const last = [...document.images].filter((img) => large(img) && visible(img)).at(-1);
+  if (!last) return;
+  const words = new RegExp(o.moreWords);
+  const here = location.href.split("#")[0];
+  const onPage = (el) => el.tagName !== "A" || !el.href || el.href.split("#")[0] === here || el.href.startsWith("javascript:");
+  const below = [...document.querySelectorAll(`${BUTTONS}, a`)].filter((one) =>
+    last.compareDocumentPosition(one) & Node.DOCUMENT_POSITION_FOLLOWING &&
+    visible(one) && onPage(one) && !one.closest(`${ASKS}, footer, nav`) && !fixed(one) && !inResult(one));
+  const worded = below.find((one) => called(one).some((word) => words.test(word)));
+  const found = worded ?? (below.length === 1 ? below[0] : null);
+  found?.setAttribute(name, "");
+};
 const wall = first(o.wall);
 if (o.consent.includes(o.refusal)) markRefusal(Boolean(wall));
+const more = () => {
+  const declared = first(o.more.filter((one) => one !== o.further));
+  if (declared || !o.more.includes(o.further)) return declared;
+  markMore();
+  return first([o.further]);
+};
 return {
   address: location.href,
   status,
@@ -55,7 +93,7 @@ return {
   consent: first(o.consent),
   none: first(o.none),
   end: first(o.end),
-  more: first(o.more),
+  more: more(),
   tiles: o.tile.some((selector) => document.querySelector(selector)),
   complete: document.readyState === "complete",
   busy: first(["[role='progressbar']", "[aria-busy='true']", "[class*='spinner' i]", "[class*='loading' i]:not(img):not(body):not(html)"]),

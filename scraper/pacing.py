@@ -32,7 +32,7 @@ BACK_OFF: Final = (60.0, 1800.0)
 MINUTE: Final = 60.0
 """Seconds over which an engine is taken to count what it is asked for, at least."""
 REMEMBERED: Final = 600.0
-TELLING: Final = 4
+TELLING: Final = 2
 """Answers before a refusal from which on it is about their number."""
 
 
@@ -53,7 +53,8 @@ class FullShare:
             return False
         share = sum(self._recent) / RECENT
         self._best = max(self._best, share)
-        if share > FALLEN * self._best:
+        # An engine that never named one has not begun to hold them back.
+        if not self._best or share > FALLEN * self._best:
             return False
         # The next word is about other results, and is measured by what came before all this.
         self._recent.clear()
@@ -63,7 +64,8 @@ class FullShare:
 class Allowance:
     """How much an engine may be asked in a minute: anything, until it has refused; then half of what it gave before.
 
-    Pages and what their scripts fetch count alike, as both are what an engine counts. Browsers side by side share one.
+    Pages and what their scripts fetch count alike, as both are what an engine counts. Browsers side by side share one,
+    and it holds for all searches of a run.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -71,28 +73,32 @@ class Allowance:
         """Answers in a period; 0 for any number."""
         self.period = MINUTE
         self._clock = clock
-        self._times: deque[float] = deque()
+        self._times: list[float] = []
         self._lock = threading.Lock()
 
-    def count(self, answers: int) -> None:
-        """Note answers that came just now."""
+    def count(self, *ages: float) -> None:
+        """Note answers that came so many seconds ago."""
         now = self._clock()
         with self._lock:
-            self._times.extend([now] * answers)
-            while self._times and now - self._times[0] > REMEMBERED:
-                self._times.popleft()
+            self._times = sorted([*self._times, *(now - age for age in ages)])
+            self._times = [one for one in self._times if now - one <= REMEMBERED]
 
     def lower(self, *, share: float, wait: float = 0.0) -> None:
         """Allow this share of what came of late; ``wait`` is for how long the engine wants to be left alone.
 
-        An engine that wants more than a minute may well count over more than one. Few answers tell nothing about
-        their number: who refuses the first visit has another reason.
+        An engine that wants more than a minute may well count over more than one, and so may one that bears no less
+        than a page asks for by itself. A single answer tells nothing about their number: who refuses the first visit
+        has another reason.
         """
         with self._lock:
+            before = self.most, self.period
             self.period = max(self.period, min(wait, REMEMBERED))
             came = self._recent()
-            if came >= TELLING:
-                self.most = max(1, min(int(came * share), self.most or came))
+            if came < TELLING:
+                return
+            self.most = max(1, min(int(came * share), self.most or came))
+            if (self.most, self.period) == before:
+                self.period = min(2 * self.period, REMEMBERED)
 
     def wait(self) -> float:
         """Return the seconds until the engine may be asked again."""

@@ -40,41 +40,52 @@ class Ended:
     finished: bool = True
 
 
-def search(
-    window: Window, engine: Engine, term: str, rhythm: Rhythm, *, keep_page: Callable[[str], Path]
+def search(  # noqa: PLR0913 - where, what, how, and from which result on
+    window: Window,
+    engine: Engine,
+    term: str,
+    rhythm: Rhythm,
+    *,
+    keep_page: Callable[[str], Path],
+    first: int = 1,
 ) -> Generator[list[Candidate] | Ended, None, None]:
     """Yield the results for a term as they are scrolled to, each once, and last the Ended.
 
-    ``keep_page`` saves a page that nobody understood. Raises EngineBlocked when the engine refuses, EngineBroken when
-    a page loads and nothing on it is recognised.
+    ``first`` is the rank to begin with, where the engine's pages have addresses of their own; elsewhere they begin at
+    the top. ``keep_page`` saves a page that nobody understood. Raises EngineBlocked when the engine refuses,
+    EngineBroken when a page loads and nothing on it is recognised.
     """
-    look = arrive(window, engine, address(engine, term), rhythm)
+    url = page_from(engine, term, first)
+    begun = first if url else 1
+    state = Reading(engine, term, reader=engine, rank=begun)
+    look = arrive(window, engine, url or address(engine, term), rhythm)
     if look.none:
-        yield Ended("no results")
+        yield Ended(END if begun > 1 else "no results")
         return
-    state = Reading(engine, term, reader=engine)
     while not state.over:
         rhythm.before_asking()
         step = _stepped(window, state, rhythm)
         if step is None:
             continue
-        if step.answers:
-            rhythm.allowance.count(step.answers)
-            _check_batches(window, state.engine)
+        answered = state.count(step, rhythm)
         window.hover(step.hover, rhythm.dwell())
         _press(window, state, step)
         new = state.take(step)
         if new:
             yield new
+        if answered:
+            _check_batches(window, state.engine)
         if not (step.moved or step.grew or step.tiles or step.hover or step.press):
             state.idle += 1
             _rest(window, state, step, rhythm)
         rhythm.pause(len(new))
         if state.over:
-            if new := state.take(window.step(state.reader, flush=True, settle=0.0)):
+            step = window.step(state.reader, flush=True, settle=0.0)
+            state.count(step, rhythm)
+            if new := state.take(step):
                 yield new
             _turn_page(window, state, rhythm)
-    if not state.seen:
+    if not state.seen and begun == 1:
         raise broken(engine, term, window, keep_page)
     yield Ended(state.over)
 
@@ -101,8 +112,17 @@ class Reading:
     failures: int = 0
     known: int = 0
     """Results before the page that is open, where pages follow each other by address."""
+    counted: int = 0
+    """Answers to the scripts of the page that is open which are counted."""
     over: str = ""
     """Why the search has ended; empty while it goes on."""
+
+    def count(self, step: Step, rhythm: Rhythm) -> bool:
+        """Count what the page's scripts got since it was looked at last; return whether that was anything."""
+        fresh = step.answers[self.counted :]
+        rhythm.allowance.count(*fresh)
+        self.counted = len(step.answers)
+        return bool(fresh)
 
     def take(self, step: Step) -> list[Candidate]:
         """Read a step's tiles; return the results that are new."""
@@ -133,6 +153,7 @@ def _press(window: Window, state: Reading, step: Step) -> None:
     window.press(step.press)
     if window.settled(state.engine, seconds=0.0).address.partition("#")[0] != here:
         window.open(here)
+        state.counted = 0
         state.reader = replace(state.reader, panel=())
 
 
@@ -140,19 +161,24 @@ def _turn_page(window: Window, state: Reading, rhythm: Rhythm) -> None:
     """Open the next page by its address, where pages bring no more by themselves and the last one brought new ones."""
     new = len(state.seen) - state.known
     state.known = len(state.seen)
-    if not state.engine.offset or not 0 < new <= ONE_PAGE or state.over != END:
+    url = page_from(state.engine, state.term, state.rank)
+    if not url or not 0 < new <= ONE_PAGE or state.over != END:
         return
-    first = re.compile(rf"([?&]{state.engine.offset}=)\d+")
-    url = address(state.engine, state.term)
-    if not first.search(url):
-        return
+    state.counted = 0
     try:
-        look = arrive(window, state.engine, first.sub(rf"\g<1>{state.rank}", url), rhythm)
+        look = arrive(window, state.engine, url, rhythm)
     except NoPage:
         state.over = "no more came (its next page did not)"
         return
     if not look.none:
         state.over, state.idle = "", 0
+
+
+def page_from(engine: Engine, term: str, rank: int) -> str:
+    """Return the address of the page that begins with a rank; empty where pages have no addresses of their own."""
+    first = re.compile(rf"([?&]{re.escape(engine.offset)}=)\d+")
+    url = address(engine, term)
+    return first.sub(rf"\g<1>{rank}", url) if engine.offset and first.search(url) else ""
 
 
 def _stepped(window: Window, state: Reading, rhythm: Rhythm) -> Step | None:
@@ -198,7 +224,7 @@ def _opened(window: Window, engine: Engine, url: str, rhythm: Rhythm) -> Look:
     window.open(url)
     look = window.settled(engine, seconds=5.0)
     if not look.blocked:
-        rhythm.allowance.count(1)
+        rhythm.allowance.count(0.0)
     return look
 
 
@@ -248,7 +274,8 @@ def _rest(window: Window, state: Reading, step: Step, rhythm: Rhythm) -> None:
             state.engine.checked[0],
         )
         state.reader, state.idle = general(state.engine), 0
-    elif look.more and state.clicks < CLICKS and window.click(look.more):
+    # A click scrolls down to its button: where nothing is recognised yet, past all there is.
+    elif look.more and step.count and state.clicks < CLICKS and window.click(look.more):
         state.clicks += 1
     elif state.idle == 2 and window.batch_status() >= 400:
         # A page asks again for a batch that failed when one moves on it.

@@ -3,10 +3,10 @@
 const [o, done] = arguments;
 const KEY = Symbol.for("tray");
 // What is handed out stays in the outbox until the next call says that it arrived: an alert can swallow an answer.
-const memory = (window[KEY] ??= { results: new WeakMap(), outbox: [], sent: Math.floor(Math.random() * 1e9), answers: 0, hovered: 0, revealed: 0, presses: 0, back: Infinity, tops: [], said: new Map(), scripts: new WeakSet() });
+const memory = (window[KEY] ??= { results: new WeakMap(), outbox: [], sent: Math.floor(Math.random() * 1e9), answers: [], hovered: 0, revealed: 0, presses: 0, back: Infinity, tops: [], said: new Map(), scripts: new WeakSet() });
 // What the page's own scripts fetch counts for how much the engine is asked.
 memory.watch ??= new PerformanceObserver((list) => {
-  memory.answers += list.getEntries().filter((one) => /^(fetch|xmlhttprequest)$/.test(one.initiatorType)).length;
+  memory.answers.push(...list.getEntries().filter((one) => /^(fetch|xmlhttprequest)$/.test(one.initiatorType)).map((one) => one.responseEnd));
 });
 if (!memory.watching) memory.watch.observe({ type: "resource", buffered: true });
 memory.watching = true;
@@ -202,8 +202,7 @@ const glide = async (box, distance, ms) => {
     }
   }
   memory.sent += 1;
-  const answers = memory.answers;
-  memory.answers = 0;
+  const answers = memory.answers.map((end) => Math.max(0, performance.now() - end) / 1000);
   done({
     tiles,
     hover,

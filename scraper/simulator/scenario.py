@@ -74,7 +74,7 @@ class Scenario:
     blocked: tuple[str, ...] = ()  # engines that refuse everyone
     hiccup: bool = False  # Yahoo answers an empty 500 once
     consent: str = ""  # a `page` before the results, or a `dialog` over them
-    language: str = "en"  # of the consent page; one of words.ASKING
+    language: str = "en"  # of the pages' questions and buttons; one of words.ASKING
     throttle: int = 0  # pages and batches a minute that an engine bears; 0 for any
     minute: float = 60.0  # the time over which it counts them
     warns: bool = True  # before it refuses, batches come slowly, then without addresses

@@ -57,30 +57,67 @@ SITES = ("Anna's Kitchen", "Café Größe", "Food & Co", "wiki pictures", "lunch
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What a page says that asks for consent."""
+    """What a page says that asks for consent, and what its button for more results says."""
 
     title: str
     cookies: str
     reject: str
     accept: str
+    more: str
 
 
 ASKING: dict[str, Asking] = {
-    "en": Asking("Before you continue", "We use cookies and data.", "Reject all", "Accept all"),
-    "de": Asking("Bevor Sie fortfahren", "Wir verwenden Cookies und Daten.", "Alle ablehnen", "Alle akzeptieren"),
-    "fr": Asking("Avant de continuer", "Nous utilisons des cookies.", "Tout refuser", "Tout accepter"),
-    "es": Asking("Antes de continuar", "Usamos cookies y datos.", "Rechazar todo", "Aceptar todo"),
-    "it": Asking("Prima di continuare", "Utilizziamo i cookie e i dati.", "Rifiuta tutto", "Accetta tutto"),
-    "nl": Asking("Voordat je verdergaat", "We gebruiken cookies.", "Alles afwijzen", "Alles accepteren"),
-    "pl": Asking("Zanim przejdziesz dalej", "Używamy plików cookie.", "Odrzuć wszystko", "Zaakceptuj wszystko"),
-    "pt": Asking("Antes de continuar", "Usamos cookies e dados.", "Rejeitar tudo", "Aceitar tudo"),
-    "sv": Asking("Innan du fortsätter", "Vi använder cookies.", "Avvisa alla", "Godkänn alla"),
-    "cs": Asking("Než budete pokračovat", "Používáme soubory cookie.", "Odmítnout vše", "Přijmout vše"),
-    "el": Asking("Πριν συνεχίσετε", "Χρησιμοποιούμε cookie.", "Απόρριψη όλων", "Αποδοχή όλων"),
-    "uk": Asking("Перш ніж продовжити", "Ми використовуємо файли cookie.", "Відхилити все", "Прийняти все"),
-    "ja": Asking("続行する前に", "Cookie を使用します。", "すべて拒否", "すべて同意"),
+    "en": Asking("Before you continue", "We use cookies and data.", "Reject all", "Accept all", "See more images"),
+    "de": Asking(
+        "Bevor Sie fortfahren",
+        "Wir verwenden Cookies und Daten.",
+        "Alle ablehnen",
+        "Alle akzeptieren",
+        "Mehr Bilder anzeigen",
+    ),
+    "fr": Asking(
+        "Avant de continuer", "Nous utilisons des cookies.", "Tout refuser", "Tout accepter", "Voir plus de résultats"
+    ),
+    "es": Asking("Antes de continuar", "Usamos cookies y datos.", "Rechazar todo", "Aceptar todo", "Ver más imágenes"),
+    "it": Asking(
+        "Prima di continuare",
+        "Utilizziamo i cookie e i dati.",
+        "Rifiuta tutto",
+        "Accetta tutto",
+        "Mostra altre immagini",
+    ),
+    "nl": Asking(
+        "Voordat je verdergaat",
+        "We gebruiken cookies.",
+        "Alles afwijzen",
+        "Alles accepteren",
+        "Meer afbeeldingen weergeven",
+    ),
+    "pl": Asking(
+        "Zanim przejdziesz dalej",
+        "Używamy plików cookie.",
+        "Odrzuć wszystko",
+        "Zaakceptuj wszystko",
+        "Pokaż więcej obrazów",
+    ),
+    "pt": Asking("Antes de continuar", "Usamos cookies e dados.", "Rejeitar tudo", "Aceitar tudo", "Ver mais imagens"),
+    "sv": Asking("Innan du fortsätter", "Vi använder cookies.", "Avvisa alla", "Godkänn alla", "Visa fler bilder"),
+    "cs": Asking(
+        "Než budete pokračovat", "Používáme soubory cookie.", "Odmítnout vše", "Přijmout vše", "Zobrazit další obrázky"
+    ),
+    "el": Asking(
+        "Πριν συνεχίσετε", "Χρησιμοποιούμε cookie.", "Απόρριψη όλων", "Αποδοχή όλων", "Εμφάνιση περισσότερων εικόνων"
+    ),
+    "uk": Asking(
+        "Перш ніж продовжити",
+        "Ми використовуємо файли cookie.",
+        "Відхилити все",
+        "Прийняти все",
+        "Показати більше зображень",
+    ),
+    "ja": Asking("続行する前に", "Cookie を使用します。", "すべて拒否", "すべて同意", "もっと見る"),
 }
-"""The languages of the consent pages."""
+"""The languages of the pages' questions and buttons."""
 
 
 def normal(term: str) -> str:

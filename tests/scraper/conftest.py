@@ -1,6 +1,8 @@
 """A small built-in site and one real Chromium, shared by the scraper's tests."""
 
+import socket
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -37,6 +39,13 @@ def window() -> Iterator[Window]:
 def plan() -> ClassPlan:
     """Plan one class folder of one term."""
     return ClassPlan("pizza", ("pizza",), 500)
+
+
+@contextmanager
+def silent() -> Iterator[str]:
+    """Listen, and never say a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
 def engines(site: Site, *names: str) -> Sequence[Engine]:

@@ -2,10 +2,9 @@
 
 import re
 import shutil
-import socket
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,16 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from dataset.errors import EngineBroken
-from dataset.folder import ClassFolder
+from dataset.folder import ClassFolder, Kind
 from dataset.tray import ClassPlan
-from scraper.engines import BING, Engine, read
+from scraper.engines import BING, YAHOO, Candidate, Engine, read
 from scraper.gathering import Gathering
-from scraper.hunt import Desk, Hunt, page_keeper
+from scraper.hunt import Desk, Hunt, asked_of, page_keeper, rhythm_of
 from scraper.scrape import Summary, scrape
 from scraper.search import Ended
 from scraper.tally import Tally
-from tests.scraper.conftest import QUICK
+from scraper.visitor import Visitor
+from tests.scraper.conftest import QUICK, silent
 from tests.scraper.test_search import page
 
 CHALLENGE = """<!doctype html><title>One last step</title><h1>Verify you are a human</h1>
@@ -99,6 +99,65 @@ def test_an_engine_is_left_alone_for_as_long_as_it_asks(httpserver, site, tmp_pa
     assert 2 <= came[1] - came[0] < 12
 
 
+def test_refused_in_the_middle_it_goes_on_where_it_was(httpserver, site, tmp_path):
+    """Pages with addresses of their own are not asked for again after a back-off, and no result is missing."""
+    httpserver.expect_request("/more").respond_with_data("", status=429)
+    pages = {
+        "1": page(total=20, script="setTimeout(() => fetch('/more'), 50);"),
+        "21": page(total=10).replace("a.example", "b.example"),
+        "31": "We did not find results for x",
+    }
+    asked: list[str] = []
+
+    def answer(request: Request) -> Response:
+        asked.append(request.args["b"])
+        return Response(pages[asked[-1]], content_type="text/html")
+
+    httpserver.expect_request("/search").respond_with_handler(answer)
+    engine = replace(YAHOO, url=httpserver.url_for("/search?p={q}&b=1"), tile=BING.tile, full=BING.full)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("scraper.pacing.MINUTE", 0.5)
+        summary = summary_of(engine, tmp_path, replace(QUICK, kinds="thumbnails"), site.url)
+
+    assert asked == ["1", "21", "31"]
+    assert (summary.seen, summary.stopped_because) == (30, "end of results")
+
+
+def result(number: int, *, full: bool) -> Candidate:
+    """Return a result, with its full size or with its thumbnail alone."""
+    urls = (f"https://a.example/{number}.jpg", f"https://t.example/{number}")
+    kinds: tuple[Kind, ...] = ("full", "thumbnail")
+    return Candidate(urls[not full :], kinds[not full :], engine="bing", term="x", rank=number)
+
+
+def test_results_without_a_full_size_are_looked_at_again(tmp_path):
+    """When hardly any name it any more the search begins again, more slowly; what comes so again is taken so."""
+    offered: list[Candidate] = []
+    with ClassFolder(tmp_path / "x") as folder:
+        gathering = Gathering(ClassPlan("x", ("x",), 500), folder, "best")
+        rhythm = rhythm_of(QUICK, BING, "http://127.0.0.1", threading.Event())
+        visitor = Visitor(
+            BING, QUICK, rhythm, lambda _, one: offered.append(one),
+            stop=threading.Event(), keep_page=Path, site=None,
+        )  # fmt: skip
+        begins: list[int] = []
+
+        def scrolled(*_: object, first: int, **__: object) -> Iterator[Any]:
+            begins.append(first)
+            last = 40 if len(begins) == 1 else 70
+            yield from ([result(rank, full=rank <= last) for rank in range(n, n + 10)] for n in range(1, 101, 10))
+            yield Ended("end of results")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("scraper.visitor.search", scrolled)
+            patch.setattr(visitor, "_open_window", lambda: None)
+            visitor.search(gathering, "x", asked_of(BING, QUICK.filters))
+
+    assert begins == [1, 41, 71]
+    assert [one.rank for one in offered if one.kinds[0] == "full"] == list(range(1, 71))
+    assert [one.rank for one in offered if one.kinds[0] != "full"] == list(range(71, 101))
+
+
 def test_a_dry_run_leaves_no_page_where_the_user_is(tmp_path, monkeypatch):
     """A page that a preview did not understand is kept among the system's temporary files."""
     monkeypatch.chdir(tmp_path)
@@ -109,13 +168,6 @@ def test_a_dry_run_leaves_no_page_where_the_user_is(tmp_path, monkeypatch):
     assert page.read_text() == "<p>something else</p>"
     assert page.is_relative_to(tmp_path / "temporary")
     assert [path.name for path in tmp_path.iterdir()] == ["temporary"]
-
-
-@contextmanager
-def silent() -> Iterator[str]:
-    """Listen, and never say a word."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
 def test_a_page_that_never_answers_is_not_waited_for(tmp_path, monkeypatch):

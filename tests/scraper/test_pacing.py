@@ -87,6 +87,7 @@ def test_a_falling_share_of_full_sizes_is_noticed():
     assert sum(noticed) >= 2
     watch.falls([True] * 30)
     assert not any(watch.falls([True] * 10) for _ in range(20))
+    assert not any(FullShare().falls([False] * 30) for _ in range(3))
 
 
 def test_few_full_sizes_from_the_start_are_the_engines_way():
@@ -111,7 +112,7 @@ def test_refused_once_is_refused_never_again(monkeypatch: pytest.MonkeyPatch) ->
                 rhythm.slow_down(wait=0.1)
                 rhythm.back_off(1, float(answer.headers["Retry-After"]))
                 continue
-            rhythm.allowance.count(1)
+            rhythm.allowance.count(0.0)
             got += 1
         assert site.gate.refusals("bing") == 1
         times = [line.time for line in site.log if line.status == 200][-12:]
@@ -123,14 +124,14 @@ def test_an_allowance_shrinks_and_stays() -> None:
     """Half of what came before the refusal is allowed, then half of that; the wait ends when the oldest is over."""
     now = [0.0]
     allowance = Allowance(lambda: now[0])
-    allowance.count(12)
+    allowance.count(*[0.0] * 12)
     assert allowance.wait() == 0
     allowance.lower(share=0.5)
     now[0] = 20.0
     assert (allowance.most, allowance.wait()) == (6, 40)
     now[0] = 61.0
     assert allowance.wait() == 0
-    allowance.count(6)
+    allowance.count(*[0.0] * 6)
     allowance.lower(share=0.5, wait=120)
     assert (allowance.most, allowance.period, allowance.wait()) == (6, 120, 120)
     now[0] = 130.0
@@ -138,11 +139,48 @@ def test_an_allowance_shrinks_and_stays() -> None:
     assert (allowance.most, allowance.wait()) == (3, 51)
 
 
+@pytest.mark.parametrize(("bears", "batches"), [(2, 1), (3, 3), (5, 4), (12, 3)])
+def test_refused_a_few_times_at_most_however_little_an_engine_bears(bears: int, batches: int) -> None:
+    """Of pages that load more behind themselves too, twenty searches come through after at most two refusals."""
+    now = [0.0]
+    rhythm = Rhythm(1.0, 0, sleep=lambda seconds: now.__setitem__(0, now[0] + seconds))
+    rhythm.allowance = Allowance(lambda: now[0])
+    asked: list[float] = []
+    refusals = 0
+
+    def refuses() -> bool:
+        asked.append(now[0])
+        return sum(now[0] - one < 60 for one in asked) >= 1.5 * bears
+
+    def searched() -> bool:
+        rhythm.before_asking()
+        if refuses():
+            return False
+        rhythm.allowance.count(0.0)
+        came = [now[0] for _ in range(batches) if not refuses()]
+        rhythm.pause()
+        rhythm.allowance.count(*(now[0] - one for one in came))
+        return len(came) == batches
+
+    done = 0
+    while done < 20:
+        if searched():
+            done += 1
+            rhythm.between_terms()
+        else:
+            refusals += 1
+            asked.clear()
+            rhythm.slow_down()
+            rhythm.back_off(1)
+
+    assert refusals <= 2
+
+
 def test_who_refuses_the_first_visit_says_nothing_of_numbers() -> None:
     """A wall before the first results lengthens the pauses only: who passes it by hand is not held to one page."""
     waited: list[float] = []
     rhythm = Rhythm(1.0, 0, sleep=waited.append)
-    rhythm.allowance.count(1)
+    rhythm.allowance.count(0.0)
     rhythm.slow_down()
     rhythm.before_asking()
 

@@ -11,12 +11,13 @@ from werkzeug import Request, Response
 
 from dataset.errors import EngineBlocked, EngineBroken
 from scraper.browser import Window
-from scraper.engines import BING, GOOGLE, REFUSAL, YAHOO, Candidate, Engine, clean_address
+from scraper.chromium import chromium
+from scraper.engines import BING, GOOGLE, MORE, REFUSAL, YAHOO, Candidate, Engine, clean_address
 from scraper.pacing import Rhythm
 from scraper.search import Ended, search
 from scraper.simulator import SCENARIOS, Scenario, Site
 from scraper.simulator.words import ASKING
-from tests.scraper.conftest import engines
+from tests.scraper.conftest import QUICK, engines, silent
 
 PAGE = """<!doctype html><meta charset=utf-8><title>results</title>
 <style>body{{margin:0}} .grid{{display:flex;flex-wrap:wrap;{grid_style}}} .cell{{width:200px;height:180px}}
@@ -259,6 +260,49 @@ def test_where_nothing_asks_nothing_is_refused(window):
     assert window.look(BING).consent == ""
 
 
+def test_the_button_for_more_is_known_in_every_language(window):
+    """It stands below the results, under any name; one in a result is none, nor is a choice of others."""
+    window.driver.get("about:blank")
+    pictures = "<div><img style='width:90px;height:90px'><button>More</button></div>" * 2
+
+    def marked(buttons: str) -> list[str]:
+        window.driver.execute_script("document.body.innerHTML = arguments[0]", pictures + buttons)
+        found = {window.look(engine).more for engine in (GOOGLE, YAHOO, BING)}
+        assert found <= {MORE, ""}
+        return [one.text for one in window.driver.find_elements("css selector", MORE)] if found == {MORE} else []
+
+    for say in ASKING.values():
+        assert marked(f"<a href='#'>A</a> <button>B</button> <button>{say.more}</button>") == [say.more]
+    assert marked("<button>▼</button>") == ["▼"]
+    assert marked("<button>▼</button> <button>Feedback</button>") == []
+    assert marked("<a href='/help'>See more</a> <div style='position:fixed'><button>Chat</button></div>") == []
+
+
+def test_a_next_page_that_never_comes_ends_the_search(httpserver, monkeypatch):
+    """What the pages before it brought is there, and the reason names it."""
+    monkeypatch.setattr("scraper.browser.DRIVER_SECONDS", 0.5)
+    httpserver.expect_request("/search", query_string={"p": "pizza", "b": "1"}).respond_with_data(
+        page(total=8, batch=8), content_type="text/html"
+    )
+    results: list[Candidate] = []
+    with silent() as url, chromium(QUICK, display="headless", site=httpserver.url_for("")) as driver:
+        httpserver.expect_request("/search", query_string={"p": "pizza", "b": "9"}).respond_with_data(
+            status=302, headers={"Location": url}
+        )
+        window = Window(driver)
+        engine = replace(YAHOO, url=httpserver.url_for("/search?p={q}&b=1"), tile=BING.tile, full=BING.full)
+        for step in search(window, engine, "pizza", Rhythm(0.02, 1, sleep=threading.Event().wait), keep_page=Path):
+            if isinstance(step, Ended):
+                reason = step.reason
+            else:
+                results += step
+                # The first page is there, however long it took.
+                window.page_seconds = 0.4
+
+    assert (len(results), reason) == (8, "no more came (its next page did not)")
+    assert window.lost
+
+
 def test_a_consent_page_that_stays_is_a_refusal(window, httpserver):
     """A wall without a button that works is named as one."""
     engine = served(httpserver, "<form action='/consent/save'><p>Before you continue</p></form>")
@@ -305,10 +349,10 @@ def full_of(window: Window, scenario: Scenario, name: str, results: int) -> tupl
 
 @pytest.mark.parametrize(
     ("scenario", "name", "results"),
-    [("drift-inline", "google", 12), ("paged", "yahoo", 64), ("swapped", "bing", 90)],
+    [("drift-inline", "google", 12), ("paged", "yahoo", 64), ("swapped", "bing", 90), ("consent-polish", "bing", 40)],
 )
 def test_addresses_come_from_wherever_a_page_has_them(window, scenario, name, results):
-    """Inline in a script, on a page of its own, in a batch above what was seen: addresses are found."""
+    """Inline in a script, on a page of its own, above what was seen, behind a button of any name: all are found."""
     full, offers, _ = full_of(window, SCENARIOS[scenario], name, results)
 
     assert full <= offers
