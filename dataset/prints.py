@@ -235,12 +235,19 @@ def _near(grey: Levels, level: int) -> NDArray[np.bool_]:
 
 def matches(a: Print, b: Print, *, slack: int = 10) -> list[Match]:
     """Return the ways in which two pictures may lie over each other, the likeliest first."""
-    found = []
-    for crops, one, other in ((0, a, b), (1, b, a)):
-        distances = np.bitwise_count(one.hashes[:CROPS] ^ other.hashes[CROPS]).sum(axis=1, dtype=np.int32)
-        found += [Match(int(d), crop=(crops, at)) for at, d in enumerate(distances)]
+    crops = [
+        np.bitwise_count(one.hashes[:CROPS] ^ other.hashes[CROPS]).sum(axis=1, dtype=np.int32)
+        for one, other in ((a, b), (b, a))
+    ]
     turns = np.bitwise_count(a.hashes[CROPS:, None] ^ b.hashes[None, CROPS::8]).sum(axis=2, dtype=np.int32)
-    for row, column in np.ndindex(*turns.shape):
-        found.append(Match(int(turns[row, column]), row % 8, (row // 8, column)))
+    distances = np.concatenate([*crops, turns.ravel()])
+    least = int(distances.min())
+    found = []
+    for at in np.flatnonzero(distances <= max(least, min(NEAR, least + slack))).tolist():
+        if at < 2 * CROPS:
+            found.append(Match(int(distances[at]), crop=divmod(at, CROPS)))
+        else:
+            row, column = divmod(at - 2 * CROPS, turns.shape[1])
+            found.append(Match(int(distances[at]), row % 8, (row // 8, column)))
     found.sort(key=lambda match: (match.distance, match.crop is not None, match.turn, match.views))
-    return [match for match in found[:4] if match.distance <= min(NEAR, found[0].distance + slack)] or found[:1]
+    return found[: 4 if least <= NEAR else 1]
