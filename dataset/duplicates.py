@@ -16,10 +16,10 @@ from PIL import Image
 
 from dataset.detail import is_enlarged, suspicious, whole
 from dataset.errors import TrayError
+from dataset.glance import Glance, glances, placing
 from dataset.images import SMALL_SIDE, look, stored
 from dataset.overlay import Overlay, Values, band, overlay, residue, warp
-from dataset.prints import NEAR, SIDE, TURNS, Levels, Match, Print, crop_box, make_print, matches, square, turned
-from dataset.quality import flatness
+from dataset.prints import NEAR, SIDE, TURNS, Levels, Match, Print, make_print, square, turned
 from dataset.veil import is_greyed, is_marked
 
 Verdict = Literal["same", "related", "different"]
@@ -44,8 +44,6 @@ MARKED = 32
 FAR, HARDLY = 36, 0.12
 """Bits of 256 beyond which only turns, crops and logos take a copy, and the share of its blocks that may then differ:
 two forms that were filled in differently agree in all that is printed."""
-FLAT = 0.35
-"""Flatness from which a picture's silhouette alone is not believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +80,20 @@ class Explanation:
     comparison: Comparison
 
 
-def compare(a: Print, b: Print, closer: Closer) -> Comparison:
+def compare(a: Print, b: Print, closer: Closer, glance: Glance | None = None) -> Comparison:
     """Say whether two pictures are the same, related or different: a function of the two alone.
 
     ``closer`` brings both as RGB of at least 128 pixels a side where they have them; it is called only when needed.
+    ``glance`` is what a first look saw of them, where it was taken of many at once.
     """
-    found = matches(a, b)
-    nearest = found[0].distance
+    glance = glance or glances([(a, b)])[0]
+    nearest, flat = glance.found[0].distance, glance.flat
     if nearest > NEAR:
         return Comparison("different", "hash", nearest)
-    match, over = _best(a, b, found)
-    flat = max(flatness(one.views[0].astype(np.int16)) for one in (a, b)) > FLAT
+    if glance.strange:
+        way, fine = glance.best, round(glance.fine, 3)
+        return Comparison("different", "64 pixels", nearest, TURNS[way.turn], way.crop is not None, fine)
+    match, over = _best(a, b, glance.found)
     seen = Comparison(
         "different", "64 pixels", nearest, TURNS[match.turn], match.crop is not None, round(over.correlation, 3)
     )
@@ -114,14 +115,12 @@ def compare(a: Print, b: Print, closer: Closer) -> Comparison:
     return _closer(seen, TURNS.index(seen.turn), over, (first, second), flat=flat, grounds=grounds)
 
 
-def _best(a: Print, b: Print, found: list[Match]) -> tuple[Match, Overlay]:
+def _best(a: Print, b: Print, found: Iterable[Match]) -> tuple[Match, Overlay]:
     """Return the likeliest way in which the pictures lie over each other, and the overlay."""
     best: tuple[Match, Overlay] | None = None
     for match in found:
         first, second = (one.views[view] for one, view in zip((a, b), match.views, strict=True))
-        over = overlay(
-            band(turned(first, match.turn)), band(second), _placing(match), margin=MARGIN if match.crop else 0
-        )
+        over = overlay(band(turned(first, match.turn)), band(second), _begin(match), margin=MARGIN if match.crop else 0)
         if best is None or over.correlation > best[1].correlation:
             best = match, over
         if over.correlation > SURE:
@@ -130,17 +129,10 @@ def _best(a: Print, b: Print, found: list[Match]) -> tuple[Match, Overlay]:
     return best
 
 
-def _placing(match: Match) -> Values:
-    """Return where the second picture begins to be looked for on the first, in pixels of 64."""
-    if match.crop is None:
-        return np.zeros(6)
-    larger, crop = match.crop
-    left, top, right, bottom = crop_box(crop)
-    wide, high = right - left, bottom - top
-    x, y = ((left + right) / 2 - 0.5) * SIDE, ((top + bottom) / 2 - 0.5) * SIDE
-    if larger == 0:
-        return np.array([1 / wide - 1, 0, -x / wide, 0, 1 / high - 1, -y / high])
-    return np.array([wide - 1, 0, x, 0, high - 1, y])
+def _begin(match: Match) -> Values:
+    """Return where the second picture begins to be looked for on the first, as an overlay's six numbers."""
+    stretch, shift = placing(match)
+    return np.column_stack([stretch - np.eye(2), shift]).ravel()
 
 
 def _closer(  # noqa: PLR0913 - a pair, how it was seen so far, and where it stands

@@ -11,6 +11,7 @@ from PIL import Image
 
 from dataset.duplicates import CLOSE, Comparison, compare, weighed
 from dataset.errors import TrayError
+from dataset.glance import Glance, glances
 from dataset.images import look
 from dataset.prints import Print
 from dataset.progress import Progress
@@ -49,11 +50,7 @@ def relate(
         each = (tuple(sorted((shas[first], shas[second]))) for first, second in found)
         pairs = [pair for pair in each if pair not in settled]
         shards = (
-            [
-                tuple(Known(sha, root.absolute() / sources[sha], memory.print_of(sha)) for sha in pair)
-                for pair in pairs[at : at + SHARD]
-            ]
-            for at in range(0, len(pairs), SHARD)
+            _known(pairs[at : at + SHARD], root.absolute(), sources, memory) for at in range(0, len(pairs), SHARD)
         )
         done = 0
         for comparisons in workers.map(compare_all, shards):
@@ -74,6 +71,14 @@ def _recalled(text: str) -> Comparison:
     return Comparison(**values | {name: intern(values[name]) for name in ("verdict", "stage", "turn")})
 
 
+def _known(
+    pairs: Sequence[tuple[str, ...]], root: Path, sources: Mapping[str, str], memory: Memory
+) -> list[tuple[Known, ...]]:
+    """Return the pictures of some pairs, each one once."""
+    known = {sha: Known(sha, root / sources[sha], memory.print_of(sha)) for pair in pairs for sha in pair}
+    return [tuple(known[sha] for sha in pair) for pair in pairs]
+
+
 def _settle(memory: Memory, rows: Iterable[tuple[tuple[str, ...], Comparison]]) -> None:
     """Remember how some pairs compare, the different ones until all are done: an interrupted build goes on here."""
     for pair, how in rows:
@@ -86,11 +91,12 @@ def _settle(memory: Memory, rows: Iterable[tuple[tuple[str, ...], Comparison]]) 
 
 def compare_all(pairs: Sequence[tuple[Known, Known]]) -> list[Comparison]:
     """Return how the pictures of each pair compare."""
-    return [_compared(a, b) for a, b in pairs]
+    seen = glances([(a.print, b.print) for a, b in pairs])
+    return [_compared(a, b, glance) for (a, b), glance in zip(pairs, seen, strict=True)]
 
 
-def _compared(a: Known, b: Known) -> Comparison:
-    how = compare(a.print, b.print, lambda: (small(a.path, a.sha256), small(b.path, b.sha256)))
+def _compared(a: Known, b: Known, glance: Glance) -> Comparison:
+    how = compare(a.print, b.print, lambda: (small(a.path, a.sha256), small(b.path, b.sha256)), glance)
     return weighed(how, _read(a.path), _read(b.path)) if how.verdict == "same" else how
 
 

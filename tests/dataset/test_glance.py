@@ -1,0 +1,81 @@
+"""The first look at many pairs: it sends no copy away, and other things of one outline at once."""
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageEnhance
+
+from dataset.glance import glances
+from dataset.prints import NEAR, Print, make_print
+from tests.dataset.conftest import drawn
+from tests.dataset.test_duplicates import recoded
+
+
+def box(seed: int) -> Image.Image:
+    """Draw a box of always the same outline on white, with small things of its own on it."""
+    page = Image.new("RGB", (300, 300), "white")
+    pen, chance = ImageDraw.Draw(page), np.random.default_rng(seed)
+    pen.polygon(((60, 70), (190, 30), (250, 220), (110, 270)), fill=(70, 60, 60))
+    pen.rectangle((95, 150, 150, 215), fill=(180, 170, 160))
+    pen.ellipse((165, 60, 210, 105), fill="black")
+    for _ in range(70):
+        x, y = chance.integers((90, 80), (200, 220)).tolist()
+        wide, high = chance.integers(6, 14, 2).tolist()
+        pen.rectangle((x, y, x + wide, y + high), fill=tuple(chance.integers(20, 250, 3).tolist()))
+    return page
+
+
+def marked(image: Image.Image) -> Image.Image:
+    """Write pale lines all over a picture."""
+    layer = Image.new("RGBA", image.size)
+    for at in range(-300, 600, 40):
+        ImageDraw.Draw(layer).line((at, 0, at + 150, 300), (255, 255, 255, 90), width=4)
+    return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
+
+
+def prints(*images: Image.Image) -> list[Print]:
+    """Return the prints of pictures."""
+    return [make_print(image) for image in images]
+
+
+def test_other_things_of_one_outline_are_strangers_at_first_glance() -> None:
+    """Of boxes with other pictures on them none needs a closer look, near as their hashes are."""
+    boxes = prints(*map(box, range(6)))
+    pairs = [(a, b) for at, a in enumerate(boxes) for b in boxes[at + 1 :]]
+
+    seen = glances(pairs)
+
+    assert all(one.found[0].distance <= NEAR for one in seen)
+    assert all(one.strange for one in seen)
+
+
+def test_no_copy_is_a_stranger() -> None:
+    """Copies on a plain ground agree in their finest structure; marks all over, which hide it, go one way."""
+    image = box(0)
+    copies = (
+        image.resize((120, 120), Image.Resampling.LANCZOS),
+        image.resize((330, 300), Image.Resampling.BICUBIC),
+        recoded(10)(image),
+        ImageEnhance.Brightness(image).enhance(1.25),
+        image.crop((15, 15, 285, 285)),
+        image.rotate(2, Image.Resampling.BICUBIC, fillcolor="white"),
+        image.transpose(Image.Transpose.ROTATE_90),
+        marked(image),
+    )
+    own, *others = prints(image, *copies)
+
+    seen = glances([(own, other) for other in others])
+
+    assert [one.strange for one in seen] == [False] * len(copies)
+    assert min(one.fine for one in seen[:-1]) > 0.85
+    assert seen[-1].mixed < 0.02
+
+
+def test_a_glance_at_a_pair_does_not_depend_on_the_others() -> None:
+    """A pair has the same figures, to the bit, alone and among others, in either place."""
+    boxes = prints(box(1), box(2), drawn(3), recoded(60)(box(1)))
+    pairs = [(boxes[0], boxes[1]), (boxes[2], boxes[2]), (boxes[0], boxes[3]), (boxes[3], boxes[1])]
+
+    together = glances(pairs)
+
+    assert [glances([pair])[0] for pair in pairs] == together
+    assert not together[1].flat
+    assert np.isfinite([one.fine for one in together]).all()
