@@ -37,7 +37,7 @@ class Picture:
 
 
 class Memory:
-    """The cache of a scan: a SQLite file, or nothing but memory; one writer at a time.
+    """The cache of a scan: a SQLite file, or a temporary one; one writer at a time.
 
     Use it as a context manager. Raises TrayError when the file can't be written.
     """
@@ -65,7 +65,8 @@ class Memory:
         self.base.close()
 
     def _open(self) -> None:
-        self.base = sqlite3.connect(str(self.path or ":memory:"))
+        # Without a name SQLite takes a file of its own that goes when it is closed: a copy may be large.
+        self.base = sqlite3.connect(str(self.path or ""))
         if self.copy and self.copy.exists():
             with closing(sqlite3.connect(self.copy)) as original:
                 original.backup(self.base)
@@ -165,14 +166,14 @@ class Memory:
 def remembering(path: Path | None, *, limits: tuple[int, int], copy: Path | None = None) -> Iterator[Memory]:
     """Open a scan's memory; a full disk or a read-only folder ends in a TrayError's sentence.
 
-    Without ``path`` it lives in memory alone, and begins as a copy of what ``copy`` remembers.
+    Without ``path`` it goes when it is closed, and begins as a copy of what ``copy`` remembers.
     """
     try:
         with Memory(path, limits=limits, copy=copy) as memory:
             yield memory
     except sqlite3.Error as error:
         raise TrayError(
-            f"Expected to write to {path}. Received: {error}. "
+            f"Expected to write to {path or 'a temporary file'}. Received: {error}. "
             f"Make room or name another folder, and run the command again; what was kept stays."
         ) from error
 

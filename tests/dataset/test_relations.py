@@ -4,10 +4,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import ImageOps
 
 from dataset import relations, scan
 from dataset.errors import TrayError
+from dataset.prints import CROPS
 from dataset.progress import Progress
 from dataset.relations import relate
 from dataset.scan import remembering
@@ -40,6 +43,32 @@ def test_an_interrupted_scan_goes_on_after_its_last_shard(tmp_path: Path) -> Non
     assert [one.info.sha256 for one in scanned] == [
         sha256((tmp_path / one).read_bytes()).hexdigest() for one in sources
     ]
+
+
+def test_hashes_are_found_again_alone_and_among_all(tmp_path: Path) -> None:
+    """Two packs give back each picture's hashes under its number, those asked for alone; a print has the same ones."""
+    fill(tmp_path / "cat", range(scan.SHARD + 2))
+    (tmp_path / "cat" / "bars.png").write_bytes(encoded(ImageOps.expand(drawn(99), 40, "white"), "PNG"))
+    (tmp_path / "cat" / "cut.jpg").write_bytes(b"\xff\xd8\xff")
+    sources = sorted(f"cat/{path.name}" for path in (tmp_path / "cat").iterdir())
+    with remembering(tmp_path / "cache", limits=LIMITS) as memory:
+        _, scanned = result(scan.scan(tmp_path, sources, memory))
+    whole = [one.info.sha256 for one in scanned if one.measures]
+    with remembering(tmp_path / "cache", limits=LIMITS) as memory:
+        prints = [memory.print_of(sha) for sha in whole]
+        for some in (range(len(whole)), range(1, len(whole), 2), range(3, 4)):
+            packs = [*memory.hashes({whole[number]: number for number in some})]
+            levels, owners, places = (
+                np.concatenate([getattr(pack, name) for pack in packs]) for name in ("levels", "owners", "places")
+            )
+
+            assert sorted(set(owners.tolist())) == [*some]
+            for number in some:
+                assert np.array_equal(levels[owners == number], prints[number].hashes)
+                assert places[owners == number].tolist() == [*range(len(prints[number].hashes))]
+
+    assert len(whole) == len(sources) - 1
+    assert {len(one.hashes) > CROPS + 8 for one in prints} == {True, False}
 
 
 def test_an_interrupted_comparison_goes_on_after_its_last_shard(tmp_path: Path) -> None:
