@@ -399,7 +399,8 @@ class Run:
     def _doubt(self, job: Job, record: Record) -> str:
         """Return why a picture may not be the one that the engine showed, such as a host's own "hotlinking denied".
 
-        One whose size is not what the engine says is held against the engine's thumbnail, and only kept when that came.
+        One whose size is not what the engine says, or of which it says none, is held against the engine's thumbnail;
+        the former is only kept when that came.
         """
         if job.likeness:
             return ANOTHER if bits_apart(job.likeness, record.phash) > UNLIKE_BITS else ""
@@ -407,9 +408,11 @@ class Run:
         thumbnails = [
             url for url, kind in zip(job.candidate.urls, job.candidate.kinds, strict=True) if kind == "thumbnail"
         ]
-        if 0 in shown or shown == {record.width, record.height} or record.kind != "full" or not thumbnails:
+        if shown == {record.width, record.height} or record.kind != "full" or not thumbnails:
             return ""
         fetched = self._fetcher.fetch(thumbnails[0], referer=job.candidate.page, forgotten=job.gathering.forgotten)
+        if fetched.error and 0 in shown:
+            return ""
         if fetched.error:
             return "stopped" if fetched.error == "stopped" else "size is another one, and no thumbnail to compare"
         with self._decoding:

@@ -353,22 +353,27 @@ def redirecting(onward: str) -> type[BaseHTTPRequestHandler]:
 
 
 @pytest.mark.parametrize(
-    ("thumbnail", "failures"),
+    ("thumbnail", "said", "failures"),
     [
-        ("/same.jpg", ()),
-        ("/other.jpg", ("another picture",)),
-        ("/gone.jpg", ("size is another one, and no thumbnail to compare",)),
+        ("/same.jpg", 640, ()),
+        ("/other.jpg", 640, ("another picture",)),
+        ("/gone.jpg", 640, ("size is another one, and no thumbnail to compare",)),
+        ("/other.jpg", 0, ("another picture",)),
+        ("/gone.jpg", 0, ()),
     ],
 )
-def test_a_picture_of_another_size_is_held_against_its_thumbnail(httpserver, tmp_path, thumbnail, failures):
-    """One that differs, such as a host's "hotlinking denied", is not kept; nor is one that nothing speaks for."""
+def test_a_picture_of_another_size_is_held_against_its_thumbnail(httpserver, tmp_path, thumbnail, said, failures):
+    """One that differs, such as a host's "hotlinking denied", is not kept; nor is one that nothing speaks for.
+
+    Where the engine says nothing of the size, a thumbnail that is gone says nothing against a picture.
+    """
     body = {"/full.jpg": drawn(7), "/same.jpg": drawn(7, side=150), "/other.jpg": drawn(8, side=150)}
     for path, data in body.items():
         httpserver.expect_request(path).respond_with_data(data)
     httpserver.expect_request(ROBOTS).respond_with_data(status=404)
     httpserver.expect_request("/gone.jpg").respond_with_data(status=404)
     urls = (httpserver.url_for("/full.jpg"), httpserver.url_for(thumbnail))
-    result = Candidate(urls, ("full", "thumbnail"), engine="list", term="list", rank=1, width=640, height=640)
+    result = Candidate(urls, ("full", "thumbnail"), engine="list", term="list", rank=1, width=said, height=said)
     found = gathered([result], tmp_path / "found", replace(ALONE, kinds="best"), site=httpserver.url_for(""))
 
     assert [(one.kind, one.failures) for one in found] == [("thumbnail" if failures else "full", failures)]
