@@ -908,6 +908,8 @@ def print_scrape(result: dict[str, Any]) -> None:
         ]
         print_rows(("engine", *fields, "stopped because"), *rows)
         click.echo()
+    if refused := [f"{name} {one['refusals']}" for name, one in result["engines"].items() if one["refusals"]]:
+        click.echo(f"Refusals, each followed by a wait and by asking for less: {', '.join(refused)}.\n")
     sweeps = [
         (name, one["term"], one["filters"], one["new"])
         for name, engine in result["engines"].items()

@@ -89,6 +89,7 @@ class Hunt:
                 for gathering in gatherings:
                     self._sweep(gathering)
         finally:
+            self.tally.refusals = sum(visitor.refusals for visitor in self._visitors)
             self.tally.pauses = sum(visitor.rhythm.spent for visitor in self._visitors)
             for visitor in self._visitors:
                 visitor.close()

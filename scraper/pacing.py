@@ -174,13 +174,15 @@ class Rhythm:
         self._slowness = min(8.0, self._slowness * 1.5)
         self.allowance.lower(share=share, wait=wait)
 
-    def back_off(self, refusals: int, asked: float = 0.0) -> float:
-        """Wait after so many refusals in a row, at least as long as was asked; return the seconds."""
+    def shut_for(self, refusals: int, asked: float = 0.0) -> float:
+        """Return the seconds to wait after so many refusals in a row, at least as many as were asked for."""
         first, longest = BACK_OFF
         seconds: float = min(longest, first * 2.0 ** (refusals - 1)) * self._random.uniform(0.8, 1.2) * self._door
-        seconds = max(seconds, min(asked, longest))
+        return max(seconds, min(asked, longest))
+
+    def back_off(self, seconds: float) -> None:
+        """Leave the engine alone for so long; that is no human pause."""
         self._sleep(seconds)
-        return seconds
 
     def _log_normal(self, shape: tuple[float, float], limits: tuple[float, float]) -> float:
         median, sigma = shape

@@ -60,6 +60,8 @@ class Summary:
     """Filters that were wanted and that the engine has no way to be asked for."""
     pauses: float = 0.0
     """Seconds of human pauses and scrolls, over all its browsers; waits after refusals are not among them."""
+    refusals: int = 0
+    """Times that it refused; after each it was left alone for a while, and asked for less."""
 
 
 @dataclass(slots=True)
@@ -83,6 +85,7 @@ class Tally:
     error: TrayError | None = None
     cannot: tuple[str, ...] = ()
     pauses: float = 0.0
+    refusals: int = 0
 
     def count(self, name: str, record: Record) -> None:
         """Count a record that was written into the class folder of a name."""
@@ -124,6 +127,7 @@ class Tally:
             ),
             cannot=self.cannot,
             pauses=round(self.pauses, 1),
+            refusals=self.refusals,
         )
 
     def in_words(self, *, full: bool) -> str:

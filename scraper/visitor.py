@@ -81,6 +81,8 @@ class Visitor:
         self.engine = engine
         self.rhythm = rhythm
         self.stop = stop
+        self.refusals = 0
+        """Times that the engine refused, over all searches."""
         self._settings = settings
         self._offer = offer
         self._keep_page = keep_page
@@ -122,6 +124,7 @@ class Visitor:
                 self._ease()
             except EngineBlocked as error:
                 refusals += 1
+                self.refusals += 1
                 if refusals > REFUSALS or self.stop.is_set():
                     raise
                 self._wait_out(error, refusals)
@@ -147,9 +150,13 @@ class Visitor:
             self.rhythm.slow_down(share=1.0, wait=error.wait)
             return
         self.rhythm.slow_down(wait=error.wait)
-        log.warning("%s refuses (%s of %s); waiting.", self.engine.name, refusals, REFUSALS)
-        seconds = self.rhythm.back_off(refusals, error.wait)
-        log.debug("%s: waited %.0f s after: %s", self.engine.name, seconds, error)
+        seconds = self.rhythm.shut_for(refusals, error.wait)
+        log.warning(
+            "%s refuses (%s of %s); leaving it alone for %.0f s, and asking it for less from then on.",
+            *(self.engine.name, refusals, REFUSALS, seconds),
+        )
+        log.debug("%s: %s", self.engine.name, error)
+        self.rhythm.back_off(seconds)
 
     def _ease(self) -> None:
         """Ask for less, and rest."""

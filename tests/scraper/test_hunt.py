@@ -120,7 +120,7 @@ def test_refused_in_the_middle_it_goes_on_where_it_was(httpserver, site, tmp_pat
         summary = summary_of(engine, tmp_path, replace(QUICK, kinds="thumbnails"), site.url)
 
     assert asked == ["1", "21", "31"]
-    assert (summary.seen, summary.stopped_because) == (30, "end of results")
+    assert (summary.seen, summary.refusals, summary.stopped_because) == (30, 1, "end of results")
 
 
 def result(number: int, *, full: bool) -> Candidate:

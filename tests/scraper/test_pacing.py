@@ -55,8 +55,8 @@ def test_back_off_doubles_and_ends():
     waited: list[float] = []
     rhythm = Rhythm(0.01, 0, sleep=waited.append)
     for refusals in (1, 2, 3, 9):
-        rhythm.back_off(refusals)
-    rhythm.back_off(1, asked=500)
+        rhythm.back_off(rhythm.shut_for(refusals))
+    rhythm.back_off(rhythm.shut_for(1, asked=500))
 
     first, second, third, last, asked = waited
     assert 48 <= first <= 72
@@ -110,7 +110,7 @@ def test_refused_once_is_refused_never_again(monkeypatch: pytest.MonkeyPatch) ->
             answer = visitor.get(f"{site.url}/bing/images/search?q=pizza", timeout=5)
             if "/turing/" in answer.url:
                 rhythm.slow_down(wait=0.1)
-                rhythm.back_off(1, float(answer.headers["Retry-After"]))
+                rhythm.back_off(rhythm.shut_for(1, float(answer.headers["Retry-After"])))
                 continue
             rhythm.allowance.count(0.0)
             got += 1
@@ -171,7 +171,7 @@ def test_refused_a_few_times_at_most_however_little_an_engine_bears(bears: int, 
             refusals += 1
             asked.clear()
             rhythm.slow_down()
-            rhythm.back_off(1)
+            rhythm.back_off(rhythm.shut_for(1))
 
     assert refusals <= 2
 
