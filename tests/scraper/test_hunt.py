@@ -16,9 +16,11 @@ from werkzeug import Request, Response
 from dataset.errors import EngineBroken
 from dataset.folder import ClassFolder, Kind
 from dataset.tray import ClassPlan
+from scraper.browser import Window
 from scraper.engines import BING, YAHOO, Candidate, Engine, read
 from scraper.gathering import Gathering
-from scraper.hunt import Desk, Hunt, asked_of, page_keeper, rhythm_of
+from scraper.hunt import Desk, Hunt, asked_of, page_keeper
+from scraper.pacing import Rhythm
 from scraper.scrape import Summary, scrape
 from scraper.search import Ended
 from scraper.tally import Tally
@@ -99,7 +101,23 @@ def test_an_engine_is_left_alone_for_as_long_as_it_asks(httpserver, site, tmp_pa
     assert 2 <= came[1] - came[0] < 12
 
 
-def test_refused_in_the_middle_it_goes_on_where_it_was(httpserver, site, tmp_path):
+def visited(
+    engine: Engine, window: Window | None, into: Path, patch: pytest.MonkeyPatch
+) -> tuple[list[Candidate], Visitor, Ended]:
+    """Search a term to its end in a window that is open, with waits that nobody waits for; return what was offered."""
+    offered: list[Candidate] = []
+    with ClassFolder(into / "x") as folder:
+        gathering = Gathering(ClassPlan("x", ("x",), 500), folder, "best")
+        visitor = Visitor(
+            engine, QUICK, Rhythm(0.02, 0, sleep=lambda _: None), lambda _, one: offered.append(one),
+            stop=threading.Event(), keep_page=Path, site=None,
+        )  # fmt: skip
+        patch.setattr(visitor, "_open_window", lambda: window)
+        ended = visitor.search(gathering, "x", asked_of(engine, QUICK.filters))
+    return offered, visitor, ended
+
+
+def test_refused_in_the_middle_it_goes_on_where_it_was(httpserver, window, tmp_path, monkeypatch):
     """Pages with addresses of their own are not asked for again after a back-off, and no result is missing."""
     httpserver.expect_request("/more").respond_with_data("", status=429)
     pages = {
@@ -115,12 +133,10 @@ def test_refused_in_the_middle_it_goes_on_where_it_was(httpserver, site, tmp_pat
 
     httpserver.expect_request("/search").respond_with_handler(answer)
     engine = replace(YAHOO, url=httpserver.url_for("/search?p={q}&b=1"), tile=BING.tile, full=BING.full)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("scraper.pacing.MINUTE", 0.5)
-        summary = summary_of(engine, tmp_path, replace(QUICK, kinds="thumbnails"), site.url)
+    offered, visitor, ended = visited(engine, window, tmp_path, monkeypatch)
 
     assert asked == ["1", "21", "31"]
-    assert (summary.seen, summary.refusals, summary.stopped_because) == (30, 1, "end of results")
+    assert (len(offered), visitor.refusals, ended.reason) == (30, 1, "end of results")
 
 
 def result(number: int, *, full: bool) -> Candidate:
@@ -130,32 +146,23 @@ def result(number: int, *, full: bool) -> Candidate:
     return Candidate(urls[not full :], kinds[not full :], engine="bing", term="x", rank=number)
 
 
-def test_results_without_a_full_size_are_looked_at_again(tmp_path):
+def test_results_without_a_full_size_are_looked_at_again(tmp_path, monkeypatch):
     """When hardly any name it any more the search begins again, more slowly; what comes so again is taken so."""
-    offered: list[Candidate] = []
-    with ClassFolder(tmp_path / "x") as folder:
-        gathering = Gathering(ClassPlan("x", ("x",), 500), folder, "best")
-        rhythm = rhythm_of(QUICK, BING, "http://127.0.0.1", threading.Event())
-        visitor = Visitor(
-            BING, QUICK, rhythm, lambda _, one: offered.append(one),
-            stop=threading.Event(), keep_page=Path, site=None,
-        )  # fmt: skip
-        begins: list[int] = []
+    begins: list[int] = []
 
-        def scrolled(*_: object, first: int, **__: object) -> Iterator[Any]:
-            begins.append(first)
-            last = 40 if len(begins) == 1 else 70
-            yield from ([result(rank, full=rank <= last) for rank in range(n, n + 10)] for n in range(1, 101, 10))
-            yield Ended("end of results")
+    def scrolled(*_: object, first: int, **__: object) -> Iterator[Any]:
+        begins.append(first)
+        last = 40 if len(begins) == 1 else 70
+        yield from ([result(rank, full=rank <= last) for rank in range(n, n + 10)] for n in range(1, 101, 10))
+        yield Ended("end of results")
 
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("scraper.visitor.search", scrolled)
-            patch.setattr(visitor, "_open_window", lambda: None)
-            visitor.search(gathering, "x", asked_of(BING, QUICK.filters))
+    monkeypatch.setattr("scraper.visitor.search", scrolled)
+    offered, _, ended = visited(BING, None, tmp_path, monkeypatch)
 
     assert begins == [1, 41, 71]
     assert [one.rank for one in offered if one.kinds[0] == "full"] == list(range(1, 71))
     assert [one.rank for one in offered if one.kinds[0] != "full"] == list(range(71, 101))
+    assert ended.reason == "end of results"
 
 
 def test_a_dry_run_leaves_no_page_where_the_user_is(tmp_path, monkeypatch):
