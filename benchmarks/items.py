@@ -120,7 +120,7 @@ def predicting(run: Run, settings: Train, photos: Sequence[Path]) -> float:
     pixels = np.stack([decode(photo, run.image_size) for photo in photos])
     trunk = features.extractor(settings)
     with tempfile.TemporaryDirectory() as store:
-        bare = fastest(lambda: trunk.model, trunk.input_size, ("",), store=Path(store), key=trunk.key)
+        bare = fastest(trunk.model, trunk.input_size, ("",), store=Path(store), key=trunk.key)
         ratios = []
         for number in range(TIMES + 1):
             spent: Spent = []

@@ -165,15 +165,15 @@ def features(chosen: argparse.Namespace, weights: str) -> dict[str, Any]:
     settings = Train(model="mobilenetv2", weights=weights, image_size=224)
     with_ = extractor(settings)
     with tempfile.TemporaryDirectory() as store:
-        lite = fastest(lambda: with_.model, 224, ("",), store=Path(store), key="")
+        lite = fastest(with_.model, 224, ("",), store=Path(store), key="")
     assert isinstance(lite, Lite)
-    function, many = by_keras(with_.model, 224, ("",)), drawn(32, 224)
+    function, many = by_keras(with_.model(), 224, ("",)), drawn(32, 224)
     one = many[:1]
     found = {
         "of_32": in_turns(chosen.rounds, function=lambda: function(many), lite=lambda: lite(many)),
         "of_1": in_turns(
             5 * chosen.rounds,
-            predict=lambda: with_.model.predict(one, verbose=0),
+            predict=lambda: with_.model().predict(one, verbose=0),
             function=lambda: function(one),
             lite=lambda: lite(one),
         ),

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dataset.errors import ConfigError, TrayError
-from train.backend import keras
+from train.backend import keras, layers
 
 Preprocessing = Literal["centred", "torch", "caffe", "inside"]
 """What becomes of pixels of 0..255: x/127.5 - 1; ImageNet's mean and deviation; BGR less its mean; nothing."""
 
-layers = keras.layers
 BY_CHANCE = "by chance"
 """In place of a file: weights drawn by chance, to see that a network can be built."""
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

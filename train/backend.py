@@ -1,19 +1,41 @@
-"""Keras and TensorFlow, imported without the notes that they write past Python's own stderr."""
+"""Keras and TensorFlow, imported when they are first used, without the notes that they write past Python's stderr."""
 
 import os
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
 from typing import Any
 
 from train.silence import quiet
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-with quiet():
-    import keras
-    import tensorflow as tf
-# It takes models that each want their own trace for one that is traced over and over.
-tf.get_logger().setLevel("ERROR")
+
+class Later:
+    """A module that is imported when something of it is first used: TensorFlow takes seconds to import."""
+
+    def __init__(self, module: Callable[[], Any]) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the module has under a name."""
+        return getattr(self._module(), name)
 
 
-def strategy() -> tf.distribute.Strategy:
+@cache
+def _imported() -> tuple[Any, Any]:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with quiet():
+        found = import_module("keras"), import_module("tensorflow")
+    # It takes models that each want their own trace for one that is traced over and over.
+    found[1].get_logger().setLevel("ERROR")
+    return found
+
+
+keras: Any = Later(lambda: _imported()[0])
+layers: Any = Later(lambda: _imported()[0].layers)
+tf: Any = Later(lambda: _imported()[1])
+
+
+def strategy() -> Any:
     """Return how training is spread: over all GPUs where there are several, else on the one device at hand."""
     several = len(tf.config.list_physical_devices("GPU")) > 1
     return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
@@ -33,4 +55,4 @@ def frozen(function: Any) -> Any:
     return convert_variables_to_constants_v2(function)
 
 
-__all__ = ["frozen", "halves_help", "keras", "strategy", "tf"]
+__all__ = ["frozen", "halves_help", "keras", "layers", "strategy", "tf"]

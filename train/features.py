@@ -4,7 +4,7 @@ import io
 import logging
 import time
 import uuid
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,16 +16,18 @@ from dataset.folder import make_folder, write_whole
 from dataset.progress import Progress
 from dataset.tray import Train
 from train import backbones
-from train.backend import keras
+from train.backend import keras, layers
 from train.data import Photo, decode_ahead
 from train.forward import fastest
-from train.models import TRUNK
+from train.models import TRUNK, taken_apart
+from train.runs import Run
 
 STORE = ".features"
 """Folder beside the runs that keeps features; deleting it costs nothing but time."""
 BATCH = 32
 CHUNK = 8
 """Batches per file of the store: what an interruption loses at most."""
+MIXES = "mixes.npy"
 LARGER_MAPS = 0.25
 """How much the larger maps count where they are mixed in."""
 VIEWS = 4
@@ -33,7 +35,6 @@ ZOOM = 1.25
 """With views, photos are read this much larger, so that the middle fills the backbone's input."""
 
 Array = np.ndarray[Any, Any]
-layers = keras.layers
 log = logging.getLogger("tray")
 
 
@@ -41,7 +42,8 @@ log = logging.getLogger("tray")
 class Extractor:
     """A frozen backbone that turns (n, input_size, input_size, 3) pixels into (n, d) unit features."""
 
-    model: Any
+    model: Callable[[], Any]
+    """Gives the Keras model, which is not needed where another runtime has what it needs."""
     input_size: int
     key: str
     """Names everything that the features depend on: size, views, and the backbone by the hash of its weights."""
@@ -81,9 +83,21 @@ def extractor_of(trunk: Any, settings: Train) -> Extractor:
     hashes = "+".join(backbones.fingerprint(backbone) for backbone in built)
     widths = [maps.shape[-1] for level in zip(*(backbone.outputs for backbone in built), strict=True) for maps in level]
     views = VIEWS if settings.augment else 1
-    return Extractor(
-        trunk, trunk.input_shape[1], f"{settings.image_size}-{views}-levels-{hashes}", _mixes(widths, len(built))
-    )
+    key = f"{settings.image_size}-{views}-levels-{hashes}"
+    return Extractor(lambda: trunk, trunk.input_shape[1], key, _mixes(widths, len(built)))
+
+
+def known_extractor(run: Run, store: Path) -> Extractor:
+    """Return the extractor that a finished run was trained with; Keras is asked where the store does not know it."""
+
+    def trunk() -> Any:
+        return taken_apart(run.model, run.items).trunk
+
+    key = str(run.record.get("features", ""))
+    mixes = store / key / MIXES
+    if key and mixes.is_file():
+        return Extractor(trunk, run.image_size, key, np.load(mixes))
+    return extractor_of(trunk(), run.settings)
 
 
 def _unit(maps: Sequence[Any]) -> Any:
@@ -128,12 +142,13 @@ def embed(
     it is not part of the key: all of them are held to what Keras says.
     """
     folder = make_folder(store / with_.key)
+    _remember(with_, folder / MIXES)
     found = {sha256: one for sha256, one in _stored(folder) if sha256 in photos}
     missing = [photo for sha256, photo in photos.items() if sha256 not in found]
     yield Progress("embed pictures", len(found), len(photos))
     errors: dict[str, str] = {}
     fresh: dict[str, Array] = {}
-    forward = fastest(lambda: with_.model, with_.input_size, ("",), store=folder, key=with_.key) if missing else None
+    forward = fastest(with_.model, with_.input_size, ("",), store=folder, key=with_.key) if missing else None
     left = iter(missing)
     batches = decode_ahead((photo.path for photo in missing), with_.input_size, batch_size=BATCH)
     for number, batch in enumerate(batches, start=1):
@@ -159,6 +174,14 @@ def _stored(folder: Path) -> Generator[tuple[str, Array], None, None]:
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as file:
             yield from zip(file["sha256"].tolist(), file["features"], strict=True)
+
+
+def _remember(with_: Extractor, file: Path) -> None:
+    """Write down the ways to weigh the features, by which ``known_extractor`` does without the backbone."""
+    content = io.BytesIO()
+    np.save(content, with_.mixes)
+    if not file.is_file() or file.read_bytes() != content.getvalue():
+        write_whole(file, content.getvalue())
 
 
 def _keep(folder: Path, features: Mapping[str, Array]) -> None:

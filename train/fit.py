@@ -19,9 +19,10 @@ from dataset.progress import Progress
 from dataset.tray import Train
 from train import models, report, trays
 from train.adding import folder_of, fresh, recalled, require_addable
-from train.backend import tf
+from train.archive import Enlarged
 from train.board import BOARD, logged
 from train.data import Dataset, Part, read_all, require_enough
+from train.forward import devices
 from train.learn import Row
 from train.plan import PLAN, WORK, Plan, effective, interrupted, is_same, new_folder
 from train.runs import HISTORY, ITEMS, METRICS, MODEL, RUN, SUSPECTS, Run, finished, open_run
@@ -97,6 +98,8 @@ def _save(folder: Path, plan: Plan, outcome: Outcome) -> dict[str, Any]:
     outcome.model.save(make_folder(folder / WORK) / MODEL)
     (folder / WORK / MODEL).replace(folder / MODEL)
     record = plan.record | {"name": folder.parent.name, "input_size": outcome.input_size}
+    if outcome.features:
+        record["features"] = outcome.features
     for item in outcome.data:
         one = record["items"][item]
         one |= {"epochs": len(outcome.histories[item]), "best_epoch": outcome.best[item]}
@@ -134,6 +137,7 @@ def _report(folder: Path, plan: Plan, outcome: Outcome, record: Mapping[str, Any
     """Write histories, figures and report, and return all that run.json is to say."""
     earlier = _histories(plan.to) if plan.to else {}
     histories = earlier | outcome.histories
+    names = tuple(record["items"])
     _write_history(folder / HISTORY, histories)
     for item, rows in histories.items() if len(histories) > 1 else ():
         _write_history(make_folder(folder / ITEMS / item) / HISTORY, {item: rows})
@@ -149,7 +153,7 @@ def _report(folder: Path, plan: Plan, outcome: Outcome, record: Mapping[str, Any
         unreadable=unreadable,
         suspects=outcome.suspects,
         trays=record.get("tray", {}).get("scores"),
-        look=looking(outcome.model, outcome.input_size, tuple(record["items"])),
+        look=None if isinstance(outcome.model, Enlarged) else looking(outcome.model, outcome.input_size, names),
         written={item: folder_of(plan.to, item) for item in plan.to.items} if plan.to else {},
     )
     found = recalled(plan.to) if plan.to else {}
@@ -164,7 +168,7 @@ def _report(folder: Path, plan: Plan, outcome: Outcome, record: Mapping[str, Any
             **{str(p): w for p, w in unreadable.items()},
         },
         "versions": _versions(),
-        "devices": sorted(device.device_type for device in tf.config.list_logical_devices()),
+        "devices": devices(),
     }
 
 

@@ -96,11 +96,25 @@ class Lite:
 
 def _on_gpu() -> bool:
     """Tell whether TensorFlow finds a GPU; where no driver is, it need not be imported to say so."""
-    if platform.system() == "Linux" and not any(Path(driver).exists() for driver in DRIVERS):
+    if not _driven():
         return False
     from train.backend import tf
 
     return bool(tf.config.list_physical_devices("GPU"))
+
+
+def devices() -> list[str]:
+    """Return the kinds of devices that TensorFlow computes on, CPU and GPU; without a driver it is not asked."""
+    if not _driven():
+        return ["CPU"]
+    from train.backend import tf
+
+    return sorted(device.device_type for device in tf.config.list_logical_devices())
+
+
+def _driven() -> bool:
+    """Tell whether there may be a GPU to compute on."""
+    return platform.system() != "Linux" or any(Path(driver).exists() for driver in DRIVERS)
 
 
 def _made(model: Any, size: int, items: Sequence[str], file: Path) -> Forward:

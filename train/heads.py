@@ -62,6 +62,11 @@ class Head:
     believed: Array
     """(n, classes) how likely each training photo was taken to show each class."""
 
+    @property
+    def kernel(self) -> tuple[Array, Array]:
+        """Return the kernel as a dense layer with an exponential has it: weights, (d, m), and biases, (m,)."""
+        return self.widths * self.landmarks.T, -self.widths
+
     def logits(self, features: Array) -> Array:
         """Return (n, classes) logits for (n, d) unit features."""
         return np.asarray(np.exp(self.widths * (features @ self.landmarks.T - 1)) @ self.weights + self.bias)

@@ -7,10 +7,9 @@ from typing import Any
 
 from dataset.errors import ConfigError
 from train.backbones import BACKBONES
-from train.backend import keras
+from train.backend import keras, layers
 from train.heads import Head
 
-layers = keras.layers
 TRUNK = "features"
 """Name of the model that turns pixels into what all classifiers on a frozen backbone share."""
 
@@ -117,7 +116,7 @@ def machine(head: Head) -> Any:
     kernel = layers.Dense(len(head.landmarks), activation="exponential", name="kernel")
     logits = layers.Dense(head.weights.shape[1], name="logits")
     model = keras.Model(features, logits(kernel(features)), name="head")
-    kernel.set_weights([head.widths * head.landmarks.T, -head.widths])
+    kernel.set_weights(head.kernel)
     logits.set_weights([head.weights, head.bias])
     return model
 

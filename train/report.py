@@ -235,7 +235,7 @@ def _looked(one: Judged, item: str, page: Page) -> list[Shown]:
     if page.look is None:
         return []
     found = []
-    # Of many items only the last have a picture: each takes a while, and an item that is added comes last.
+    # Of many items only the last have a picture: each takes a while.
     each = LOOKED // max(1, len(page.items)) or int(item in list(page.items)[-LOOKED:])
     for row in _wrong(one, each):
         photo, called = one.photos[row], int(one.called[row])

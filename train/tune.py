@@ -17,13 +17,12 @@ from dataset.folder import make_folder, write_whole
 from dataset.progress import Progress
 from dataset.tray import Train
 from train import backbones
-from train.backend import keras, tf
+from train.backend import keras, layers, tf
 from train.data import Dataset, Part, Photo, class_weights, decode_ahead, distinct, let_go
 from train.features import Extractor, views_of
 from train.learn import Learned, Network, learn
 
 Array = np.ndarray[Any, Any]
-layers = keras.layers
 SLOWER: Final = 0.1
 """The rate of what is tuned, as a share of that of what learns from nothing."""
 FREEDOM: Final = 30.0
@@ -62,7 +61,7 @@ def tune(
     """
     photos = {"train": _photos_of(data, ("train", "tray")), "val": _photos_of(data, ("val",))}
     cuts = [
-        cut(with_.model.get_layer(f"backbone_{number}"), name, settings.fine_tune)
+        cut(with_.model().get_layer(f"backbone_{number}"), name, settings.fine_tune)
         for number, name in enumerate(settings.model.split("+"))
     ]
     kept = yield from _below(with_, [one.below for one in cuts], [*photos["train"], *photos["val"]], work)

@@ -11,6 +11,7 @@ import numpy as np
 from dataset.progress import Progress
 from dataset.tray import Train
 from train import backbones, features, heads, models
+from train.archive import Enlarged
 from train.data import Dataset, Part, Photo, Pixels, decode_all, distinct, require_enough
 from train.evaluate import Judged, cooled, temperature, threshold
 from train.forward import by_keras
@@ -28,7 +29,7 @@ class Outcome:
     """What training gave, whichever way it went."""
 
     model: Any
-    """The joined Keras model, from pixels to probabilities."""
+    """The joined Keras model, from pixels to probabilities; or what is put into that of the run that is added to."""
     input_size: int
     data: dict[str, Dataset]
     """The datasets without their unreadable photos."""
@@ -37,6 +38,8 @@ class Outcome:
     found: dict[str, Judged]
     errors: dict[str, str]
     """Why photos could not be read, by sha256."""
+    features: str = ""
+    """The key of the features that heads were fitted to, where the backbone is frozen."""
     suspects: dict[str, Judged] = field(default_factory=dict)
     """The training photos, each judged by a head that was fitted without it."""
 
@@ -68,6 +71,7 @@ def _apart(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]:
             scales={item: one.scales[item] for item, one in single.items() if one.scales},
         ),
         input_size=next(iter(outcomes.values())).input_size,
+        features="",
         **{
             name: {key: value for one in outcomes.values() for key, value in getattr(one, name).items()}
             for name in ("data", "histories", "best", "found", "errors", "suspects")
@@ -129,9 +133,9 @@ def _ask(
 def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]:
     """Run the frozen backbone once over every photo, and fit a head per classifier on what it gives."""
     settings = plan.settings
-    earlier = models.taken_apart(plan.to.model, plan.to.items) if plan.to else models.Parts()
-    with_ = features.extractor_of(earlier.trunk, settings) if plan.to else features.extractor(settings)
-    found, errors = yield from features.embed(plan.photos, with_, folder.parent.parent / features.STORE)
+    store = folder.parent.parent / features.STORE
+    with_ = features.known_extractor(plan.to, store) if plan.to else features.extractor(settings)
+    found, errors = yield from features.embed(plan.photos, with_, store)
     data = _readable(plan, errors)
     fitted: dict[str, tuple[heads.Head, list[Row]]] = {}
     suspects = {}
@@ -152,10 +156,11 @@ def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]
         thresholds[item] = _threshold(dataset, answers[item], settings, left_out)
     if settings.fine_tune:
         return (yield from _tuned(folder, plan, with_, found, Frozen(data, errors, suspects)))
-    parts = {item: models.machine(head) for item, (head, _) in fitted.items()}
+    new = {item: head for item, (head, _) in fitted.items()}
     return Outcome(
-        model=models.joined(earlier.parts | parts, trunk=with_.model),
+        model=Enlarged(plan.to, new) if plan.to else _with_heads(with_.model(), new),
         input_size=with_.input_size,
+        features=with_.key,
         data=data,
         histories={item: rows for item, (_, rows) in fitted.items()},
         best={item: len(rows) for item, (_, rows) in fitted.items()},
@@ -163,6 +168,10 @@ def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]
         errors=errors,
         suspects=suspects,
     )
+
+
+def _with_heads(trunk: Any, fitted: Mapping[str, heads.Head]) -> Any:
+    return models.joined({item: models.machine(head) for item, head in fitted.items()}, trunk=trunk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +191,7 @@ def _tuned(
 
     settings, data = plan.settings, known.data
     tuned = yield from tune(with_, data, found, settings, work=folder / WORK / "tune")
-    now = features.extractor_of(with_.model, settings)
+    now = features.extractor_of(with_.model(), settings)
     held = {photo.sha256: photo for one in data.values() for part in HELD_BACK for photo in one.part(part)}
     seen, _ = yield from features.embed(held, now, folder / WORK / features.STORE)
     answers, scales, thresholds = {}, {}, {}
@@ -196,7 +205,7 @@ def _tuned(
         scales[item] = 1 / by
         thresholds[item] = _threshold(dataset, answers[item], settings)
     return Outcome(
-        model=models.joined(tuned.parts, trunk=with_.model, scales=scales),
+        model=models.joined(tuned.parts, trunk=with_.model(), scales=scales),
         input_size=with_.input_size,
         data=data,
         histories=dict.fromkeys(data, tuned.learned.history),

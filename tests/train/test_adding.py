@@ -1,11 +1,17 @@
 """Items that are added to a finished run: the new one is learned, the others stay as they are to the bit."""
 
+import io
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
 
+import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -14,11 +20,13 @@ import tray
 from dataset.errors import ConfigError, TrayError
 from dataset.tray import Train
 from tests.train.conftest import COLOURS, SMALL, draw_class, finish
+from train import models
+from train.archive import WEIGHTS
 from train.data import read_all
 from train.evaluate import evaluate
 from train.fit import train
 from train.predict import predict
-from train.runs import Run, open_run
+from train.runs import MODEL, Run, open_run
 
 KEPT = ("tomato", "plum")
 
@@ -67,6 +75,58 @@ def test_the_others_stay_as_they_are(two: Run, three: Run, colours: Path) -> Non
     assert evaluate(three).items["plum"] == evaluate(two).items["plum"]
     (one,) = predict(three, [colours / "lettuce" / "lettuce000.jpg"])
     assert set(one.probabilities) == set(COLOURS)
+
+
+def test_keras_opens_what_was_written_without_it(two: Run, colours: Path, tmp_path: Path) -> None:
+    """A new process adds an item without TensorFlow; in the file is what Keras would have put there itself."""
+    program = (
+        "import sys; from pathlib import Path; from train.fit import train; from train.runs import open_run\n"
+        "run = open_run(Path(sys.argv[1])); data = {'lettuce': Path(sys.argv[2])}\n"
+        "*_, run = train(data, run.path.parents[1], run.settings, name='anew', to=run)\n"
+        "print(run.path, 'tensorflow' in sys.modules)"
+    )
+    command = [sys.executable, "-c", program, str(two.path), str(colours)]
+    path, imported = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    run = open_run(Path(path))
+    known = models.taken_apart(run.model, run.items)
+    models.joined(known.parts, trunk=known.trunk).save(tmp_path / MODEL)
+    ours, theirs = held(run.path / MODEL), held(tmp_path / MODEL)
+
+    assert imported == "False"
+    assert list(run.model.output) == [*KEPT, "lettuce"]
+    assert ours.keys() == theirs.keys()
+    assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+
+
+def held(file: Path) -> dict[str, Any]:
+    """Return the arrays and the names of layers in a Keras file by their places."""
+    found: dict[str, Any] = {}
+    with ZipFile(file) as archive, h5py.File(io.BytesIO(archive.read(WEIGHTS))) as weights:
+        weights.visititems(
+            lambda place, one: found.update(
+                {place: one[()] if isinstance(one, h5py.Dataset) else one.attrs.get("name")}
+            )
+        )
+    return found
+
+
+def test_a_file_of_another_layout_is_left_to_keras(
+    two: Run, three: Run, colours: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where layers are not counted as is known here, and no features are kept, Keras opens the model and adds to it."""
+    other = shutil.copytree(two.path, tmp_path / "x" / two.path.name)
+    with ZipFile(two.path / MODEL) as old, ZipFile(other / MODEL, "w") as new:
+        weights = io.BytesIO(old.read(WEIGHTS))
+        with h5py.File(weights, "r+") as file:
+            file["layers/softmax/vars"].attrs["name"] = "another"
+        for name in old.namelist():
+            new.writestr(name, weights.getvalue() if name == WEIGHTS else old.read(name))
+    with caplog.at_level("INFO"):
+        run = finish(train({"lettuce": colours}, tmp_path, two.settings, name="x", to=open_run(other)))
+
+    assert "softmax is not probabilities_1" in caplog.text
+    assert held(run.path / MODEL).keys() == held(three.path / MODEL).keys()
+    assert run.thresholds == pytest.approx(three.thresholds)
 
 
 def test_added_twice_does_nothing(two: Run, three: Run, colours: Path, settings: Train) -> None:
