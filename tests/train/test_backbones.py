@@ -129,7 +129,7 @@ def test_several_backbones_stand_side_by_side(
 ) -> None:
     """Joined by a plus, backbones give one unit vector, the same twice what it was once; each needs its file."""
     both = replace(settings, model="mobilenet_0.25_32+mobilenet_0.25", weights=f"{weights},{weights}", image_size=32)
-    found = features.extractor(effective(both)).model(np.full((1, 32, 32, 3), 99, np.uint8))
+    found = features.extractor(effective(both)).model()(np.full((1, 32, 32, 3), 99, np.uint8))
 
     assert found.shape[1] > 512
     assert np.linalg.norm(found) == pytest.approx(1, abs=1e-5)

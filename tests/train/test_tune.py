@@ -46,7 +46,7 @@ def tuned(
     with_ = features.extractor(settings)
     photos = {photo.sha256: photo for one in data.values() for photo in one.photos}
     pixels = np.stack([decode(photo.path, with_.input_size) for photo in photos.values()])
-    found = dict(zip(photos, np.asarray(with_.model(pixels.astype(np.float32))), strict=True))
+    found = dict(zip(photos, np.asarray(with_.model()(pixels.astype(np.float32))), strict=True))
     steps = tune.tune(with_, data, found, settings, work=work)
     took = []
     while True:
@@ -81,10 +81,10 @@ def test_tuning_goes_on_where_it_was_stopped(
     """From a weak first head, the topmost convolutions get better and nothing else changes; no epoch comes twice."""
     monkeypatch.setattr(tune, "FREEDOM", 0.01)
     data = {"tomato": read_dataset(plain_data, positive="tomato")}
-    frozen = features.extractor(tuning).model.get_layer("backbone_0").get_weights()
+    frozen = features.extractor(tuning).model().get_layer("backbone_0").get_weights()
     *_, took = tuned(data, tuning, tmp_path, stop=4)
     with_, _, history, left = tuned(data, tuning, tmp_path)
-    now = with_.model.get_layer("backbone_0").get_weights()
+    now = with_.model().get_layer("backbone_0").get_weights()
 
     assert (took, left) == ([2, 3, 4], [5])
     assert len(history) == 5
