@@ -23,8 +23,8 @@ from train.silence import quiet
 
 LARGEST_DIFFERENCE: Final = 1e-3
 """How far any output, a probability or a feature of a vector of length 1, may be from Keras's."""
-TOGETHER: Final = 8
-"""Pictures in one pass of LiteRT: more of them outgrow the processor's caches."""
+TOGETHER: Final = 2
+"""Pictures in one pass of LiteRT: more of them outgrow the processor's caches; eight cost a tenth to a quarter more."""
 DRIVERS: Final = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """What Linux has where a GPU can be computed on: NVIDIA's, AMD's, and that of a Windows host."""
 
