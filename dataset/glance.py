@@ -18,6 +18,7 @@ from dataset.quality import flatness
 Values = NDArray[np.float64]
 Short = NDArray[np.float32]
 Way = tuple[Print, Print, Match]
+Placing = tuple[float, float, float, float, float, float]
 
 COARSE, FINE = (3, 13), (1, 5)
 """Pixels of 64 between which the structure lies that two pictures are laid over each other and judged by."""
@@ -51,17 +52,18 @@ class Glance:
     flat: bool
     """Whether one of the two is so flat that its silhouette alone is not believed."""
     best: Match
-    """The way in which they lie over each other best, as far as was looked."""
+    """The way in which they lie over each other best."""
+    placing: Placing = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    """Where, as an overlay's six numbers."""
     fine: float = 1.0
-    """Correlation of the finest structure then, -1 to 1; 1 where it was not looked at: neither is flat, or the hashes
-    are too far apart."""
+    """Correlation of the finest structure then, -1 to 1; 1 where the hashes are too far apart for a look."""
     mixed: float = 0.0
     """Share of the places that one has brighter, or darker, whichever are fewer."""
 
     @property
     def strange(self) -> bool:
-        """Whether the two can't be the same, or related."""
-        return self.fine < STRANGE and self.mixed > MIXED
+        """Whether the two are flat, and can't be the same, or related."""
+        return self.flat and self.fine < STRANGE and self.mixed > MIXED
 
 
 def glances(pairs: Sequence[tuple[Print, Print]]) -> list[Glance]:
@@ -69,14 +71,14 @@ def glances(pairs: Sequence[tuple[Print, Print]]) -> list[Glance]:
     flats = {id(one): flatness(one.views[0].astype(np.int16)) > FLAT for pair in pairs for one in pair}
     found = [matches(*pair) for pair in pairs]
     flat = [flats[id(a)] or flats[id(b)] for a, b in pairs]
-    asked = [at for at, ways in enumerate(found) if flat[at] and ways[0].distance <= NEAR]
+    asked = [at for at, ways in enumerate(found) if ways[0].distance <= NEAR]
     ways = [[(*pairs[at], match) for match in found[at]] for at in asked]
     seen = dict(zip(asked, _judged(ways), strict=True)) if asked else {}
     return [Glance(tuple(each), flat[at], *seen.get(at, (each[0],))) for at, each in enumerate(found)]
 
 
-def _judged(pairs: Sequence[Sequence[Way]]) -> Iterator[tuple[Match, float, float]]:
-    """Yield of each pair, given in all its ways, the best one, how the finest structure agrees, and what is mixed."""
+def _judged(pairs: Sequence[Sequence[Way]]) -> Iterator[tuple[Match, Placing, float, float]]:
+    """Yield of each pair, given in all its ways, the best one, its placing, and what Glance says of it."""
     ways = [way for each in pairs for way in each]
     stretches, shifts = (np.stack(part) for part in zip(*(placing(match) for _, _, match in ways), strict=True))
     agree, stretches, shifts = _walk(*_structures(ways, COARSE), stretches, shifts, steps=STEPS)
@@ -85,8 +87,9 @@ def _judged(pairs: Sequence[Sequence[Way]]) -> Iterator[tuple[Match, float, floa
     chosen = [ways[at] for at in best]
     fine, stretches, shifts = _walk(*_structures(chosen, FINE), stretches[best], shifts[best], steps=LAST)
     mixed = _mixed(chosen, stretches, shifts)
-    for (_, _, match), agreement, share in zip(chosen, fine.tolist(), mixed.tolist(), strict=True):
-        yield match, agreement, share
+    numbers = np.dstack([stretches - np.eye(2), shifts]).reshape(-1, 6)
+    for (_, _, match), *seen in zip(chosen, map(tuple, numbers.tolist()), fine.tolist(), mixed.tolist(), strict=True):
+        yield match, *seen
 
 
 def _mixed(ways: Sequence[Way], stretches: Values, shifts: Values) -> Values:

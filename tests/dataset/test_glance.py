@@ -1,8 +1,11 @@
 """The first look at many pairs: it sends no copy away, and other things of one outline at once."""
 
+from functools import partial
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance
 
+from dataset.duplicates import compare
 from dataset.glance import glances
 from dataset.prints import NEAR, Print, make_print
 from tests.dataset.conftest import drawn
@@ -36,6 +39,11 @@ def prints(*images: Image.Image) -> list[Print]:
     return [make_print(image) for image in images]
 
 
+def both(first: Image.Image, second: Image.Image) -> tuple[Image.Image, Image.Image]:
+    """Bring both pictures of a pair."""
+    return first, second
+
+
 def test_other_things_of_one_outline_are_strangers_at_first_glance() -> None:
     """Of boxes with other pictures on them none needs a closer look, near as their hashes are."""
     boxes = prints(*map(box, range(6)))
@@ -67,6 +75,17 @@ def test_no_copy_is_a_stranger() -> None:
     assert [one.strange for one in seen] == [False] * len(copies)
     assert min(one.fine for one in seen[:-1]) > 0.85
     assert seen[-1].mixed < 0.02
+
+
+def test_a_thing_on_white_that_is_turned_a_little_is_the_same() -> None:
+    """Two degrees leave black corners and spoil the outline: what lies between agrees, and that another thing's not."""
+    image, other = box(0), box(1)
+    turned = [one.rotate(2, Image.Resampling.BICUBIC) for one in (image, other)]
+    own, *others = prints(image, *turned)
+
+    found = [compare(own, one, partial(both, image, seen)).verdict for one, seen in zip(others, turned, strict=True)]
+
+    assert found == ["same", "different"]
 
 
 def test_a_glance_at_a_pair_does_not_depend_on_the_others() -> None:
