@@ -1,6 +1,6 @@
 """A classifier on frozen features: a kernel machine with closed form, its leave-one-out answers and calibration."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,15 +17,11 @@ CHOOSERS = 512
 GAMMAS = (2.0, 1.0, 4.0, 8.0)
 """Widths of the kernel; the first is the one that mixes are compared at."""
 ROUNDS = 4
-HELD_OUT = 3
-"""Parts of the photos that are held out in turn to choose how to doubt."""
 RIGHT, SEEN = 0.9, 10.0
 """What is supposed of labels before any is looked at: so many are right, as if so many photos of each class told it."""
 RIDGES = np.geomspace(1e-4, 10, 16)
 
 Array = np.ndarray[Any, Any]
-Rule = Callable[[Array, Array], Array]
-"""From what was said of photos, (n, classes) probabilities, and their labels, (n,), to what to believe of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,95 +228,49 @@ def _mean(heads: Sequence[Head]) -> Head:
 def fit_doubting(features: Array, labels: Array, classes: int, *, seed: int = 0, mixes: Array | None = None) -> Head:
     """Fit a head that takes labels for witnesses of what a photo shows, and not for the truth.
 
-    Heads that were fitted without a photo tell what it shows. Two rules say what to believe of it then: ``_witnessed``
-    finds classes that are given wrong labels more often than others, ``_agreeing`` has less to learn from few photos.
-    Taken is the rule under which the labels of photos that its heads never saw are likelier. Each of a few rounds
-    believes what the round before found.
+    Heads that were fitted without a photo tell what it shows; all of them together tell how often each class is given
+    which label; from both follows what to believe of each photo. Each of a few rounds believes what the round before
+    found (expectation and maximisation, as Dawid and Skene, 1979, weigh witnesses).
     """
-    first = fit(features, labels, classes, seed=seed, mixes=mixes)
-    some = _landmarks(labels, seed, CHOOSERS)
-    rule = _likelier(features[some], labels[some], classes, seed, first.mix[None])
-    return _doubting(first, features, labels, rule, seed=seed, mixes=mixes)
-
-
-def _doubting(  # noqa: PLR0913 - a head has this many sides
-    head: Head, features: Array, labels: Array, rule: Rule, *, seed: int, mixes: Array | None
-) -> Head:
-    """Return what a head that believed all labels becomes; the last round chooses among the mixes anew."""
-    classes = head.weights.shape[1]
-    for left in reversed(range(ROUNDS)):
-        believed = rule(head.left_out, labels)
-        head = fit(features, labels, classes, seed=seed, mixes=head.mix[None] if left else mixes, believed=believed)
+    head = fit(features, labels, classes, seed=seed, mixes=mixes)
+    for _ in range(ROUNDS):
+        believed = _believed(np.log(np.maximum(head.left_out, 1e-12)), labels)
+        head = fit(features, labels, classes, seed=seed, mixes=head.mix[None], believed=believed)
     return head
 
 
-def _likelier(features: Array, labels: Array, classes: int, seed: int, mixes: Array) -> Rule:
-    """Return the rule whose heads make the labels of photos that they never saw likelier."""
-    turn = np.empty(len(labels), np.int64)
-    for label in np.unique(labels):
-        mine = np.random.default_rng(seed).permutation(np.flatnonzero(labels == label))
-        turn[mine] = np.arange(len(mine)) % HELD_OUT
-    said = {rule: np.empty((len(labels), classes)) for rule in (_witnessed, _agreeing)}
-    for number in range(HELD_OUT):
-        known, rest = turn != number, turn == number
-        first = fit(features[known], labels[known], classes, seed=seed, mixes=mixes)
-        for rule, answers in said.items():
-            head = _doubting(first, features[known], labels[known], rule, seed=seed, mixes=mixes)
-            answers[rest] = head.probabilities(features[rest])
-    return min(said, key=lambda rule: _testimony(said[rule], labels)[1])
+def _believed(logits: Array, labels: Array) -> Array:
+    """Return how likely each photo shows each class, (n, classes), by what was said of it and by its label.
 
-
-def _agreeing(said: Array, labels: Array) -> Array:
-    """Return how likely each photo shows each class: its label as far as heads agree, any class for the rest.
-
-    They agree by the probability of the label over that of the likeliest class, squared (in the spirit of confident
-    learning: Northcutt et al., 2021).
-    """
-    classes = said.shape[1]
-    trust = (said[np.arange(len(labels)), labels] / said.max(axis=1)) ** 2
-    return np.asarray(1 / classes + trust[:, None] * (_shown(labels, classes) - 1 / classes))
-
-
-def _witnessed(said: Array, labels: Array) -> Array:
-    """Return how likely each photo shows each class, by what was said of it and by what its label is worth."""
-    return _testimony(said, labels)[0]
-
-
-def _testimony(said: Array, labels: Array) -> tuple[Array, float]:
-    """Return how likely each photo shows each class, (n, classes), and how unlikely all labels are, per photo.
-
-    ``said`` are (n, classes) probabilities by heads that did not know the photo. Slope and offset of their logits and
-    the share of each class that is given each label are those under which the labels are likeliest (expectation and
-    maximisation, as Dawid and Skene, 1979, weigh witnesses; the forward correction of Patrini et al., 2017).
+    Slope and offset of the (n, classes) logits and the share of each class that is given each label are those under
+    which the labels are likeliest (the forward correction of Patrini et al., 2017).
     """
     from scipy.optimize import minimize
 
-    logits = np.log(np.maximum(said, 1e-12))
     n, classes = logits.shape
     prior = SEEN * _mixed_up(classes, 1 - RIGHT)
 
     def unpacked(parameters: Array) -> tuple[Array, Array, Array]:
-        shown = softmax(np.exp(parameters[0]) * logits + parameters[1 : 1 + classes])
+        said = softmax(np.exp(parameters[0]) * logits + parameters[1 : 1 + classes])
         given = softmax(parameters[1 + classes :].reshape(classes, classes))
-        joint = shown * given[:, labels].T
-        return shown, given, joint
+        joint = said * given[:, labels].T
+        return said, given, joint
 
     def loss(parameters: Array) -> tuple[float, Array]:
-        shown, given, joint = unpacked(parameters)
+        said, given, joint = unpacked(parameters)
         likely = np.maximum(joint.sum(axis=1), 1e-12)
         believed, offset = joint / likely[:, None], parameters[1 : 1 + classes]
         counts = prior + believed.T @ _shown(labels, classes)
         value = -np.log(likely).sum() - (prior * np.log(np.maximum(given, 1e-12))).sum() + 1e-3 * n * offset @ offset
-        slack = shown - believed
+        slack = said - believed
         slope = np.exp(parameters[0]) * (slack * logits).sum()
         offsets = slack.sum(axis=0) + 2e-3 * n * offset
         return value / n, np.concatenate([[slope], offsets, (given * counts.sum(1)[:, None] - counts).ravel()]) / n
 
     start = np.concatenate([np.zeros(1 + classes), np.log(_mixed_up(classes, 1 - RIGHT)).ravel()])
     bounds = [(-3, 4)] + [(-10, 10)] * classes + [(-12, 12)] * classes**2
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    *_, joint = unpacked(found.x)
-    return np.asarray(joint / np.maximum(joint.sum(axis=1), 1e-12)[:, None]), float(found.fun)
+    *_, joint = unpacked(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x)
+    return np.asarray(joint / np.maximum(joint.sum(axis=1), 1e-12)[:, None])
 
 
 def _mixed_up(classes: int, share: float) -> Array:
