@@ -27,6 +27,8 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=10_000)
     asked = parser.parse_args()
     run, photos = open_run(asked.run), [path.resolve() for path in pictures(asked.photos)]
+    if not photos:
+        parser.error(f"Expected a folder with pictures in it, not in folders below. Received: {asked.photos}.")
     with tempfile.TemporaryDirectory() as folder:
         for number, photo in enumerate(itertools.islice(itertools.cycle(photos), asked.files)):
             link = Path(folder, f"{number:07}.jpg")
