@@ -69,13 +69,14 @@ def measured(name: str, pictures: int, rounds: int) -> dict[str, Any]:
     (known,) = backbones.find_all(name)
     make = getattr(keras.applications, known.application)
     with_ = extractor(settings)
-    backbone = with_.model.get_layer("backbone_0")
+    model = with_.model()
+    backbone = model.get_layer("backbone_0")
     pixels = drawn(pictures, size)
     own = sys.modules[make.__module__].preprocess_input(pixels.astype(np.float32))
     shown = backbones.preprocess(pixels.astype(np.float32), known.preprocessing)
     with tempfile.TemporaryDirectory() as store:
-        forward = fastest(lambda: with_.model, size, ("",), store=Path(store), key=name)
-    function = by_keras(with_.model, size, ("",))
+        forward = fastest(lambda: model, size, ("",), store=Path(store), key=name)
+    function = by_keras(model, size, ("",))
     said, expected = forward(pixels)[""], function(pixels)[""]
     seconds = {"function": np.inf, "by": np.inf}
     for _ in range(rounds):
