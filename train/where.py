@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,8 @@ GRID: Final = 10
 FINEST: Final = 14
 """Rows and columns of a heat map at most."""
 TINY: Final = 1e-30
+MOVING: Final = frozenset({"Flip", "Cropping2D"})
+"""What puts a picture's parts in other places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Eye:
     def __init__(self, model: Any, forward: Callable[[Array], Mapping[str, Array]]) -> None:
         self._forward = forward
         self._lock = threading.Lock()
-        self._listening, self._names = listening(model)
+        self._listening, self._convolutions = listening(model)
 
     def heat(self, pixels: Array, item: str, label: int) -> Heat:
         """Return where one picture, (size, size, 3), speaks for a class of a classifier."""
@@ -48,7 +50,7 @@ class Eye:
         Where the maps are averaged on their way to the classes this is Grad-CAM; where they are flattened it keeps
         what Grad-CAM's mean over the picture loses (HiResCAM, Draelos and Carin 2020, arXiv:2011.08891).
         """
-        if not self._names:
+        if not self._convolutions:
             return None
         picture = tf.cast(pixels[None], tf.float32)
         with tf.GradientTape() as tape:
@@ -64,7 +66,12 @@ class Eye:
         last = max((n for n, one in enumerate(gradients) if one is not None), default=None)
         if last is None:
             return None
-        return Heat(_scaled(np.sum(maps[last][0].numpy() * gradients[last][0].numpy(), axis=-1)), self._names[last])
+        layer = self._convolutions[last].layer
+        # Where it looks at several views, the map is drawn of the one that shows the picture as it is.
+        views = [n for n, one in enumerate(self._convolutions) if one.layer is layer and gradients[n] is not None]
+        view = next((n for n in views if self._convolutions[n].straight), last)
+        heat = np.sum(maps[view][0].numpy() * gradients[view][0].numpy(), axis=-1)
+        return Heat(_scaled(heat), layer.name)
 
     def _by_hiding(self, pixels: Array, item: str, label: int) -> Heat:
         """Return how much the class loses when each patch of the picture is painted over with its mean colour."""
@@ -88,31 +95,45 @@ def looking(model: Any, size: int, items: Sequence[str]) -> Callable[[Path, str,
     return lambda path, item, label: eye().heat(decode(path, size), item, label).rows
 
 
-def listening(model: Any) -> tuple[Any, list[str]]:
-    """Return a model of the same layers that gives ``[maps, outputs]``, and the names of the layers of the maps.
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Where maps come from: a convolution, and whether it is shown the picture as it is, not mirrored or cut."""
 
-    The maps, (n, height, width, channels), are those of convolutions, after the activation that follows each.
+    layer: Any
+    straight: bool
+
+
+def listening(model: Any) -> tuple[Any, list[Heard]]:
+    """Return a model of the same layers that gives ``[maps, outputs]``, and where each of the maps comes from.
+
+    The maps, (n, height, width, channels), are taken after the activation that follows each convolution; one that is
+    used several times has some each time.
     """
     maps: list[Any] = []
-    names: list[str] = []
+    convolutions: list[Heard] = []
+    moved: list[Any] = []
+    listener = cache(listening)
 
     def hear(layer: Any, *arguments: Any, **options: Any) -> Any:
+        straight = not any(one is other for one in arguments for other in moved)
         if isinstance(layer, keras.Sequential):
             flow = arguments[0]
             for inner in layer.layers:
                 flow = hear(inner, flow)
             return flow
         if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
-            inside, found = listening(layer)
-            heard, answer = inside(*arguments)
+            within, found = listener(layer)
+            heard, answer = within(*arguments)
             maps.extend(heard)
-            names.extend(found)
+            convolutions.extend(replace(one, straight=one.straight and straight) for one in found)
             return answer
         answer = layer(*arguments, **options)
+        if not straight or type(layer).__name__ in MOVING:
+            moved.append(answer)
         if _is_map(answer):
             if "Conv" in type(layer).__name__:
                 maps.append(answer)
-                names.append(layer.name)
+                convolutions.append(Heard(layer, straight))
             elif maps and arguments and arguments[0] is maps[-1] and answer.shape == maps[-1].shape:
                 # Normalisation and activation: what they let through is what goes on.
                 maps[-1] = answer
@@ -121,7 +142,7 @@ def listening(model: Any) -> tuple[Any, list[str]]:
     copy = keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=hear)
     # One output, or several named by item, as the model itself gives them.
     outputs = keras.tree.pack_sequence_as(model.compute_output_spec(model.inputs[0]), copy.outputs)
-    return keras.Model(copy.inputs[0], [maps, outputs], name=f"listening_{model.name}"), names
+    return keras.Model(copy.inputs[0], [maps, outputs], name=f"listening_{model.name}"), convolutions
 
 
 def _is_map(tensor: Any) -> bool:

@@ -24,6 +24,7 @@ from train import models
 from train.archive import WEIGHTS
 from train.data import read_all
 from train.evaluate import evaluate
+from train.export import export
 from train.fit import train
 from train.predict import predict
 from train.runs import MODEL, Run, open_run
@@ -226,5 +227,6 @@ def test_independent_items_are_runs_of_their_own(colours: Path, tmp_path: Path, 
         assert np.array_equal(plum.probabilities(pixels)["plum"], run.probabilities(pixels)["plum"])
         assert evaluate(plum).accuracy == pytest.approx(run.metrics["items"]["plum"]["accuracy"])
         assert next(predict(run, [colours / "plum" / "plum000.jpg"])).items is not None
+        assert export(run, tmp_path / f"out{number}", format="tflite").largest_difference < 1e-3
     with pytest.raises(TrayError, match="--independent"):
         list(train({"lettuce": colours}, tmp_path, run.settings, name="x", to=run))

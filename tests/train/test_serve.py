@@ -234,8 +234,12 @@ def test_without_a_convolution_patches_are_hidden() -> None:
     assert np.unravel_index(heat.rows.argmax(), heat.rows.shape) == (2, 7)
 
 
-def test_a_backbone_inside_the_model_is_looked_into() -> None:
-    """Maps are found in models within models; what speaks for red is where red is, for blue elsewhere."""
+@pytest.mark.parametrize("views", [1, 2])
+def test_a_backbone_inside_the_model_is_looked_into(views: int) -> None:
+    """Maps are found in models within models; what speaks for red is where red is, for blue elsewhere.
+
+    A backbone that looks at the mirrored picture too finds it in the same place.
+    """
     from train.backend import keras
 
     layers = keras.layers
@@ -243,7 +247,9 @@ def test_a_backbone_inside_the_model_is_looked_into() -> None:
     convolution = layers.Conv2D(2, 1, use_bias=False, name="last")
     trunk = keras.Model(inner, layers.ReLU()(layers.BatchNormalization()(convolution(inner))), name="trunk")
     outer = keras.Input((16, 16, 3))
-    shared = layers.GlobalAveragePooling2D()(trunk(outer))
+    seen = [outer, keras.ops.flip(outer, axis=2)][:views]
+    means = [layers.GlobalAveragePooling2D()(trunk(one)) for one in seen]
+    shared = layers.Average()(means) if views > 1 else means[0]
     dense = {name: layers.Dense(2, activation="softmax", use_bias=False, name=name) for name in ("b", "a")}
     model = keras.Model(outer, {name: layer(shared) for name, layer in dense.items()})
     # One map answers to red and the other to blue; the head "a" takes red for class 1 and blue for class 0.

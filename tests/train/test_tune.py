@@ -1,7 +1,12 @@
 """Backbones tuned from the top: cut in two without a difference, and better for what they learn."""
 
 import csv
-from dataclasses import replace
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +19,27 @@ from tests.train.conftest import finish
 from train import backbones, features, tune
 from train.backend import keras
 from train.data import Dataset, decode, read_all, read_dataset
+from train.export import export
 from train.features import Extractor
 from train.fit import train
 from train.folds import cross_validate
 from train.forward import drawn
 from train.learn import Epoch
 from train.plan import effective
-from train.runs import HISTORY
+from train.predict import predict
+from train.runs import HISTORY, open_run
 from train.where import Eye
+
+DYING = """
+import json, os, signal, sys, threading
+from pathlib import Path
+from dataset.tray import Train
+from train.fit import train
+data, runs, settings = map(Path, sys.argv[1:])
+for step in train({"": data}, runs, Train(**json.loads(settings.read_text())), name="x"):
+    if getattr(step, "unit", "") == "epoch" and step.done == 2:
+        threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGKILL)).start()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -93,26 +111,48 @@ def test_tuning_goes_on_where_it_was_stopped(
 
 
 def test_a_tuned_run_is_a_run_like_any(built_data: dict[str, Path], tuning: Train, tmp_path: Path) -> None:
-    """Items share the tuned backbone, and it says of validation photos what tuning kept it for.
+    """Items share the tuned backbone and its views, and it says of validation photos what tuning kept it for.
 
-    It shows where it looked. What needs a frozen backbone is refused.
+    It shows where it looked, answers without Keras, and is handed on. What needs a frozen backbone is refused.
     """
     some = {item: built_data[item] for item in ("tomato", "plum")}
-    run = finish(train(some, tmp_path, replace(tuning, epochs=3), name="tuned"))
+    run = finish(train(some, tmp_path, replace(tuning, epochs=3, augment=True), name="tuned"))
     rows = list(csv.DictReader((run.path / HISTORY).read_text(encoding="utf-8").splitlines()))
     right = []
     for item, dataset in read_all(some).items():
         val = dataset.part("val")
-        said = run.probabilities(np.stack([decode(photo.path, 32) for photo in val]))[item]
+        said = run.probabilities(np.stack([decode(photo.path, run.image_size) for photo in val]))[item]
         right += (said.argmax(axis=1) == [photo.label for photo in val]).tolist()
 
     assert [row["item"] for row in rows] == ["tomato"] * 3 + ["plum"] * 3
     assert np.mean(right) == pytest.approx(max(float(row["val_accuracy"]) for row in rows), abs=1e-5)
     assert Eye(run.model, run.probabilities).heat(drawn(1, run.image_size)[0], "tomato", 1).rows.max() > 0
+    photo = read_all(some)["plum"].photos[0].path
+    (told,) = predict(open_run(run.path), [photo])
+    pixels = decode(photo, run.image_size)[None].astype(np.float32)
+    by_keras = dict(zip(run.items, (float(one[0, 1]) for one in run.model(pixels).values()), strict=True))
+    assert told.probabilities == pytest.approx(by_keras, abs=1e-4)
+    assert export(run.only("plum"), tmp_path / "plum", format="tflite").largest_difference < 1e-4
     with pytest.raises(ConfigError, match="frozen backbone to add"):
         list(train({"lettuce": built_data["lettuce"]}, tmp_path, run.settings, name="tuned", to=run))
     with pytest.raises(TrayError, match="was tuned"):
         list(cross_validate(run, folds=2))
+
+
+def test_tuning_that_was_killed_ends_like_an_undisturbed_one(plain_data: Path, tuning: Train, tmp_path: Path) -> None:
+    """Killed within an epoch, the same command goes on at that epoch, and ends with the same history."""
+    tuning = replace(tuning, epochs=3, learning_rate=0.01)
+    (tmp_path / "settings.json").write_text(json.dumps(asdict(tuning)), encoding="utf-8")
+    command = [sys.executable, "-c", DYING, str(plain_data), str(tmp_path / "killed"), str(tmp_path / "settings.json")]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    died = subprocess.run(command, env=environment, check=False, capture_output=True)
+    rest: list[Any] = list(train({"": plain_data}, tmp_path / "killed", tuning, name="x"))
+    whole = finish(train({"": plain_data}, tmp_path / "whole", tuning, name="x"))
+
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert [step.epoch for step in rest if isinstance(step, Epoch) and step.unit == "epoch"] == [3]
+    assert [row["loss"] for row in rest[-1].history] == pytest.approx([row["loss"] for row in whole.history], rel=1e-3)
+    assert len(list((tmp_path / "killed" / "x").glob("2*"))) == 1
 
 
 @pytest.mark.parametrize("change", [{"model": "cnn", "weights": None}, {"robust": True}, {"independent": True}])
