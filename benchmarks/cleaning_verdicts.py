@@ -31,9 +31,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
-from dataset.build import CACHE, METADATA, Built, build_folder
+from dataset.build import CACHE, Built, build_folder
 from dataset.duplicates import CLOSE, compare
-from dataset.folder import POOL, class_folders, pictures
+from dataset.folder import METADATA, POOL, class_folders, pictures
 from dataset.images import look
 from dataset.prints import make_print
 from dataset.quality import flags, measure

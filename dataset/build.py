@@ -14,15 +14,18 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from dataset.choose import Choice, Contradict, Kept, Rejected, choose, class_of, groups, provenance, reviews
+from dataset.choose import Choice, Contradict, Kept, Rejected, choose, groups, provenance, reviews
 from dataset.errors import NotEnoughImages, TrayError
 from dataset.folder import (
     DATASET,
     FORGOTTEN,
     MANIFEST,
+    METADATA,
     POOL,
+    REJECTED,
     REPORT,
     class_folders,
+    class_of,
     locked,
     make_folder,
     pictures,
@@ -43,8 +46,6 @@ from dataset.workers import Workers, hired
 from dataset.written import DIGEST, digests, forget, is_as_written, note_written
 
 log: Final = logging.getLogger("tray")
-METADATA = "metadata.jsonl"
-REJECTED = "rejected.jsonl"
 LEDGER = "splits.jsonl"
 CACHE = ".cache.sqlite"
 STAGING = ".part"

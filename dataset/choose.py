@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dataset.duplicates import Comparison, Star, components, stars
-from dataset.folder import Record, records
+from dataset.folder import Record, class_of, records
 from dataset.quality import defect, flags
 from dataset.relations import Pairs
 from dataset.review.verdicts import read_verdicts
@@ -184,11 +184,6 @@ def choose(  # noqa: PLR0913 - everything that is known comes together here
     merits = {sha: _merit(one, known.get(sha), sha, held.get(sha)) for sha, one in pictures.items()}
     chooser = _Chooser(pictures, merits, places, rejected, known, spread, confirmed, order, contradict, settings)
     return chooser.choose(sorted(pictures, key=lambda sha: merits[sha]), pairs)
-
-
-def class_of(source: str) -> str:
-    """Return the class folder that a path below the folder of class folders begins with."""
-    return source.partition("/")[0]
 
 
 def addresses(urls: Iterable[str], *, files: int) -> int:

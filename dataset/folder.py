@@ -22,6 +22,10 @@ FORGOTTEN = "forgotten"
 """The error of a picture that the user had removed for good."""
 DATASET = "dataset.json"
 """Written last: a folder that has it is a finished dataset."""
+METADATA = "metadata.jsonl"
+"""Of a dataset: a line for each of its pictures."""
+REJECTED = "rejected.jsonl"
+"""Of a dataset: a line for each picture that was left out, and why."""
 REPORT = "report.html"
 """The page about a folder."""
 POOL = ".pool"
@@ -299,6 +303,11 @@ def class_folders(root: Path) -> dict[str, Path]:
             f"Put each class into a folder of its own."
         )
     return found
+
+
+def class_of(source: str) -> str:
+    """Return the class folder that a path below the folder of class folders begins with."""
+    return source.partition("/")[0]
 
 
 def pictures(folder: Path) -> Iterator[Path]:

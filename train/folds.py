@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from dataset.errors import NotEnoughImages, TrayError
+from dataset.folder import METADATA
 from dataset.progress import Progress
 from dataset.tray import Train
 from train import backbones, features, heads
 from train.data import Dataset, Photo
 from train.evaluate import Evaluation, Judged, threshold, together
 from train.runs import Run
-
-METADATA = "metadata.jsonl"
 
 Array = np.ndarray[Any, Any]
 

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from dataset.folder import DATASET, Record, records
+from dataset.folder import DATASET, METADATA, REJECTED, Record, class_of, records
 from dataset.origin import source_of, staleness
 from dataset.report.holdings import DUPLICATES, Copies, Refused, Shown, Side, Survey, together
-from dataset.review.catalogue import METADATA, json_lines
+from dataset.review.catalogue import json_lines
 
-REJECTED: Final = "rejected.jsonl"
 _FORMATS: Final = {"JPG": "JPEG", "TIF": "TIFF"}
 
 Place = Callable[[str], Path | None]
@@ -23,7 +22,7 @@ def built(root: Path) -> Survey | None:
     described = _described(root)
     away = list(json_lines(root / REJECTED))
     raw = source_of(root)
-    names = {str(row.get("source", "")).split("/")[0] for row in (*rows, *away)} - {"", ".", ".."}
+    names = {class_of(str(row.get("source", ""))) for row in (*rows, *away)} - {"", ".", ".."}
     known = {f"{name}/{one.file}": one for name in sorted(names) if raw for one in records(raw / name) if one.kept}
     shown = []
     of_source: dict[str, Shown] = {}
@@ -102,7 +101,7 @@ def _drawn_on(described: Mapping[str, Any]) -> dict[str, str]:
 
 def _refused_row(row: Mapping[str, Any], place: Place, record: Record | None, drawn_on: Mapping[str, str]) -> Refused:
     source, reason = str(row.get("source") or ""), str(row.get("reason") or "not said")
-    label = str(row.get("label") or source.split("/", maxsplit=1)[0])
+    label = str(row.get("label") or class_of(source))
     one = record or Record(url="")
     return Refused(
         drawn_on.get(label, label), reason, source, place(source), one.url, one.page, one.title, one.engine, one.term,
@@ -128,4 +127,4 @@ def _copies(refused: Iterable[Refused], of_source: Mapping[str, Shown], place: P
 def _conflicts(refused: Iterable[Refused], place: Place) -> Iterator[tuple[Side, ...]]:
     pairs = [(one.name, one.kept) for one in refused if one.reason == "conflict" and one.kept and one.name]
     for names in together(pairs):
-        yield tuple(Side(name, name.split("/")[0], place(name)) for name in names)
+        yield tuple(Side(name, class_of(name), place(name)) for name in names)

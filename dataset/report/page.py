@@ -18,7 +18,7 @@ from dataset.report.findings import FEW, findings, share, spoken
 from dataset.report.holdings import DUPLICATES, Copies, Refused, Shown, Side, Survey, evenly
 from dataset.report.looks import AS_EVER, look_at
 from dataset.report.survey import survey
-from dataset.review.catalogue import SPLITS
+from dataset.splits import SPLITS
 from dataset.tray import Build
 from dataset.workers import WORKERS
 

@@ -14,8 +14,8 @@ from PIL import Image
 from dataset.folder import MANIFEST, SAME_BITS, Record, pictures, records
 from dataset.report.holdings import Copies, Form, Refused, Shown, Side, Survey, evenly, together
 from dataset.report.looks import Look, look_at
-from dataset.review.catalogue import SPLITS
 from dataset.review.verdicts import read_verdicts
+from dataset.splits import SPLITS
 from dataset.tray import Build
 from dataset.workers import WORKERS
 

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 from dataset.errors import TrayError
-from dataset.folder import MANIFEST
+from dataset.folder import MANIFEST, METADATA
 from dataset.report.built import built
 from dataset.report.holdings import Survey
 from dataset.report.looks import AS_EVER
 from dataset.report.raw import raw
-from dataset.review.catalogue import METADATA
 from dataset.tray import Build
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from dataset.errors import TrayError
-from dataset.folder import MANIFEST, Record, pictures, records
+from dataset.folder import MANIFEST, METADATA, Record, class_of, pictures, records
 from dataset.origin import source_of
+from dataset.splits import SPLITS
 
-METADATA: Final = "metadata.jsonl"
-SPLITS: Final = ("train", "val", "test")
 log: Final = logging.getLogger("tray")
 
 Kind = Literal["class folder", "class folders", "dataset"]
@@ -166,7 +165,7 @@ def json_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def _built(root: Path, raw: Path | None) -> Catalogue:
     rows = list(metadata(root))
-    sources = {str(row.get("source", "")).split("/")[0] for row in rows}
+    sources = {class_of(str(row.get("source", ""))) for row in rows}
     known = {(name, one.file): one for name in sources if raw and name for one in records(raw / name) if one.kept}
     found = []
     for row in rows:

@@ -13,10 +13,9 @@ from typing import Any, Final
 import numpy as np
 
 from dataset.errors import TrayError
-from dataset.folder import DATASET
-from dataset.review.catalogue import METADATA, Catalogue, json_lines, metadata
+from dataset.folder import DATASET, METADATA, REJECTED
+from dataset.review.catalogue import Catalogue, json_lines, metadata
 
-REJECTED: Final = "rejected.jsonl"
 PREDICTIONS: Final = "predictions.csv"
 SUSPECTS: Final = "suspects.jsonl"
 FEATURES: Final = ".features"

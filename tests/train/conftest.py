@@ -1,6 +1,11 @@
 """Pictures drawn for the trainer, and runs trained once for all tests."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +20,17 @@ from train.runs import Run
 
 SMALL = Train(image_size=32, epochs=8, patience=8, batch_size=16)
 COLOURS = {"tomato": (200, 40, 30), "lettuce": (50, 160, 50), "plum": (90, 40, 140)}
+
+DYING = """
+import json, os, signal, sys, threading
+from pathlib import Path
+from dataset.tray import Train
+from train.fit import train
+data, runs, settings = sys.argv[1:]
+for step in train({"": Path(data)}, Path(runs), Train(**json.loads(settings)), name="x"):
+    if getattr(step, "unit", "") == "epoch" and step.done == 2:
+        threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGKILL)).start()
+"""
 
 
 def draw(path: Path, colour: tuple[int, int, int], seed: Sequence[int]) -> None:
@@ -51,6 +67,13 @@ def finish(steps: Iterable[Any]) -> Run:
     last = list(steps)[-1]
     assert isinstance(last, Run)
     return last
+
+
+def train_and_die(data: Path, runs: Path, settings: Train) -> subprocess.CompletedProcess[bytes]:
+    """Train in a process that is killed within the epoch after its second one."""
+    command = [sys.executable, "-c", DYING, str(data), str(runs), json.dumps(asdict(settings))]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.run(command, env=environment, check=False, capture_output=True)
 
 
 @pytest.fixture(scope="session")

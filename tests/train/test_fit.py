@@ -18,7 +18,7 @@ import pytest
 from dataset.errors import ConfigError, FolderLocked, NotEnoughImages, TrayError
 from dataset.folder import locked
 from dataset.tray import Train
-from tests.train.conftest import SMALL, draw, draw_class, finish
+from tests.train.conftest import SMALL, draw, draw_class, finish, train_and_die
 from train.data import Photo, decode, decode_all, read_dataset
 from train.evaluate import evaluate
 from train.fit import train
@@ -27,17 +27,6 @@ from train.models import AUGMENTATIONS
 from train.plan import effective
 from train.rates import find_rates
 from train.runs import Run, open_run
-
-DYING = """
-import os, signal, sys, threading
-from pathlib import Path
-from dataset.tray import Train
-from train.fit import train
-settings = Train(image_size=64, epochs=4, patience=50, batch_size=8, augment=True)
-for step in train({"": Path(sys.argv[1])}, Path(sys.argv[2]), settings, name="x"):
-    if getattr(step, "epoch", 0) == 2:
-        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGKILL)).start()
-"""
 
 
 def ended(steps: Generator[Any, None, Any]) -> Any:
@@ -192,10 +181,8 @@ def test_interrupted_items_go_on_where_they_stopped(built_data: dict[str, Path],
 
 def test_kill_and_start_again_ends_like_an_undisturbed_run(plain_data: Path, tmp_path: Path) -> None:
     """Killed in mid-epoch, training goes on where it was and ends with the same history."""
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-c", DYING, str(plain_data), str(tmp_path / "killed")]
-    died = subprocess.run(command, env=environment, check=False, capture_output=True)
     settings = Train(image_size=64, epochs=4, patience=50, batch_size=8, augment=True)
+    died = train_and_die(plain_data, tmp_path / "killed", settings)
     rest = list(train({"": plain_data}, tmp_path / "killed", settings, name="x"))
     whole = finish(train({"": plain_data}, tmp_path / "whole", settings, name="x"))
     killed = rest[-1]

@@ -1,12 +1,8 @@
 """Backbones tuned from the top: cut in two without a difference, and better for what they learn."""
 
 import csv
-import json
-import os
 import signal
-import subprocess
-import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +11,7 @@ import pytest
 
 from dataset.errors import ConfigError, TrayError
 from dataset.tray import Train
-from tests.train.conftest import finish
+from tests.train.conftest import finish, train_and_die
 from train import backbones, features, tune
 from train.backend import keras
 from train.data import Dataset, decode, read_all, read_dataset
@@ -29,17 +25,6 @@ from train.plan import effective
 from train.predict import predict
 from train.runs import HISTORY, open_run
 from train.where import Eye
-
-DYING = """
-import json, os, signal, sys, threading
-from pathlib import Path
-from dataset.tray import Train
-from train.fit import train
-data, runs, settings = map(Path, sys.argv[1:])
-for step in train({"": data}, runs, Train(**json.loads(settings.read_text())), name="x"):
-    if getattr(step, "unit", "") == "epoch" and step.done == 2:
-        threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGKILL)).start()
-"""
 
 
 @pytest.fixture(scope="module")
@@ -142,10 +127,7 @@ def test_a_tuned_run_is_a_run_like_any(built_data: dict[str, Path], tuning: Trai
 def test_tuning_that_was_killed_ends_like_an_undisturbed_one(plain_data: Path, tuning: Train, tmp_path: Path) -> None:
     """Killed within an epoch, the same command goes on at that epoch, and ends with the same history."""
     tuning = replace(tuning, epochs=3, learning_rate=0.01)
-    (tmp_path / "settings.json").write_text(json.dumps(asdict(tuning)), encoding="utf-8")
-    command = [sys.executable, "-c", DYING, str(plain_data), str(tmp_path / "killed"), str(tmp_path / "settings.json")]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    died = subprocess.run(command, env=environment, check=False, capture_output=True)
+    died = train_and_die(plain_data, tmp_path / "killed", tuning)
     rest: list[Any] = list(train({"": plain_data}, tmp_path / "killed", tuning, name="x"))
     whole = finish(train({"": plain_data}, tmp_path / "whole", tuning, name="x"))
 
