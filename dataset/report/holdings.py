@@ -4,14 +4,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 from dataset.duplicates import components
+from dataset.layout import Form
 
 DUPLICATES: Final = frozenset({"duplicate bytes", "near duplicate", "thumbnail of a picture that is there"})
 """Reasons for which a copy is left out."""
 
-Form = Literal["class folder", "class folders", "dataset"]
 T = TypeVar("T")
 
 

@@ -11,11 +11,11 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from dataset.folder import MANIFEST, SAME_BITS, Record, pictures, records
-from dataset.report.holdings import Copies, Form, Refused, Shown, Side, Survey, evenly, together
+from dataset.folder import SAME_BITS, Record, pictures, records
+from dataset.layout import ClassFolder, lying_in
+from dataset.report.holdings import Copies, Refused, Shown, Side, Survey, evenly, together
 from dataset.report.looks import Look, look_at
 from dataset.review.verdicts import read_verdicts
-from dataset.splits import SPLITS
 from dataset.tray import Build
 from dataset.workers import WORKERS
 
@@ -27,24 +27,24 @@ FLAT: Final = frozenset({"near uniform"})
 
 def raw(root: Path, settings: Build) -> Survey:
     """Return what a class folder or a folder of class folders holds, flagged by the limits of ``settings``."""
-    rows, form = _class_rows(root)
+    parts, form = lying_in(root)
     shown: list[Shown] = []
     refused: list[Refused] = []
     gone = 0
     said: Counter[str] = Counter()
-    for label, split, folder in rows:
-        here, away, missing = _read_class(folder, label, split, root)
+    for part in parts:
+        here, away, missing = _read_class(part, root)
         shown += here
         refused += away
         gone += missing
-        said.update(one.verdict for one in read_verdicts(folder).values())
+        said.update(one.verdict for one in read_verdicts(part.path).values())
     looks = _look_at(shown, settings)
     shown, spoilt = _with_looks(shown, looks)
     copies, conflicts = _twins(shown)
     return Survey(
         root,
         form,
-        tuple(dict.fromkeys(label for label, _, _ in rows)),
+        tuple(dict.fromkeys(part.label for part in parts)),
         tuple(shown),
         (*spoilt, *refused),
         tuple(copies),
@@ -56,33 +56,9 @@ def raw(root: Path, settings: Build) -> Survey:
     )
 
 
-def _class_rows(root: Path) -> tuple[list[tuple[str, str, Path]], Form]:
-    """Return label, split and path of each class folder, and which form the folder has."""
-    inside = _subfolders(root)
-    if inside and not inside.keys() - set(SPLITS):
-        parts = [
-            (name, split, path)
-            for split in SPLITS
-            if split in inside
-            for name, path in _subfolders(inside[split]).items()
-            if _is_class(path)
-        ]
-        if parts:
-            return sorted(parts, key=lambda part: part[0]), "class folders"
-    rows = [(name, "", path) for name, path in inside.items() if _is_class(path)]
-    return (rows, "class folders") if rows else ([(root.name, "", root)], "class folder")
-
-
-def _subfolders(root: Path) -> dict[str, Path]:
-    return {path.name: path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")}
-
-
-def _is_class(folder: Path) -> bool:
-    return (folder / MANIFEST).exists() or next(pictures(folder), None) is not None
-
-
-def _read_class(folder: Path, label: str, split: str, root: Path) -> tuple[list[Shown], list[Refused], int]:
+def _read_class(part: ClassFolder, root: Path) -> tuple[list[Shown], list[Refused], int]:
     """Return the pictures of one class folder, what its manifest rejected, and how many of its files are gone."""
+    label, folder = part.label, part.path
     known: dict[str, Record] = {}
     rejected = []
     for record in records(folder):
@@ -91,7 +67,9 @@ def _read_class(folder: Path, label: str, split: str, root: Path) -> tuple[list[
         else:
             rejected.append(record)
     base = "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
-    shown = [_from_record(path, f"{base}{path.name}", label, split, known.get(path.name)) for path in pictures(folder)]
+    shown = [
+        _from_record(path, f"{base}{path.name}", label, part.split, known.get(path.name)) for path in pictures(folder)
+    ]
     files = {one.path.name for one in shown}
     refused = [
         Refused(

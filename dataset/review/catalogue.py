@@ -2,19 +2,17 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from dataset.errors import TrayError
 from dataset.folder import MANIFEST, METADATA, Record, class_of, pictures, records
+from dataset.layout import ClassFolder, Form, classes_in, lying_in
 from dataset.origin import source_of
-from dataset.splits import SPLITS
 
 log: Final = logging.getLogger("tray")
-
-Kind = Literal["class folder", "class folders", "dataset"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class Catalogue:
     """Everything that there is to look at below one folder."""
 
     root: Path
-    kind: Kind
+    form: Form
     pictures: tuple[Picture, ...]
     labels: tuple[str, ...]
     """Classes that a picture can be given."""
@@ -77,26 +75,16 @@ def open_catalogue(folder: Path, *, raw: Path | None = None) -> Catalogue:
         raise TrayError(f"Expected a folder with pictures. Received: {folder}, which is not a folder.")
     if (root / METADATA).is_file():
         return _built(root, raw.resolve() if raw else source_of(root))
-    inside = {path.name: path for path in _subfolders(root)}
-    if inside and not inside.keys() - set(SPLITS):
-        parts = {name: path for split in inside.values() for name, path in _classes(split).items()}
-        if parts:
-            found = [
-                picture
-                for split, path in inside.items()
-                for name, classes in _classes(path).items()
-                for picture in _pictures(root, classes, name, split=split)
-            ]
-            return _catalogue(root, "class folders", found, labels=parts)
-    classes = _classes(root)
-    if classes:
-        found = [picture for name, path in classes.items() for picture in _pictures(root, path, name)]
-        return _catalogue(root, "class folders", found, labels=classes, raw=root)
-    return _catalogue(root, "class folder", list(_pictures(root, root, root.name)), labels=_siblings(root))
+    parts, form = lying_in(root)
+    found = [picture for part in parts for picture in _pictures(root, part)]
+    if form == "class folder":
+        return _catalogue(root, form, found, labels=_siblings(root))
+    within = any(part.split for part in parts)
+    return _catalogue(root, form, found, labels={part.label for part in parts}, raw=None if within else root)
 
 
 def _catalogue(
-    root: Path, kind: Kind, found: list[Picture], *, labels: Mapping[str, Path], raw: Path | None = None
+    root: Path, form: Form, found: list[Picture], *, labels: Iterable[str], raw: Path | None = None
 ) -> Catalogue:
     if not found:
         raise TrayError(
@@ -104,43 +92,29 @@ def _catalogue(
             f"dataset (data/built/pizza). Received: {root}, with no picture to review in it. Name another folder."
         )
     names = {picture.label for picture in found} | set(labels)
-    return Catalogue(root, kind, tuple(found), tuple(sorted(names)), raw)
+    return Catalogue(root, form, tuple(found), tuple(sorted(names)), raw)
 
 
-def _subfolders(root: Path) -> Iterator[Path]:
-    for path in sorted(root.iterdir()):
-        if path.is_dir() and not path.name.startswith("."):
-            yield path
-
-
-def _classes(root: Path) -> dict[str, Path]:
-    """Return the class folders below ``root``: those with a picture, and those with a manifest that has none yet."""
-    return {
-        path.name: path
-        for path in _subfolders(root)
-        if (path / MANIFEST).exists() or next(pictures(path), None) is not None
-    }
-
-
-def _siblings(root: Path) -> dict[str, Path]:
-    """Return the class folders beside a class folder: what its pictures could be instead."""
+def _siblings(root: Path) -> set[str]:
+    """Return the names of the class folders beside a class folder: what its pictures could be instead."""
     try:
-        return {name: path for name, path in _classes(root.parent).items() if (path / MANIFEST).exists()}
+        return {name for name, path in classes_in(root.parent).items() if (path / MANIFEST).exists()}
     except OSError:
-        return {}
+        return set()
 
 
-def _pictures(root: Path, folder: Path, label: str, *, split: str = "") -> Iterator[Picture]:
-    known = {record.file: record for record in records(folder) if record.kept}
+def _pictures(root: Path, part: ClassFolder) -> Iterator[Picture]:
+    known = {record.file: record for record in records(part.path) if record.kept}
     outside = 0
-    inside = folder.resolve().is_relative_to(root)
-    for path in pictures(folder):
+    inside = part.path.resolve().is_relative_to(root)
+    for path in pictures(part.path):
         if not inside or (path.is_symlink() and not path.resolve().is_relative_to(root)):
             outside += 1
             continue
-        yield Picture(path, label, (Place(folder, path.name),), split, known.get(path.name, Record(url="")))
+        places = (Place(part.path, path.name),)
+        yield Picture(path, part.label, places, part.split, known.get(path.name, Record(url="")))
     if outside:
-        log.warning("%d links in %s lead out of %s and are not shown", outside, folder, root)
+        log.warning("%d links in %s lead out of %s and are not shown", outside, part.path, root)
 
 
 def metadata(root: Path) -> Iterator[dict[str, Any]]:
@@ -186,7 +160,7 @@ def _built(root: Path, raw: Path | None) -> Catalogue:
             "build knows nothing of them.",
             root,
         )
-    return _catalogue(root, "dataset", found, labels=_classes(here) if here else {}, raw=here)
+    return _catalogue(root, "dataset", found, labels=classes_in(here) if here else (), raw=here)
 
 
 def _places(row: Mapping[str, Any], raw: Path | None) -> Iterator[Place]:

@@ -190,9 +190,9 @@ def describe(catalogue: Catalogue, findings: dict[int, list[tuple[Suspicion, int
     return {
         "name": catalogue.root.name,
         "path": str(catalogue.root),
-        "kind": catalogue.kind,
+        "kind": catalogue.form,
         "labels": catalogue.labels,
-        "goes_to_raw": catalogue.kind != "dataset" or catalogue.raw is not None,
+        "goes_to_raw": catalogue.form != "dataset" or catalogue.raw is not None,
         "words": {key: list(known) for key, known in words.items()},
         "pictures": rows,
     }

@@ -228,8 +228,8 @@ def find(catalogue: Catalogue) -> list[Suspicion]:
 def _surroundings(catalogue: Catalogue) -> tuple[Path | None, list[Path], Path]:
     """Return the raw folder, the datasets made of it, and the folder of runs at hand."""
     root = catalogue.root
-    raw = catalogue.raw or (root.parent if catalogue.kind == "class folder" else None)
-    if catalogue.kind == "dataset":
+    raw = catalogue.raw or (root.parent if catalogue.form == "class folder" else None)
+    if catalogue.form == "dataset":
         datasets, house = [root], root.parent.parent
     else:
         house = raw.parent if raw else root.parent

@@ -180,10 +180,10 @@ def test_any_folder_of_ours_can_be_reviewed(tmp_path: Path) -> None:
     one = open_catalogue(tmp_path / "raw" / "pizza")
     everything = open_catalogue(tmp_path / "raw")
 
-    assert (one.kind, one.labels) == ("class folder", ("apple", "pizza", "quiche"))
+    assert (one.form, one.labels) == ("class folder", ("apple", "pizza", "quiche"))
     assert [picture.places[0].file for picture in one.pictures] == ["pizza00.jpg", "pizza01.jpg"]
     assert (one.pictures[0].record.engine, one.pictures[0].record.term) == ("bing", "pizza")
-    assert (everything.kind, len(everything.pictures)) == ("class folders", 6)
+    assert (everything.form, len(everything.pictures)) == ("class folders", 6)
 
 
 def test_a_datasets_decisions_go_to_the_raw_pictures(tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""How class folders lie below a folder that was named: it is one itself, or they are in it, or in its splits."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from dataset.folder import MANIFEST, pictures
+from dataset.splits import SPLITS
+
+Form = Literal["class folder", "class folders", "dataset"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFolder:
+    """A folder that holds pictures of one class; ``split`` is empty where there are none."""
+
+    label: str
+    split: str
+    path: Path
+
+
+def classes_in(root: Path) -> dict[str, Path]:
+    """Return the class folders in ``root``, sorted: those with a picture, and those with a manifest that has none yet.
+
+    Raises OSError when ``root`` can't be listed.
+    """
+    return {
+        path.name: path
+        for path in _subfolders(root)
+        if (path / MANIFEST).exists() or next(pictures(path), None) is not None
+    }
+
+
+def lying_in(root: Path) -> tuple[list[ClassFolder], Form]:
+    """Return the class folders at or below ``root``, sorted by label, then by split, and which form that is.
+
+    Raises OSError when ``root`` can't be listed.
+    """
+    inside = {path.name: path for path in _subfolders(root)}
+    if inside and not inside.keys() - set(SPLITS):
+        parts = [
+            ClassFolder(label, split, path)
+            for split in SPLITS
+            if split in inside
+            for label, path in classes_in(inside[split]).items()
+        ]
+        if parts:
+            return sorted(parts, key=lambda part: part.label), "class folders"
+    found = [ClassFolder(label, "", path) for label, path in classes_in(root).items()]
+    return (found, "class folders") if found else ([ClassFolder(root.name, "", root)], "class folder")
+
+
+def _subfolders(root: Path) -> list[Path]:
+    return [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
