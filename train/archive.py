@@ -8,6 +8,7 @@ classifiers and writing it again takes Keras several times as long as one more c
 import copy
 import json
 import logging
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -63,8 +64,7 @@ def _enlarge(old: Path, new: Path, items: Sequence[str], heads: Mapping[str, Hea
             config = json.loads(source.read(CONFIG))
             weights = Path(scratch) / WEIGHTS
             with source.open(WEIGHTS) as packed, weights.open("wb") as unpacked:
-                while piece := packed.read(PIECE):
-                    unpacked.write(piece)
+                shutil.copyfileobj(packed, unpacked, PIECE)
             known = list(items)
             for item, head in heads.items():
                 _connect(config["config"], known, item, head)
@@ -73,7 +73,9 @@ def _enlarge(old: Path, new: Path, items: Sequence[str], heads: Mapping[str, Hea
             with zipfile.ZipFile(new, "w") as target:
                 for name in source.namelist():
                     if name == WEIGHTS:
-                        target.write(weights, name)
+                        told = zipfile.ZipInfo.from_file(weights, name)
+                        with weights.open("rb") as unpacked, target.open(told, "w") as packed:
+                            shutil.copyfileobj(unpacked, packed, PIECE)
                     else:
                         target.writestr(name, json.dumps(config) if name == CONFIG else source.read(name))
     except (OSError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile) as error:

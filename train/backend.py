@@ -1,7 +1,9 @@
 """Keras and TensorFlow, imported when they are first used, without the notes that they write past Python's stderr."""
 
+import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -20,10 +22,23 @@ class Later:
         return getattr(self._module(), name)
 
 
+@contextmanager
+def _kept() -> Iterator[None]:
+    """Look for no garbage in what is imported meanwhile, now or later: that is half a million objects, and all stay."""
+    looked_for = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if looked_for:
+            gc.enable()
+
+
 @cache
 def _imported() -> tuple[Any, Any]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with quiet():
+    with quiet(), _kept():
         found = import_module("keras"), import_module("tensorflow")
     # It takes models that each want their own trace for one that is traced over and over.
     found[1].get_logger().setLevel("ERROR")

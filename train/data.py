@@ -141,7 +141,7 @@ def distinct(photos: Iterable[Photo]) -> list[Photo]:
 def against_the_rest(dataset: Dataset, item: str) -> Dataset:
     """Return the binary dataset of one of several classes: label 1 is the item, label 0 is everything else."""
     label = dataset.class_names.index(item)
-    photos = tuple(replace(photo, label=int(photo.label == label)) for photo in dataset.photos)
+    photos = tuple(Photo(one.path, int(one.label == label), one.part, one.sha256) for one in dataset.photos)
     class_names = (f"not_{item}", item)
     return replace(dataset, class_names=class_names, photos=photos, fingerprint=_fingerprint(class_names, photos))
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from train.data import class_weights
 
@@ -69,7 +70,11 @@ class Head:
 
     def logits(self, features: Array) -> Array:
         """Return (n, classes) logits for (n, d) unit features."""
-        return np.asarray(np.exp(self.widths * (features @ self.landmarks.T - 1)) @ self.weights + self.bias)
+        return self.logits_by(features @ self.landmarks.T)
+
+    def logits_by(self, dots: Array) -> Array:
+        """Return (n, classes) logits of photos whose dot products with the landmarks, (n, m), are known."""
+        return np.asarray(np.exp(self.widths * (dots - 1)) @ self.weights + self.bias)
 
     def probabilities(self, features: Array) -> Array:
         """Return (n, classes) probabilities for (n, d) unit features."""
@@ -79,8 +84,14 @@ class Head:
 @contextmanager
 def _on_one_thread() -> Iterator[None]:
     """Keep matrices on one thread: of this size, two gain little, and take ten times as long where others compute."""
-    with threadpool_limits(1, "blas"):
+    with _libraries().limit(limits=1, user_api="blas"):
         yield
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Return those that compute on several threads, NumPy's among them; to look for them takes a while."""
+    return ThreadpoolController()
 
 
 def fit(  # noqa: PLR0913 - a head has this many sides
@@ -123,6 +134,17 @@ def fit_side_by_side(
 
 
 @_on_one_thread()
+def answers(heads: Mapping[str, Head], features: Array) -> dict[str, Array]:
+    """Return what each of several heads says of the same (n, d) unit features: (n, classes) probabilities.
+
+    Heads that were fitted side by side share their landmarks, and photos are compared with those once for all of them.
+    """
+    landmarks = {id(head.landmarks): head.landmarks for head in heads.values()}
+    dots = {known: features @ those.T for known, those in landmarks.items()}
+    return {item: softmax(head.logits_by(dots[id(head.landmarks)])) for item, head in heads.items()}
+
+
+@_on_one_thread()
 def _fit(features: Array, believed: Sequence[Array], kinds: Array, seed: int, mixes: Array | None) -> list[Head]:
     """Return a head for each of several beliefs about the same photos that say equally much of each photo.
 
@@ -136,10 +158,8 @@ def _fit(features: Array, believed: Sequence[Array], kinds: Array, seed: int, mi
         best = _tried(features, believed, chosen, ways, [(one.way, one.gamma) for one in few])
     else:
         best = _tried(features, believed, chosen, ways)
-    return [
-        _calibrated(one, features[chosen] * ways[one.way], ways[one.way], seen)
-        for one, seen in zip(best, believed, strict=True)
-    ]
+    landmarks = {way: features[chosen] * ways[way] for way in {one.way for one in best}}
+    return [_calibrated(one, landmarks[one.way], ways[one.way], seen) for one, seen in zip(best, believed, strict=True)]
 
 
 def _tried(  # noqa: C901 - one choice within another

@@ -138,19 +138,21 @@ def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]
     found, errors = yield from features.embed(plan.photos, with_, store)
     data = _readable(plan, errors)
     fitted: dict[str, tuple[heads.Head, list[Row]]] = {}
+    answers: dict[str, dict[str, Array]] = {}
     suspects = {}
     for some in _side_by_side(data):
-        fitted |= yield from _fit_heads(some, found, settings, mixes=with_.mixes)
+        group = yield from _fit_heads(some, found, settings, mixes=with_.mixes)
+        fitted |= group
+        held = [photo.sha256 for part in HELD_BACK for photo in next(iter(some.values())).part(part)]
+        said = heads.answers({item: head for item, (head, _) in group.items()}, np.stack([found[one] for one in held]))
+        answers |= {item: dict(zip(held, rows, strict=True)) for item, rows in said.items()}
     for item, dataset in data.items():
         # Copies would be in and out of a leave-one-out at the same time.
         photos = distinct(dataset.part("train"))
         labels = np.array([photo.label for photo in photos], np.int64)
         suspects[item] = Judged(dataset.class_names, tuple(photos), labels, fitted[item][0].left_out, "train")
-    answers, thresholds = {}, {}
+    thresholds = {}
     for item, dataset in data.items():
-        photos = [photo for part in HELD_BACK for photo in dataset.part(part)]
-        probabilities = fitted[item][0].probabilities(np.stack([found[photo.sha256] for photo in photos]))
-        answers[item] = {photo.sha256: row for photo, row in zip(photos, probabilities, strict=True)}
         # What was widened by trays is another head than the one that each photo was left out of.
         left_out = None if dataset.part("tray") else suspects[item]
         thresholds[item] = _threshold(dataset, answers[item], settings, left_out)
@@ -256,9 +258,10 @@ def _fit_heads(
         else:
             fitted = heads.fit_side_by_side(inputs["train"][some], known, kinds[some], seed=settings.seed, mixes=mixes)
         seconds = (time.perf_counter() - started) / len(data)
+        said = heads.answers(fitted, inputs["val"])
         for item, head in fitted.items():
             told = _figures(head.left_out, known[item], "")
-            told |= _figures(head.probabilities(inputs["val"]), held_back[item], "val_")
+            told |= _figures(said[item], held_back[item], "val_")
             rows[item].append(told | {"pictures": int(some.sum()), "seconds": seconds})
             yield Epoch(
                 stage=f"train {item}".strip() if len(data) == 1 else "train heads",
