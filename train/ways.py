@@ -11,6 +11,7 @@ import numpy as np
 from dataset.progress import Progress
 from dataset.tray import Train
 from train import backbones, features, heads, models
+from train.adding import Kernel, agreed
 from train.archive import Enlarged
 from train.data import Dataset, Part, Photo, Pixels, decode_all, distinct, require_enough
 from train.evaluate import Judged, cooled, temperature, threshold
@@ -42,6 +43,8 @@ class Outcome:
     """The key of the features that heads were fitted to, where the backbone is frozen."""
     suspects: dict[str, Judged] = field(default_factory=dict)
     """The training photos, each judged by a head that was fitted without it."""
+    kernels: dict[str, Kernel] = field(default_factory=dict)
+    """The kernels that binary heads chose by themselves."""
 
 
 def carry_out(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]:
@@ -74,7 +77,7 @@ def _apart(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]:
         features="",
         **{
             name: {key: value for one in outcomes.values() for key, value in getattr(one, name).items()}
-            for name in ("data", "histories", "best", "found", "errors", "suspects")
+            for name in ("data", "histories", "best", "found", "errors", "suspects", "kernels")
         },
     )
 
@@ -140,8 +143,9 @@ def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]
     fitted: dict[str, tuple[heads.Head, list[Row]]] = {}
     answers: dict[str, dict[str, Array]] = {}
     suspects = {}
+    kernel = agreed(plan.to) if plan.to else None
     for some in _side_by_side(data):
-        group = yield from _fit_heads(some, found, settings, mixes=with_.mixes)
+        group = yield from _fit_heads(some, found, settings, mixes=with_.mixes, kernel=kernel)
         fitted |= group
         held = [photo.sha256 for part in HELD_BACK for photo in next(iter(some.values())).part(part)]
         said = heads.answers({item: head for item, (head, _) in group.items()}, np.stack([found[one] for one in held]))
@@ -169,7 +173,12 @@ def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]
         found=_judge(data, answers, thresholds),
         errors=errors,
         suspects=suspects,
+        kernels={} if kernel else {item: _kernel(head, with_.mixes) for item, head in new.items()},
     )
+
+
+def _kernel(head: heads.Head, mixes: Array) -> Kernel:
+    return Kernel(int((mixes == head.mix).all(axis=1).argmax()), head.gamma)
 
 
 def _with_heads(trunk: Any, fitted: Mapping[str, heads.Head]) -> Any:
@@ -228,9 +237,12 @@ def _side_by_side(data: Mapping[str, Dataset]) -> list[dict[str, Dataset]]:
 
 
 def _fit_heads(
-    data: Mapping[str, Dataset], found: Mapping[str, Array], settings: Train, *, mixes: Array
+    data: Mapping[str, Dataset], found: Mapping[str, Array], settings: Train, *, mixes: Array, kernel: Kernel | None
 ) -> Generator[Epoch, None, dict[str, tuple[heads.Head, list[Row]]]]:
-    """Fit heads on growing parts of the same training photos, the last on all; yield how each did, return the last."""
+    """Fit heads on growing parts of the same training photos, the last on all; yield how each did, return the last.
+
+    Where no kernel is given, each binary head chooses its own.
+    """
     any_ = next(iter(data.values()))
     inputs = {
         part: np.stack([found[photo.sha256] for photo in photos])
@@ -256,7 +268,14 @@ def _fit_heads(
                 classes = len(data[item].class_names)
                 fitted[item] = fit(inputs["train"][some], one, classes, seed=settings.seed, mixes=mixes)
         else:
-            fitted = heads.fit_side_by_side(inputs["train"][some], known, kinds[some], seed=settings.seed, mixes=mixes)
+            fitted = heads.fit_side_by_side(
+                inputs["train"][some],
+                known,
+                kinds[some],
+                seed=settings.seed,
+                mixes=mixes[[kernel.mix]] if kernel else mixes,
+                gamma=kernel.gamma if kernel else None,
+            )
         seconds = (time.perf_counter() - started) / len(data)
         said = heads.answers(fitted, inputs["val"])
         for item, head in fitted.items():

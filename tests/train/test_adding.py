@@ -21,11 +21,13 @@ from dataset.errors import ConfigError, TrayError
 from dataset.tray import Train
 from tests.train.conftest import COLOURS, SMALL, draw_class, finish
 from train import models
+from train.adding import Kernel, agreed
 from train.archive import WEIGHTS
 from train.data import read_all
 from train.evaluate import evaluate
 from train.export import export
 from train.fit import train
+from train.heads import GAMMAS
 from train.predict import predict
 from train.runs import MODEL, Run, open_run
 
@@ -97,6 +99,28 @@ def test_keras_opens_what_was_written_without_it(two: Run, colours: Path, tmp_pa
     assert list(run.model.output) == [*KEPT, "lettuce"]
     assert ours.keys() == theirs.keys()
     assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_further_item_takes_the_kernel_that_most_items_chose(
+    two: Run, three: Run, colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own choice is not tried; few items agree on nothing, nor do those of --robust or of an older version."""
+    told = {item: {**one, "kernel": {"mix": 0, "gamma": 5.0}} for item, one in two.record["items"].items()}
+    agreeing = Run(two.path, {**two.record, "items": told})
+    few = agreed(agreeing)
+    monkeypatch.setattr("train.adding.AGREEING", 2)
+    doubting = Run(two.path, {**agreeing.record, "config": {**two.config, "robust": True}})
+    older = {item: {key: one[key] for key in one if key != "kernel"} for item, one in told.items()}
+    run = finish(train({"lettuce": colours}, two.path.parents[1], two.settings, name="agreeing", to=agreeing))
+    # Keras counts classifiers by the names of their items.
+    biases = held(run.path / MODEL)["layers/functional_1/layers/dense/vars/1"]
+
+    assert few is None
+    assert agreed(doubting) is agreed(Run(two.path, {**two.record, "items": older})) is None
+    assert agreed(agreeing) == Kernel(0, 5.0)
+    assert np.all(biases == -10)
+    assert "kernel" not in run.record["items"]["lettuce"]
+    assert three.record["items"]["lettuce"]["kernel"]["gamma"] in GAMMAS
 
 
 def held(file: Path) -> dict[str, Any]:

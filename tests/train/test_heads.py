@@ -174,6 +174,24 @@ def test_heads_side_by_side_are_those_that_stand_alone() -> None:
         assert (together[name].gamma, together[name].ridge) == (alone.gamma, alone.ridge)
         assert together[name].logits(features) == pytest.approx(alone.logits(features), rel=1e-6)
         assert together[name].left_out == pytest.approx(alone.left_out, rel=1e-6)
+    said = heads.answers(together, features[:7])
+    assert all(np.array_equal(said[name], together[name].probabilities(features[:7])) for name in labels)
+
+
+def test_a_kernel_that_is_known_is_not_searched_for() -> None:
+    """Given the mix and the width that it would choose, a head is the same; given others, it takes them."""
+    features, labels = clouds(40, 2)
+    mixes = np.array([np.ones(features.shape[1]), np.sqrt(np.arange(features.shape[1]) * 2 + 1)], np.float32)
+    free = heads.fit_side_by_side(features, {"a": labels}, labels, mixes=mixes)["a"]
+    known, other = (
+        heads.fit_side_by_side(features, {"a": labels}, labels, mixes=mix[None], gamma=gamma)["a"]
+        for mix, gamma in ((free.mix, free.gamma), (mixes[1], 7.0))
+    )
+
+    assert (known.gamma, known.ridge) == (free.gamma, free.ridge)
+    assert np.array_equal(known.logits(features), free.logits(features))
+    assert other.gamma == 7.0
+    assert np.array_equal(other.mix, mixes[1])
 
 
 def test_a_head_is_fitted_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
