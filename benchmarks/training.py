@@ -166,14 +166,14 @@ def flip(name: str, one: Known) -> None:
 
 
 def tuned(name: str, dataset: Dataset, chosen: Train, asked: argparse.Namespace) -> None:
-    """Tune the topmost convolutions for each fold, and print the row.
+    """Train each fold with the backbones as they are and with their topmost convolutions tuned, and print both rows.
 
     A fifth of the other folds tells when to stop; the fold itself is only judged.
     """
     photos = list({photo.sha256: photo for photo in dataset.photos}.values())
     fold = deal(photos, groups_of(dataset, photos), FOLDS)
-    right = []
-    started = time.perf_counter()
+    right = {0: 0, asked.fine_tune: 0}
+    spent = dict.fromkeys(right, 0.0)
     for number in range(FOLDS):
         folder = asked.store / "tuned" / f"{name}-{number}"
         shutil.rmtree(folder, ignore_errors=True)
@@ -181,17 +181,24 @@ def tuned(name: str, dataset: Dataset, chosen: Train, asked: argparse.Namespace)
             part = folder / ("test" if of == number else "train") / dataset.class_names[photo.label]
             part.mkdir(parents=True, exist_ok=True)
             (part / f"{photo.sha256[:16]}{photo.path.suffix}").symlink_to(photo.path.resolve())
-        runs = asked.store / "runs"
-        *_, run = train({"": folder}, runs, replace(chosen, fine_tune=asked.fine_tune), name=f"{name}-{number}")
-        assert isinstance(run, Run)
-        right.append(round(run.metrics["accuracy"] * run.metrics["n"]))
-        print(f"{'':16} fold {number + 1}: {run.metrics['accuracy']:.3f}, {run.record['seconds']} s", file=sys.stderr)
-    low, high = wilson(sum(right), len(photos))
-    print(
-        f"{name:16} {f'both, 1 view, {asked.fine_tune} convolutions tuned':58} {sum(right) / len(photos):8.3f}  "
-        f"{low:.3f} to {high:.3f}  {'':8} {'':5} {time.perf_counter() - started:8.1f}",
-        flush=True,
-    )
+        for convolutions in right:
+            settings = replace(chosen, fine_tune=convolutions)
+            *_, run = train({"": folder}, asked.store / "runs", settings, name=f"{name}-{number}")
+            assert isinstance(run, Run)
+            right[convolutions] += round(run.metrics["accuracy"] * run.metrics["n"])
+            spent[convolutions] += run.record["seconds"]
+            print(
+                f"{'':16} fold {number + 1}, {convolutions} tuned: {run.metrics['accuracy']:.3f}, "
+                f"{run.record['seconds']} s",
+                file=sys.stderr,
+            )
+    for convolutions, hits in right.items():
+        low, high = wilson(hits, len(photos))
+        print(
+            f"{name:16} {f'both, 1 view, {convolutions} convolutions tuned':58} {hits / len(photos):8.3f}  "
+            f"{low:.3f} to {high:.3f}  {'':8} {'':5} {spent[convolutions]:8.1f}",
+            flush=True,
+        )
 
 
 def alone(name: str, folder: Path) -> None:

@@ -194,10 +194,6 @@ class Pixels:
     errors: dict[str, str]
     paths: dict[str, Path]
 
-    def of(self, photos: Iterable[Photo]) -> Array:
-        """Return the pixels of some photos."""
-        return self.array[self.rows_of(photos)]
-
     def rows_of(self, photos: Iterable[Photo]) -> Array:
         """Return the rows of some photos."""
         return np.array([self.rows[photo.sha256] for photo in photos], np.int64)

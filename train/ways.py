@@ -13,7 +13,7 @@ from dataset.tray import Train
 from train import backbones, features, heads, models
 from train.adding import Kernel, agreed
 from train.archive import Enlarged
-from train.data import Dataset, Part, Photo, Pixels, decode_all, distinct, require_enough
+from train.data import Dataset, Part, Photo, Pixels, decode_all, distinct, let_go, require_enough
 from train.evaluate import Judged, cooled, temperature, threshold
 from train.forward import by_keras
 from train.learn import Epoch, Learned, Network, Row, feeds_of, learn
@@ -130,6 +130,7 @@ def _ask(
     for some in (shas[n : n + BATCH] for n in range(0, len(shas), BATCH)):
         for item, said in ask(pixels.array[[pixels.rows[sha256] for sha256 in some]]).items():
             answers[item] |= zip(some, said, strict=True)
+        let_go(pixels.array)
     return answers
 
 

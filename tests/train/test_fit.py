@@ -20,7 +20,7 @@ from dataset.folder import locked
 from dataset.tray import Train
 from tests.train.conftest import SMALL, draw, draw_class, finish, train_and_die
 from train.data import Photo, decode, decode_all, read_dataset
-from train.evaluate import evaluate
+from train.evaluate import evaluate, temperature
 from train.fit import train
 from train.learn import Epoch
 from train.models import AUGMENTATIONS
@@ -365,8 +365,27 @@ def test_a_large_set_is_mapped_and_decoded_once(
     assert isinstance(first.array, np.memmap)
     assert again.rows == first.rows
     assert again.errors == first.errors == {"no picture": "not a picture"}
-    for photo, found in zip(photos[:-1], again.of(photos[:-1]), strict=True):
+    for photo, found in zip(photos[:-1], again.array[again.rows_of(photos[:-1])], strict=True):
         assert found.tolist() == decode(photo.path, 24).tolist()
+
+
+def test_judging_a_large_set_leaves_nothing_of_it_in_memory(
+    plain_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pages of mapped pixels that training and judging touched are handed back: they would count as memory."""
+    monkeypatch.setattr("train.data.IN_MEMORY_BYTES", 0)
+    held: list[int] = []
+
+    def noted(*given: Any) -> float:
+        entries = Path("/proc/self/smaps").read_text(encoding="utf-8").split("pixels.npy\n")[1:]
+        held.extend(int(one.partition("Rss:")[2].split()[0]) for one in entries)
+        return temperature(*given)
+
+    monkeypatch.setattr("train.ways.temperature", noted)
+    finish(train({"": plain_data}, tmp_path, replace(SMALL, epochs=1), name="mapped"))
+
+    assert held
+    assert not any(held)
 
 
 MIRRORED = """
