@@ -4,8 +4,9 @@ import json
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -420,6 +421,7 @@ def predict(
     voice: Voice, /, run: Path, images: tuple[Path, ...], top: int, kind: str, as_tray: bool, draw: Path | None
 ) -> None:
     """Give each picture's labels and probabilities; for a binary run, which items are on the tray."""
+    from dataset.errors import TrayError
     from train.answers import written
     from train.predict import labels_of, predict
     from train.runs import open_run
@@ -436,8 +438,13 @@ def predict(
         found = predict(opened, files, top=len(labels) if kind == "csv" else top)
     # Counted first and listed again, so that a million files are never held.
     total = sum(1 for _ in image_files(images))
-    for line in written(watched(voice, found, total=total), cast(Any, kind), labels=labels):
+    unread: Counter[bool] = Counter()
+    for line in written(watched(voice, found, unread, total=total), cast(Any, kind), labels=labels):
         click.echo(line)
+    if unread[True] and not unread[False]:
+        raise TrayError(f"Expected pictures that can be read. Received: {total} that can't; the rows say why.")
+    if unread[True]:
+        log.warning("%d of %d files could not be read; their rows say why.", unread[True], total)
 
 
 @main.command()
@@ -652,24 +659,21 @@ def follow(voice: Voice, steps: Any) -> Any:
     """Draw the progress that a stage yields; return its last value, the result."""
     from dataset.progress import Progress
 
-    bar, stage = None, ""
-    with closing(steps):
+    stage = ""
+    # Closed also when a stage fails, before its error is told: a bar that is left open is drawn into the sentence.
+    with ExitStack() as bars, closing(steps):
         for step in steps:
             if not isinstance(step, Progress):
-                break
-            if bar is None or step.stage != stage:
-                if bar is not None:
-                    bar.close()
+                return step
+            if step.stage != stage:
+                bars.close()
                 # What was done before this run began says nothing of the rate.
                 bar = voice.bar(total=step.total, desc=step.stage, unit=step.unit, initial=step.done)
+                bars.callback(bar.close)
                 stage = step.stage
             bar.set_postfix_str(step.note, refresh=step.done == bar.n)
             bar.update(step.done - bar.n)
-        else:
-            raise AssertionError("a stage ends with its result")
-    if bar is not None:
-        bar.close()
-    return step
+    raise AssertionError("a stage ends with its result")
 
 
 def export_run(
@@ -815,17 +819,14 @@ class Clock:
         self._last = now
 
 
-def watched(voice: Voice, predictions: Iterable[Any], *, total: int) -> Iterator[Any]:
-    """Yield predictions and draw how far they are; say at the end how many files could not be read."""
-    unread = 0
+def watched(voice: Voice, predictions: Iterable[Any], unread: Counter[bool], *, total: int) -> Iterator[Any]:
+    """Yield predictions and draw how far they are; count in ``unread`` the files that could not be read."""
     # On a terminal the answers themselves are the progress.
     with voice.bar(total=total, desc="predict", unit="picture", disable=voice.quiet or sys.stdout.isatty()) as bar:
         for one in predictions:
-            unread += bool(one.error)
+            unread[bool(one.error)] += 1
             bar.update()
             yield one
-    if unread:
-        log.warning("%d of %d files could not be read; their rows say why.", unread, total)
 
 
 def image_files(paths: Iterable[Path]) -> Iterator[Path]:

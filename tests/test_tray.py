@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 import tray
+from dataset.errors import TrayError
+from dataset.progress import Progress
 from tests.conftest import ROOT
 
 TRAY = Path(sys.executable).with_name("tray")
@@ -73,6 +76,21 @@ def test_light_rooms_load_no_tensorflow() -> None:
 
     assert result.returncode == 0
     assert Path(result.stdout.strip()).parent == ROOT / "dataset"
+
+
+def test_a_bar_ends_before_its_stage_s_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """The line of a bar is ended when its stage fails: what is said next has a line to itself."""
+
+    def steps() -> Iterator[Progress]:
+        yield Progress("hash pictures", 1, 3)
+        raise TrayError("no more")
+
+    with pytest.raises(TrayError):
+        tray.follow(tray.Voice(verbose=False, quiet=False), steps())
+    said = capsys.readouterr().err
+
+    assert "hash pictures" in said
+    assert said.endswith("\n")
 
 
 def test_an_unknown_item_is_named(in_folder: Path) -> None:

@@ -119,6 +119,7 @@ def _driven() -> bool:
 
 def _made(model: Any, size: int, items: Sequence[str], file: Path) -> Forward:
     """Make what LiteRT needs, compare it with Keras, keep it, and return whichever is to be used."""
+    log.info("The model is made ready for fast answers; that takes some seconds, and is done once.")
     function = _function(model, size, items)
     truth = _answering(function, items)
     try:

@@ -54,6 +54,16 @@ def test_what_cant_be_read_is_told_and_counted(items_run: Run, photos: Path) -> 
     assert "1 of 3 files could not be read" in result.stderr
 
 
+def test_nothing_that_can_be_read_is_an_error(items_run: Run, photos: Path) -> None:
+    """Where not one picture can be read, the rows say why, JSON is whole, and the command fails with a sentence."""
+    bad = str(photos / "page.jpg")
+    result = CliRunner().invoke(tray.main, ["predict", str(items_run.path), bad, bad, "--format", "json", "-q"])
+
+    assert result.exit_code == 1
+    assert [one["error"] for one in json.loads(result.stdout)] == ["not a picture"] * 2
+    assert result.stderr == "tray: Expected pictures that can be read. Received: 2 that can't; the rows say why.\n"
+
+
 def test_csv_tells_every_label(items_run: Run, photos: Path) -> None:
     """However few labels are shown elsewhere, a table for programs has a number in each of its columns."""
     result = CliRunner().invoke(
