@@ -256,7 +256,7 @@ def evaluate(run: Run, data: Path | None = None, out: Path | None = None) -> Eva
     """
     found, errors = ask(run, data)
     if out:
-        from train.report import Page, write_all
+        from train.report import LOOKED, Page, write_all
         from train.where import looking
 
         page = Page(
@@ -264,7 +264,7 @@ def evaluate(run: Run, data: Path | None = None, out: Path | None = None) -> Eva
             config=run.config,
             items=run.record["items"],
             unreadable=errors,
-            look=looking(run.model, run.image_size, run.items),
+            look=looking(run.model, run.image_size, run.items[-LOOKED:]),
         )
         write_all(make_folder(out), found, page)
     return together({item: one.evaluation for item, one in found.items()})

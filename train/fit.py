@@ -155,7 +155,9 @@ def _report(folder: Path, plan: Plan, outcome: Outcome, record: Mapping[str, Any
         unreadable=unreadable,
         suspects=outcome.suspects,
         trays=record.get("tray", {}).get("scores"),
-        look=None if isinstance(outcome.model, Enlarged) else looking(outcome.model, outcome.input_size, names),
+        look=None
+        if isinstance(outcome.model, Enlarged)
+        else looking(outcome.model, outcome.input_size, names[-report.LOOKED :]),
         written={item: folder_of(plan.to, item) for item in plan.to.items} if plan.to else {},
     )
     found = recalled(plan.to) if plan.to else {}

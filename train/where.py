@@ -87,11 +87,19 @@ class Eye:
 
 
 def looking(model: Any, size: int, items: Sequence[str]) -> Callable[[Path, str, int], Array]:
-    """Return what tells where a model finds a class of a classifier on a photo: the rows of its heat.
+    """Return what tells where a model finds a class of one of its classifiers ``items`` on a photo: the heat's rows.
 
-    The model that listens is made when it is first asked.
+    The model that listens is made when it is first asked, and has no other classifiers.
     """
-    eye = cache(lambda: Eye(model, by_keras(model, size, items)))
+
+    @cache
+    def eye() -> Eye:
+        outputs = model.output
+        few = (
+            keras.Model(model.input, {item: outputs[item] for item in items}) if isinstance(outputs, Mapping) else model
+        )
+        return Eye(few, by_keras(few, size, items))
+
     return lambda path, item, label: eye().heat(decode(path, size), item, label).rows
 
 

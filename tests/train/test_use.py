@@ -11,10 +11,12 @@ import pytest
 from dataset.errors import ConfigError, RunNotFound, TrayError
 from tests.train.conftest import draw, draw_class
 from train.backend import keras
+from train.data import decode
 from train.evaluate import evaluate, wilson
 from train.models import alone
 from train.predict import predict
 from train.runs import Run, open_run
+from train.where import Eye, looking
 
 
 def test_a_run_opens_by_its_name(plain_run: Run) -> None:
@@ -64,6 +66,17 @@ def test_predictions_name_the_label_with_its_probability(plain_run: Run, tmp_pat
     assert sum(red.probabilities.values()) == pytest.approx(1)
     assert red.items == {"tomato": red.probabilities["tomato"]}
     assert violet.items == {}
+
+
+def test_a_model_looks_through_the_classifiers_that_are_asked(items_run: Run, tmp_path: Path) -> None:
+    """Made without the others, a heat map is that of the whole model."""
+    path = tmp_path / "a.jpg"
+    draw(path, (200, 40, 30), [1])
+    item = items_run.items[-1]
+    whole = Eye(items_run.model, items_run.probabilities).heat(decode(path, items_run.image_size), item, 1)
+
+    assert looking(items_run.model, items_run.image_size, [item])(path, item, 1) == pytest.approx(whole.rows, abs=1e-5)
+    assert whole.rows.max() == 1
 
 
 def test_an_unreadable_picture_is_a_prediction_with_an_error(plain_run: Run, tmp_path: Path) -> None:
