@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from train.data import class_weights
-
 LANDMARKS = 1024
 """Training photos at most that the kernel is spanned by; with more photos, a stratified sample of them."""
 CHOOSERS = 512
@@ -20,6 +18,8 @@ GAMMAS = (2.0, 1.0, 4.0, 8.0)
 ROUNDS = 4
 RIGHT, SEEN = 0.9, 10.0
 """What is supposed of labels before any is looked at: so many are right, as if so many photos of each class told it."""
+PART_RIDGE, PART_COUNTS = 0.5, 0.2
+"""The least ridge where parts of photos are learned from, and for how much of a photo each of them counts."""
 RIDGES = np.geomspace(1e-4, 10, 16)
 
 Array = np.ndarray[Any, Any]
@@ -336,9 +336,10 @@ class Known:
 def widened(head: Head, photos: Known, more: Known, val: Known, *, seed: int = 0) -> Head:
     """Return a head that learned from more than the photos it was chosen by: parts of them, seen another way.
 
-    Its kernel and its ridge stay, since leaving out a photo means nothing while parts of it are left in; for the same
-    reason validation photos calibrate it. Every class counts the same, however many parts it has; of the photos it is
-    believed what the head believed.
+    Its kernel stays, since leaving out a photo means nothing while parts of it are left in; for the same reason the
+    ridge is one for all, no less than the photos' own, and validation photos calibrate. A part counts for
+    ``PART_COUNTS`` of a photo: there are many of each photo, and what one says, most of the others say too. Of the
+    photos it is believed what the head believed.
     """
     classes = head.weights.shape[1]
     features = np.concatenate([photos.features, more.features])
@@ -346,14 +347,13 @@ def widened(head: Head, photos: Known, more: Known, val: Known, *, seed: int = 0
     chosen = _landmarks(labels, seed, LANDMARKS)
     landmarks = features[chosen] * head.mix
     kernel = np.exp(2 * head.gamma * (features @ landmarks.T - 1)).astype(np.float64)
-    between = kernel[chosen]
-    believed = np.concatenate([head.believed, _shown(more.labels, classes)])
-    targets = 2 * believed - 1
-    counts = class_weights(labels) * _trust(believed)
+    targets = 2 * np.concatenate([head.believed, _shown(more.labels, classes)]) - 1
+    counts = np.concatenate([_trust(head.believed), np.full(len(more.labels), PART_COUNTS)])
     mean = np.average(targets, axis=0, weights=counts)
     weighted = (kernel * counts[:, None]).T
     solved = np.linalg.solve(
-        weighted @ kernel + head.ridge * between + 1e-6 * np.eye(len(landmarks)), weighted @ (targets - mean)
+        weighted @ kernel + max(head.ridge, PART_RIDGE) * kernel[chosen] + 1e-6 * np.eye(len(landmarks)),
+        weighted @ (targets - mean),
     )
     apart = np.exp(2 * head.gamma * (val.features @ landmarks.T - 1)) @ solved + mean
     slope, offset = _calibrate(apart, _shown(val.labels, classes))

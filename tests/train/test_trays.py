@@ -154,6 +154,24 @@ def test_a_widened_head_knows_other_views() -> None:
     assert np.array_equal(wide.left_out, head.left_out)
 
 
+def test_many_parts_of_a_photo_are_not_many_photos() -> None:
+    """Where parts say otherwise than as many photos, the photos are believed, also by a head without a ridge."""
+    rng = np.random.default_rng(1)
+
+    def near(axis: int, n: int) -> np.ndarray:
+        points = np.eye(3)[axis] + rng.normal(0, 0.1, (n, 3))
+        return points / np.linalg.norm(points, axis=1, keepdims=True)
+
+    labels = np.repeat([0, 1], 30)
+    photos = heads.Known(np.concatenate([near(0, 30), near(1, 30)]), labels)
+    parts = heads.Known(np.concatenate([near(0, 30), near(2, 90)]), np.repeat([1, 0], [30, 90]))
+    head = replace(heads.fit(photos.features, labels, 2), ridge=1e-6)
+    wide = heads.widened(head, photos, parts, photos)
+
+    assert (wide.probabilities(near(0, 50)).argmax(1) == 0).all()
+    assert (wide.probabilities(near(1, 50)).argmax(1) == 1).all()
+
+
 def test_training_on_trays_is_told(tray_run: Run) -> None:
     """The run keeps how to look and how well that went on held-back photos; photos are judged as ever."""
     told = json.loads((tray_run.path / "run.json").read_text())["tray"]
