@@ -113,7 +113,8 @@ def machine(head: Head) -> Any:
     On the unit sphere a Gaussian kernel is the exponential of a dot product, so a dense layer computes it.
     """
     features = keras.Input((head.landmarks.shape[1],), name="features")
-    kernel = layers.Dense(len(head.landmarks), activation="exponential", name="kernel")
+    # What is set at once need not be drawn by chance first.
+    kernel = layers.Dense(len(head.landmarks), activation="exponential", kernel_initializer="zeros", name="kernel")
     logits = layers.Dense(head.weights.shape[1], name="logits")
     model = keras.Model(features, logits(kernel(features)), name="head")
     kernel.set_weights(head.kernel)
