@@ -16,10 +16,10 @@ from PIL import Image
 
 from dataset.detail import is_enlarged, suspicious, whole
 from dataset.errors import TrayError
-from dataset.glance import Glance, glances
+from dataset.glance import COARSE, Glance, glances, placed, structures
 from dataset.images import SMALL_SIDE, look, stored
 from dataset.overlay import Overlay, Values, band, overlay, residue, warp
-from dataset.prints import NEAR, SIDE, TURNS, Levels, Print, make_print, square, turned
+from dataset.prints import NEAR, SIDE, TURNS, Levels, Match, Print, make_print, square, turned
 from dataset.veil import is_greyed, is_marked
 
 Verdict = Literal["same", "related", "different"]
@@ -96,40 +96,55 @@ def compare(a: Print, b: Print, closer: Closer, glance: Glance | None = None) ->
     ``glance`` is what a first look saw of them, where it was taken of many at once.
     """
     glance = glance or glances([(a, b)])[0]
-    nearest, flat = glance.found[0].distance, glance.flat
-    if nearest > NEAR:
-        return Comparison("different", "hash", nearest)
-    match = glance.best
-    seen = Comparison("different", "64 pixels", nearest, TURNS[match.turn], match.crop is not None)
-    if glance.strange and flat:
-        return replace(seen, correlation=round(glance.fine, 3))
-    if glance.strange and glance.coarse >= AKIN:
-        return replace(seen, verdict="related", correlation=round(glance.coarse, 3))
-    over = _over(a, b, glance)
-    seen = replace(seen, correlation=round(over.correlation, 3))
-    outlined = over.correlation >= OUTLINE or glance.fine >= SOUND
-    if over.correlation < ALIKE or (flat and not outlined and nearest > MARKED):
+    if glance.found[0].distance > NEAR:
+        return Comparison("different", "hash", glance.found[0].distance)
+    seen, over = _from_afar(a, b, glance)
+    if over is None:
         return seen
-    plain = match.crop is None and match.views == (0, 0) and np.abs(over.placing).max() < 0.5
-    if over.correlation > SURE and plain and not flat:
-        first, second = (
-            Image.fromarray(np.ascontiguousarray(one)) for one in (turned(a.colours, match.turn), b.colours)
-        )
-        apart = tint_difference(first, second, np.zeros(6), strict=False)
-        if apart <= CHROMA:
-            return replace(seen, verdict="same", chroma=apart)
-    boxes = a.boxes[match.views[0]], b.boxes[match.views[1]]
-    both = closer()
+    both, views = closer(), glance.best.views
+    boxes = a.boxes[views[0]], b.boxes[views[1]]
     first, second = (_inside(image, box) for image, box in zip(both, boxes, strict=True))
-    grounds = both if flat and all(_on_plain_ground(one.views[0]) for one in (a, b)) else None
-    return _closer(seen, over, (first, second), outlined=outlined if flat else None, grounds=grounds)
+    grounds = both if glance.flat and all(_on_plain_ground(one.views[0]) for one in (a, b)) else None
+    outlined = _is_outlined(glance, over) if glance.flat else None
+    return _closer(seen, over, (first, second), outlined=outlined, grounds=grounds)
 
 
-def _over(a: Print, b: Print, glance: Glance) -> Overlay:
-    """Return the second picture laid over the first where a first look saw it."""
-    first, second = (one.views[view] for one, view in zip((a, b), glance.best.views, strict=True))
-    margin = MARGIN if glance.best.crop else 0
-    return overlay(band(turned(first, glance.best.turn)), band(second), np.array(glance.placing), margin=margin)
+def _from_afar(a: Print, b: Print, glance: Glance) -> tuple[Comparison, Overlay | None]:
+    """Return how two pictures compare by their prints; and, where only a closer look can tell, one laid over the other.
+
+    What can't be the same is different where one is flat, and else related where it agrees in part.
+    """
+    nearest, match = glance.found[0].distance, glance.best
+    seen = Comparison("different", "64 pixels", nearest, TURNS[match.turn], match.crop is not None)
+    if glance.strange and glance.flat:
+        return replace(seen, correlation=round(glance.fine, 3)), None
+    if glance.strange and glance.coarse >= AKIN:
+        return replace(seen, verdict="related", correlation=round(glance.coarse, 3)), None
+    first, second = (one[0].astype(np.float64) for one in structures([(a, b, match)], COARSE))
+    over = overlay(first, second, np.array(glance.placing), margin=MARGIN if match.crop else 0)
+    seen = replace(seen, correlation=round(over.correlation, 3))
+    if over.correlation < ALIKE or (glance.flat and not _is_outlined(glance, over) and nearest > MARKED):
+        return seen, None
+    if over.correlation > SURE and not glance.flat and _lies_plainly(match, over):
+        one, other = (
+            Image.fromarray(np.ascontiguousarray(each)) for each in (turned(a.colours, match.turn), b.colours)
+        )
+        apart = tint_difference(one, other, np.zeros(6), strict=False)
+        if apart <= CHROMA:
+            return replace(seen, verdict="same", chroma=apart), None
+    if placed(a, b, glance, over.placing).strange:
+        return seen if glance.flat else replace(seen, verdict="related"), None
+    return seen, over
+
+
+def _is_outlined(glance: Glance, over: Overlay) -> bool:
+    """Return whether the outlines of flat pictures agree."""
+    return over.correlation >= OUTLINE or glance.fine >= SOUND
+
+
+def _lies_plainly(match: Match, over: Overlay) -> bool:
+    """Return whether both are whole pictures, place on place."""
+    return bool(match.crop is None and match.views == (0, 0) and np.abs(over.placing).max() < 0.5)
 
 
 def _closer(

@@ -6,7 +6,7 @@ structure, in which other things of one outline differ.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -68,11 +68,14 @@ class Glance:
     """The same of the finest structure."""
     mixed: float = 0.0
     """Share of the places that one has brighter, or darker, whichever are fewer."""
+    settled: bool = False
+    """Whether a longer walk led there."""
 
     @property
     def strange(self) -> bool:
         """Whether the two can't be the same; nor related, where one is flat."""
-        if self.found[0].distance <= ARRIVED and self.fine < APART and self.mixed > OTHERWISE:
+        arrived = self.settled or self.found[0].distance <= ARRIVED
+        if arrived and self.fine < APART and self.mixed > OTHERWISE:
             return True
         return self.flat and self.fine < STRANGE and self.mixed > MIXED
 
@@ -89,15 +92,24 @@ def glances(pairs: Sequence[tuple[Print, Print]]) -> list[Glance]:
     return [Glance(tuple(ways), flat[at], *seen.get(at, (ways[0],))) for at, ways in enumerate(found)]
 
 
+def placed(a: Print, b: Print, glance: Glance, numbers: NDArray[np.float64]) -> Glance:
+    """Return what is seen of a pair where a longer walk led: ``numbers`` are those of its overlay."""
+    ways = [(a, b, glance.best)]
+    both = numbers.reshape(1, 2, 3)
+    place = both[..., :2] + np.eye(2), both[..., 2]
+    fine, *_ = _walk(*structures(ways, FINE), *place, steps=0)
+    return replace(glance, fine=float(fine[0]), mixed=float(_mixed(ways, *place)[0]), settled=True)
+
+
 def _judged(pairs: Sequence[Sequence[Way]]) -> Iterator[tuple[Match, Placing, float, float, float]]:
     """Yield of each pair, given in all its ways, the best one, its placing, and what Glance says of it."""
     ways = [way for each in pairs for way in each]
     stretches, shifts = (np.stack(part) for part in zip(*(placing(match) for _, _, match in ways), strict=True))
-    agree, stretches, shifts = _walk(*_structures(ways, COARSE), stretches, shifts, steps=STEPS)
+    agree, stretches, shifts = _walk(*structures(ways, COARSE), stretches, shifts, steps=STEPS)
     ends = np.cumsum([len(each) for each in pairs]).tolist()
     best = [first + int(agree[first:end].argmax()) for first, end in zip([0, *ends], ends, strict=False)]
     chosen = [ways[at] for at in best]
-    fine, stretches, shifts = _walk(*_structures(chosen, FINE), stretches[best], shifts[best], steps=LAST)
+    fine, stretches, shifts = _walk(*structures(chosen, FINE), stretches[best], shifts[best], steps=LAST)
     mixed = _mixed(chosen, stretches, shifts)
     numbers = np.dstack([stretches - np.eye(2), shifts]).reshape(-1, 6)
     seen = zip(map(tuple, numbers.tolist()), *(one.tolist() for one in (agree[best], fine, mixed)), strict=True)
@@ -115,7 +127,7 @@ def _mixed(ways: Sequence[Way], stretches: Values, shifts: Values) -> Values:
     return np.asarray(np.minimum(*both) / np.maximum(inside.sum(axis=1), 1))
 
 
-def _structures(ways: Sequence[Way], width: tuple[int, int]) -> tuple[Short, Short]:
+def structures(ways: Sequence[Way], width: tuple[int, int]) -> tuple[Short, Short]:
     """Return the structure of each first picture, turned as its match says, and of each second one."""
     keys = [((id(a), match.views[0]), (id(b), match.views[1])) for a, b, match in ways]
     views = {}
