@@ -18,6 +18,8 @@ from dataset.errors import ConfigError, TrayError
 log: Final = logging.getLogger("tray")
 WORKERS: Final = max(2, os.cpu_count() or 1)
 """Threads of this process."""
+KEPT: Final = 8 << 20
+"""Bytes of a block that comes and goes: about what the arrays of one shard take."""
 PATIENCE: Final = "30s"
 """How long a cluster may take to answer, and to bring its first worker."""
 
@@ -41,6 +43,7 @@ class Threads:
 
     def map(self, work: Callable[..., Result], shards: Iterable[Shard], *shared: Any) -> Iterator[Result]:
         """Yield ``work(shard, *shared)`` of each shard, in order."""
+        _keep_memory()
         pool = ThreadPoolExecutor(WORKERS)
         try:
             for task in _begun(lambda shard: pool.submit(work, shard, *shared), shards, ahead=2 * WORKERS):
@@ -51,6 +54,17 @@ class Threads:
     def share(self, array: Any) -> Any:
         """Return the array itself."""
         return array
+
+
+def _keep_memory() -> None:
+    """Let this process keep the memory that one shard frees for the next one.
+
+    glibc gives it back to the system and asks for it anew, page by page, unless it has seen a larger block come and go.
+    Other allocators learn nothing from it. A block that nothing is written to takes no memory.
+    """
+    import numpy as np
+
+    np.empty(KEPT, np.uint8)
 
 
 class Dask:

@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
 from dataset.duplicates import compare
@@ -75,6 +76,27 @@ def test_no_copy_is_a_stranger() -> None:
     assert [one.strange for one in seen] == [False] * len(copies)
     assert min(one.fine for one in seen[:-1]) > 0.85
     assert seen[-1].mixed < 0.02
+
+
+def leafy(seed: int, strength: int) -> Image.Image:
+    """Draw one scene, always in the same light, behind leaves that are so strong and of its own."""
+    leaves = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (54, 72), np.uint8))
+    shade = np.asarray(leaves.resize((240, 180), Image.Resampling.BICUBIC), np.float64)[..., None] - 128
+    return Image.fromarray((np.asarray(drawn(3), np.float64) + shade * strength / 128).clip(0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("strength", [30, 80])
+def test_other_takes_of_one_scene_are_related_without_a_closer_look(strength: int) -> None:
+    """Whether the first look arrived or only the longer walk did: what differs everywhere is no copy."""
+    one, other, copy = leafy(0, strength), leafy(1, strength), recoded(20)(leafy(0, strength))
+    own, *others = prints(one, other, copy)
+
+    def closer() -> tuple[Image.Image, Image.Image]:
+        raise AssertionError
+
+    assert compare(own, others[0], closer).verdict == "related"
+    assert [seen.strange for seen in glances([(own, other) for other in others])] == [strength == 30, False]
+    assert compare(own, others[1], partial(both, one, copy)).verdict == "same"
 
 
 def test_a_thing_on_white_that_is_turned_a_little_is_the_same() -> None:
