@@ -36,6 +36,7 @@ FILES = {
     "mobilenetv2_1.0_224": "mobilenet_v2_1.0_224_no_top_dequantised.h5",
 }
 JOINED = "mobilenet_0.75_224+mobilenetv2_1.0_224"
+THREE = f"{JOINED}+mobilenetv2_0.35_224"
 FOLDS = 5
 SHARE_FLIPPED = 0.2
 
@@ -66,8 +67,10 @@ def main() -> None:
         judge(name, f"{JOINED.split('+')[1]}, 4 views", four, second[None])
         judge(name, "both, 4 views", four, last_maps[None])
         judge(name, "both, 4 views, larger maps too", four, with_larger[None])
-        what = "the mix that leave-one-out chooses" if four.classes == 2 else "the mean of all mixes"
+        what = "the mix that leave-one-out chooses" if four.classes == 2 else "the weighed mean of all mixes"
         judge(name, f"{what}: what tray train does", four, four.mixes)
+        three = known(dataset, settings(asked.weights, THREE, augment=True), asked)
+        judge(name, f"{THREE.split('+')[2]} as a third: what tray train does", three, three.mixes)
         if asked.labels:
             flip(name, four)
         if asked.fine_tune:

@@ -15,6 +15,8 @@ CHOOSERS = 512
 """Photos that choose mix and width where there are more than landmarks."""
 GAMMAS = (2.0, 1.0, 4.0, 8.0)
 """Widths of the kernel; the first is the one that mixes are compared at."""
+EVEN = 0.01
+"""How strongly machines that are heard together are held to weigh the same."""
 ROUNDS = 4
 RIGHT, SEEN = 0.9, 10.0
 """What is supposed of labels before any is looked at: so many are right, as if so many photos of each class told it."""
@@ -43,8 +45,8 @@ class _Tried:
 class Head:
     """Logits of a photo with unit features x: ``exp(widths (landmarks @ x - 1)) @ weights + bias``.
 
-    It may be the mean of several machines, whose landmarks follow each other; mix, gamma and ridge are those of the
-    best.
+    It may be a weighed mean of several machines, whose landmarks follow each other; mix, gamma and ridge are those of
+    the best.
     """
 
     landmarks: Array
@@ -113,12 +115,13 @@ def fit(  # noqa: PLR0913 - a head has this many sides
     sphere that kernel is the exponential of a dot product. One decomposition per width gives the leave-one-out
     answers for every ridge (Allen's PRESS), and these calibrate the probabilities (Platt, 1999).
 
-    Of more than two classes, each mix gives a machine, and the head is their mean: they err on other photos.
+    Of more than two classes, each mix gives a machine, and the head is their mean, since they err on other photos; how
+    much each says there is also left to leave-one-out.
     """
     believed = _shown(labels, classes) if believed is None else believed
     ways = [mixes] if mixes is None or classes == 2 else [mix[None] for mix in mixes]
     heads = [_fit(features, [believed], labels, seed, way)[0] for way in ways]
-    return heads[0] if len(heads) == 1 else _mean(heads)
+    return heads[0] if len(heads) == 1 else _together(heads)
 
 
 def fit_side_by_side(  # noqa: PLR0913 - a head has this many sides
@@ -241,23 +244,43 @@ def _calibrated(best: _Tried, landmarks: Array, mix: Array, believed: Array) -> 
     )
 
 
-def _mean(heads: Sequence[Head]) -> Head:
-    """Return a head whose logits are the mean of several heads' for the same photos, calibrated anew."""
+def _together(heads: Sequence[Head]) -> Head:
+    """Return a head whose logits are a weighed mean of several heads' for the same photos, calibrated anew."""
     believed = heads[0].believed
     trust = _trust(believed)
     share = trust / trust.sum()
-    said = [np.log(np.maximum(head.left_out, 1e-12)) for head in heads]
-    best = heads[int(np.argmax([share @ (believed * one).sum(axis=1) for one in said]))]
-    left_out = np.mean(said, axis=0)
+    said = np.log(np.maximum([head.left_out for head in heads], 1e-12))
+    voices = _voices(said, believed, share)
+    best = heads[int(np.argmax((share[:, None] * believed * said).sum(axis=(1, 2))))]
+    left_out = np.tensordot(voices, said, 1)
     slope, offset = _calibrate(left_out, believed, share)
+    weights = [slope * voice * head.weights for voice, head in zip(voices, heads, strict=True)]
     return replace(
         best,
         landmarks=np.concatenate([head.landmarks for head in heads]),
         widths=np.concatenate([head.widths for head in heads]),
-        weights=np.concatenate([slope / len(heads) * head.weights for head in heads]).astype(np.float32),
-        bias=(slope * np.mean([head.bias for head in heads], axis=0) + offset).astype(np.float32),
+        weights=np.concatenate(weights).astype(np.float32),
+        bias=(slope * (voices @ [head.bias for head in heads]) + offset).astype(np.float32),
         left_out=softmax(slope * left_out + offset),
     )
+
+
+def _voices(said: Array, believed: Array, share: Array) -> Array:
+    """Return the weights, (machines,), under which the (machines, n, classes) logits come nearest to what is believed.
+
+    They are positive and sum to 1 (stacking, as Breiman, 1996, has it), and near to even where little speaks against.
+    """
+    from scipy.optimize import minimize
+
+    def loss(parameters: Array) -> tuple[float, Array]:
+        voices = softmax(parameters[None])[0]
+        probabilities = softmax(np.tensordot(voices, said, 1))
+        value = -(share @ (believed * np.log(np.maximum(probabilities, 1e-12)))).sum() + EVEN * (parameters**2).mean()
+        slope = (said * (share[:, None] * (probabilities - believed))).sum(axis=(1, 2))
+        return value, voices * (slope - voices @ slope) + 2 * EVEN * parameters / len(parameters)
+
+    found = minimize(loss, np.zeros(len(said)), jac=True, method="L-BFGS-B")
+    return np.asarray(softmax(found.x[None])[0])
 
 
 @_on_one_thread()

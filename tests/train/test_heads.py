@@ -214,25 +214,25 @@ def test_a_head_is_fitted_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_of_several_classes_a_head_is_the_mean_over_its_mixes() -> None:
-    """Its logits are those of one machine per mix, together, and their mean is right where each alone errs."""
+    """Its logits are those of one machine per mix, each as heavy as it helps, and right where each alone errs."""
     rng = np.random.default_rng(1)
     labels = np.arange(240) % 3
-    features = np.concatenate([1.2 * rng.normal(size=(240, 6)) + 2 * np.eye(6)[labels + shift] for shift in (0, 3)], 1)
+    telling = [1.2 * rng.normal(size=(240, 6)) + 2 * np.eye(6)[labels + shift] for shift in (0, 3)]
+    features = np.concatenate([*telling, 2 * rng.normal(size=(240, 6))], axis=1)
     features = (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32)
-    mixes = np.repeat(np.array([[2, 0], [0, 2]], np.float32), 6, axis=1)
+    mixes = np.repeat(3 * np.eye(3, dtype=np.float32), 6, axis=1)
     known, unseen = slice(0, 90), slice(90, None)
     alone = [heads.fit(features[known], labels[known], 3, mixes=mix[None]) for mix in mixes]
-    both = heads.fit(features[known], labels[known], 3, mixes=mixes)
+    all_ = heads.fit(features[known], labels[known], 3, mixes=mixes)
 
-    centred = [one.logits(features) - one.logits(features).mean(axis=1, keepdims=True) for one in (both, *alone)]
-    together = np.c_[(centred[1] + centred[2]).ravel(), np.tile(np.eye(3), (240, 1))]
-    slope, *_ = np.linalg.lstsq(together, centred[0].ravel(), rcond=None)[0]
-    offsets = centred[0] - slope * (centred[1] + centred[2])
+    centred = [one.logits(features) - one.logits(features).mean(axis=1, keepdims=True) for one in (all_, *alone)]
+    parts = np.stack([one.ravel() for one in centred[1:]] + list(np.tile(np.eye(3), (240, 1)).T), axis=1)
+    weights, *_ = np.linalg.lstsq(parts, centred[0].ravel(), rcond=None)
 
-    assert slope > 0
-    assert offsets == pytest.approx(np.tile(offsets[:1], (240, 1)), abs=1e-3)
-    assert _right(both, features[unseen], labels[unseen]) > max(
+    assert parts @ weights == pytest.approx(centred[0].ravel(), abs=1e-3)
+    assert 0 <= weights[2] < 0.5 * min(weights[:2])
+    assert _right(all_, features[unseen], labels[unseen]) > max(
         _right(one, features[unseen], labels[unseen]) for one in alone
     )
-    assert len(both.landmarks) == 180
-    assert np.asarray(models.machine(both)(features)) == pytest.approx(both.logits(features), abs=1e-3)
+    assert len(all_.landmarks) == 270
+    assert np.asarray(models.machine(all_)(features)) == pytest.approx(all_.logits(features), abs=1e-3)
