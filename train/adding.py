@@ -3,8 +3,9 @@
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from dataset.errors import ConfigError
 from dataset.tray import Train
 from train.data import Dataset, Photo
 from train.evaluate import Evaluation, Judged, Score
-from train.runs import ITEMS, METRICS, PREDICTIONS, Run
+from train.runs import ITEMS, PREDICTIONS, Run
 
 Array = np.ndarray[Any, Any]
 BESIDE: Final = frozenset({"tensorboard"})
@@ -125,7 +126,9 @@ class Recalled(Judged):
 
 def recalled(run: Run) -> dict[str, Recalled]:
     """Return what each classifier of a run of binary ones said about the photos that it was judged on."""
-    return {item: _recalled(run, item) for item in run.items}
+    # Items that share their photos name each of them again.
+    path_of = cache(Path)
+    return {item: _recalled(run, item, path_of) for item in run.items}
 
 
 def folder_of(run: Run, item: str) -> Path:
@@ -133,13 +136,13 @@ def folder_of(run: Run, item: str) -> Path:
     return run.path / ITEMS / item if len(run.items) > 1 else run.path
 
 
-def _recalled(run: Run, item: str) -> Recalled:
+def _recalled(run: Run, item: str, path_of: Callable[[str], Path]) -> Recalled:
     names = run.labels[item]
     with (folder_of(run, item) / PREDICTIONS).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    photos = tuple(Photo(Path(row["file"]), names.index(row["label"]), row["part"], "") for row in rows)  # type: ignore[arg-type]
+    photos = tuple(Photo(path_of(row["file"]), names.index(row["label"]), row["part"], "") for row in rows)  # type: ignore[arg-type]
     positive = np.array([float(row[f"p_{names[1]}"]) for row in rows])
-    told = _evaluation(json.loads((run.path / METRICS).read_text(encoding="utf-8"))["items"][item])
+    told = _evaluation(run.metrics["items"][item])
     return Recalled(
         names,
         photos,
