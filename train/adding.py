@@ -38,11 +38,6 @@ def require_addable(run: Run, settings: Train, items: Iterable[str]) -> None:
             f"Expected a run of binary classifiers to add {named} to. Received: {run.path}, which chooses among "
             f"classes. Train all of them again."
         )
-    if run.record.get("tray"):
-        raise ConfigError(
-            f"Expected a run that learned from photos alone to add {named} to. Received: {run.path}, which learned "
-            f"from trays, and how to look at them was chosen for all its items together. Train all of them again."
-        )
     if run.settings.fine_tune:
         raise ConfigError(
             f"Expected a run on a frozen backbone to add {named} to. Received: {run.path}, whose backbone was tuned "

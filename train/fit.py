@@ -76,14 +76,16 @@ def train(
 
 def _train(folder: Path, plan: Plan) -> Iterator[Progress | Run]:
     started = time.monotonic()
+    earlier = plan.to.datasets() if plan.to and plan.settings.trays else {}
     if plan.settings.trays:
-        laid = yield from trays.lay(plan.data, folder / WORK / "trays", seed=plan.settings.seed)
+        laid = yield from trays.lay(plan.data, folder / WORK / "trays", seed=plan.settings.seed, beside=earlier)
         plan = replace(plan, data=laid)
     steps = carry_out(folder, plan)
     outcome = yield from logged(steps, folder / BOARD) if plan.settings.tensorboard else steps
     record = _save(folder, plan, outcome)
     if plan.settings.trays:
-        record = yield from _on_trays(Run(folder, record), outcome.data)
+        known = trays.look_of(plan.to) if plan.to else None
+        record = yield from _on_trays(Run(folder, record), {**earlier, **outcome.data}, known)
     record = _report(folder, plan, outcome, record) | {"seconds": round(time.monotonic() - started, 2)}
     if plan.settings.independent and len(plan.data) > 1:
         _keep_each(folder, outcome.model, record)
@@ -122,10 +124,15 @@ def _keep_each(folder: Path, model: Any, record: Mapping[str, Any]) -> None:
         write_whole(inside / RUN, (json.dumps(mine, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def _on_trays(run: Run, data: Mapping[str, Dataset]) -> Generator[Progress, None, dict[str, Any]]:
-    """Let validation photos choose how trays are looked at, and held-back ones judge it; return what run.json says."""
+def _on_trays(
+    run: Run, data: Mapping[str, Dataset], known: trays.Look | None
+) -> Generator[Progress, None, dict[str, Any]]:
+    """Let validation photos choose how trays are looked at, and held-back ones judge it; return what run.json says.
+
+    ``known`` is how the run that was added to looks at them.
+    """
     seed = int(run.config["seed"])
-    look = yield from trays.choose(run, trays.kitchen_of(data, "val"), seed=seed + 1)
+    look = yield from trays.choose(run, trays.kitchen_of(data, "val"), seed=seed + 1, known=known)
     record = {**run.record, "tray": asdict(look)}
     part: Part = "test" if all(one.part("test") for one in data.values()) else "val"
     kitchen = trays.kitchen_of(data, part)

@@ -48,6 +48,8 @@ INKS = ("#c2410c", "#1d4ed8", "#15803d", "#7e22ce", "#be123c", "#0f766e")
 AHEAD = 2
 SURE = 1e-6
 """Probabilities are kept this far from 0 and 1."""
+APART = 0.01
+"""How strongly the items' offsets are held together: few trays must not say much about a single item."""
 ALIKE = 0.3
 """Windows that share this much of their union with the best one say together where the item was seen."""
 
@@ -314,13 +316,16 @@ def kitchen_of(data: Mapping[str, Dataset], part: Part) -> Kitchen:
     return Kitchen(foods, [path for sha256, path in rest.items() if sha256 not in shown], part)
 
 
-def lay(data: Mapping[str, Dataset], folder: Path, *, seed: int) -> Generator[Progress, None, dict[str, Dataset]]:
+def lay(
+    data: Mapping[str, Dataset], folder: Path, *, seed: int, beside: Mapping[str, Dataset] | None = None
+) -> Generator[Progress, None, dict[str, Dataset]]:
     """Yield progress and return the datasets with windows of trays as their part ``tray``, whose files are in a folder.
 
-    The trays are made of training photos alone. A window counts for an item when it shows it, and against it when
-    there is none of it; of several classes only windows that show a single one can be learned from.
+    The trays are made of training photos alone; the foods of the datasets ``beside`` lie on them too. A window counts
+    for an item when it shows it, and against it when there is none of it; of several classes only windows that show a
+    single one can be learned from.
     """
-    kitchen = kitchen_of(data, "train")
+    kitchen = kitchen_of({**(beside or {}), **data}, "train")
     total = min(LESSONS, kitchen.size)
     make_folder(folder)
     found: dict[str, list[Photo]] = {item: [] for item in data}
@@ -348,10 +353,11 @@ def _label(names: Sequence[str], lesson: Lesson) -> int | None:
     return None
 
 
-def choose(run: Run, kitchen: Kitchen, *, seed: int) -> Generator[Progress, None, Look]:
+def choose(run: Run, kitchen: Kitchen, *, seed: int, known: Look | None = None) -> Generator[Progress, None, Look]:
     """Yield progress and return the look that says best what lies on trays of validation photos.
 
     Where the run is to reach a precision, each item's threshold reaches it on these trays; elsewhere it is a half.
+    A look that is ``known`` stays as it is for the items that it was chosen for, and the others are fitted to it.
     """
     labels = labels_on_trays(run)
     odds, truth = [], []
@@ -361,17 +367,20 @@ def choose(run: Run, kitchen: Kitchen, *, seed: int) -> Generator[Progress, None
         truth.append([item in tray.names for item in labels])
         yield Progress("look at trays", done, total)
     lies = np.array(truth)
-    tried = {sharpness: np.array([pooled(one, sharpness) for one in odds]) for sharpness in SHARPNESSES}
-    sharpness = max(tried, key=lambda one: mean_average_precision(tried[one], lies))
-    slope, offsets = _calibrated(tried[sharpness], lies)
-    look = Look(sharpness=sharpness, slope=slope, offsets=dict(zip(labels, offsets.tolist(), strict=True)))
+    if known:
+        look = _fitted(known, odds, lies, labels)
+    else:
+        tried = {sharpness: np.array([pooled(one, sharpness) for one in odds]) for sharpness in SHARPNESSES}
+        sharpness = max(tried, key=lambda one: mean_average_precision(tried[one], lies))
+        slope, offsets = _calibrated(tried[sharpness], lies)
+        look = Look(sharpness=sharpness, slope=slope, offsets=dict(zip(labels, offsets.tolist(), strict=True)))
     precision = run.config.get("wanted_precision")
     if precision is None:
         return look
     chances = np.array([probabilities(one, look, labels) for one in odds])
     both = np.stack([1 - chances, chances], axis=2)
     found = {item: threshold(both[:, n], lies[:, n], precision=precision) for n, item in enumerate(labels)}
-    return replace(look, thresholds=found)
+    return replace(look, thresholds={**found, **look.thresholds})
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,6 +478,24 @@ def _hits(box: Box, portion: Box) -> bool:
     return portion[0] <= x < portion[2] and portion[1] <= y < portion[3]
 
 
+def _fitted(known: Look, odds: Sequence[Array], truth: Array, labels: Sequence[str]) -> Look:
+    """Return a look with an offset for each item that it had none for, held near those of the others."""
+    from scipy.optimize import minimize_scalar
+
+    scores = known.slope * np.array([pooled(one, known.sharpness) for one in odds])
+    usual = float(np.mean(list(known.offsets.values())))
+
+    def best(column: Array, lies: Array) -> float:
+        def loss(offset: float) -> float:
+            odds = column + offset
+            return float((np.logaddexp(0, odds) - lies * odds).mean() + APART * (offset - usual) ** 2)
+
+        return float(minimize_scalar(loss).x)
+
+    new = {item: best(scores[:, n], truth[:, n]) for n, item in enumerate(labels) if item not in known.offsets}
+    return replace(known, offsets={**known.offsets, **new})
+
+
 def _calibrated(scores: Array, truth: Array) -> tuple[float, Array]:
     """Return a slope for all items and an offset for each that make scores, (trays, items), the best log-odds."""
     from scipy.optimize import minimize
@@ -476,10 +503,9 @@ def _calibrated(scores: Array, truth: Array) -> tuple[float, Array]:
     def loss(parameters: Array) -> tuple[float, Array]:
         odds = parameters[0] * scores + parameters[1:]
         slack = (1 / (1 + np.exp(-odds)) - truth) / truth.size
-        # Few trays must not say much about a single item: offsets are held together.
         apart = parameters[1:] - parameters[1:].mean()
-        value = (np.logaddexp(0, odds) - truth * odds).mean() + 0.01 * (apart**2).mean()
-        return value, np.concatenate([[(slack * scores).sum()], slack.sum(axis=0) + 0.02 * apart / len(apart)])
+        value = (np.logaddexp(0, odds) - truth * odds).mean() + APART * (apart**2).mean()
+        return value, np.concatenate([[(slack * scores).sum()], slack.sum(axis=0) + 2 * APART * apart / len(apart)])
 
     found = minimize(loss, np.array([1.0, *np.zeros(truth.shape[1])]), jac=True, method="L-BFGS-B")
     return float(max(found.x[0], 1e-3)), np.asarray(found.x[1:])

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import tray
-from dataset.errors import ConfigError, TrayError
+from dataset.errors import TrayError
 from dataset.tray import Train
 from tests.train.conftest import COLOURS, SMALL, draw_class, finish
 from train import models
@@ -205,16 +205,6 @@ def test_what_cannot_be_added_is_refused(
         assert result.exit_code in {2, 7}
         assert said in result.stderr
         assert result.stderr.count("\n") == 1
-    with pytest.raises(ConfigError, match="learned from trays"):
-        list(
-            train(
-                {"lettuce": colours},
-                tmp_path,
-                two.settings,
-                name="x",
-                to=Run(two.path, {**two.record, "tray": {"x": 1}}),
-            )
-        )
     assert sorted(two.path.parent.iterdir()) == before
 
 

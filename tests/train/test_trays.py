@@ -34,10 +34,18 @@ def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Kitchen:
 
 
 @pytest.fixture(scope="module")
-def tray_run(built_data: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Return a run of three items that also learned from trays."""
+def two_run(built_data: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Return a run of two items that also learned from trays."""
     settings = replace(SMALL, trays=True, epochs=3)
-    return finish(train(built_data, tmp_path_factory.mktemp("runs"), settings, name="binary"))
+    two = {item: path for item, path in built_data.items() if item != "plum"}
+    return finish(train(two, tmp_path_factory.mktemp("runs"), settings, name="binary"))
+
+
+@pytest.fixture(scope="module")
+def tray_run(two_run: Run, built_data: dict[str, Path]) -> Run:
+    """Return that run with a third item added."""
+    plum = {"plum": built_data["plum"]}
+    return finish(train(plum, two_run.path.parents[1], two_run.settings, name="binary", to=two_run))
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +193,20 @@ def test_training_on_trays_is_told(tray_run: Run) -> None:
     assert tray_run.metrics["n"] == 60
     assert "Trays" in tray_run.report.read_text()
     assert not (tray_run.path / ".training").exists()
+
+
+def test_an_item_is_added_to_a_run_that_knows_trays(two_run: Run, tray_run: Run, photo: Path) -> None:
+    """How trays are looked at stays for the items that were there, to the bit; the new one is found on them too."""
+    before, after = two_run.record["tray"], tray_run.record["tray"]
+    (old,), (new,) = survey(two_run, [photo]), survey(open_run(tray_run.path), [photo])
+    known = {one.item: one for one in old.seen}
+
+    assert set(two_run.items) == set(known) == set(COLOURS) - {"plum"}
+    for name in ("scales", "sharpness", "slope", "thresholds"):
+        assert after[name] == before[name]
+    assert after["offsets"].keys() - before["offsets"].keys() == {"plum"}
+    assert {item: after["offsets"][item] for item in known} == before["offsets"]
+    assert {one.item: one for one in new.seen if one.item != "plum"} == known
 
 
 def test_trays_are_made_of_the_part_they_are_for(built_data: dict[str, Path]) -> None:
