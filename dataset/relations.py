@@ -17,7 +17,7 @@ from dataset.prints import Print
 from dataset.progress import Progress
 from dataset.scan import Memory
 from dataset.search import candidates
-from dataset.workers import HERE, Workers
+from dataset.workers import ALONE, HERE, Workers
 
 Pairs = dict[tuple[str, str], Comparison]
 SHARD = 32
@@ -53,7 +53,7 @@ def relate(
             _known(pairs[at : at + SHARD], root.absolute(), sources, memory) for at in range(0, len(pairs), SHARD)
         )
         done = 0
-        for comparisons in workers.map(compare_all, shards):
+        for comparisons in (ALONE if workers is HERE else workers).map(compare_all, shards):
             _settle(memory, zip(pairs[done : done + SHARD], comparisons, strict=True))
             done += len(comparisons)
             yield Progress("compare", done, len(pairs), "pair")

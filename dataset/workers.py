@@ -41,12 +41,15 @@ class Workers(Protocol):
 class Threads:
     """Threads of this process: decoding leaves Python's lock alone."""
 
+    def __init__(self, count: int = WORKERS) -> None:
+        self.count = count
+
     def map(self, work: Callable[..., Result], shards: Iterable[Shard], *shared: Any) -> Iterator[Result]:
         """Yield ``work(shard, *shared)`` of each shard, in order."""
         _keep_memory()
-        pool = ThreadPoolExecutor(WORKERS)
+        pool = ThreadPoolExecutor(self.count)
         try:
-            for task in _begun(lambda shard: pool.submit(work, shard, *shared), shards, ahead=2 * WORKERS):
+            for task in _begun(lambda shard: pool.submit(work, shard, *shared), shards, ahead=2 * self.count):
                 yield task.result()
         finally:
             pool.shutdown(cancel_futures=True)
@@ -99,6 +102,8 @@ def _begun(submit: Callable[[Shard], Task], shards: Iterable[Shard], *, ahead: i
 
 
 HERE: Final = Threads()
+ALONE: Final = Threads(1)
+"""For work on small arrays, which keeps Python's lock: two threads would take turns, and half as much time again."""
 
 
 @contextmanager
