@@ -11,8 +11,8 @@ Form = Literal["class folder", "class folders", "dataset"]
 
 
 @dataclass(frozen=True, slots=True)
-class ClassFolder:
-    """A folder that holds pictures of one class; ``split`` is empty where there are none."""
+class LabelledFolder:
+    """A folder of pictures of one class, and where it stands; ``split`` is empty where there are none."""
 
     label: str
     split: str
@@ -31,7 +31,7 @@ def classes_in(root: Path) -> dict[str, Path]:
     }
 
 
-def lying_in(root: Path) -> tuple[list[ClassFolder], Form]:
+def lying_in(root: Path) -> tuple[list[LabelledFolder], Form]:
     """Return the class folders at or below ``root``, sorted by label, then by split, and which form that is.
 
     Raises OSError when ``root`` can't be listed.
@@ -39,15 +39,15 @@ def lying_in(root: Path) -> tuple[list[ClassFolder], Form]:
     inside = {path.name: path for path in _subfolders(root)}
     if inside and not inside.keys() - set(SPLITS):
         parts = [
-            ClassFolder(label, split, path)
+            LabelledFolder(label, split, path)
             for split in SPLITS
             if split in inside
             for label, path in classes_in(inside[split]).items()
         ]
         if parts:
             return sorted(parts, key=lambda part: part.label), "class folders"
-    found = [ClassFolder(label, "", path) for label, path in classes_in(root).items()]
-    return (found, "class folders") if found else ([ClassFolder(root.name, "", root)], "class folder")
+    found = [LabelledFolder(label, "", path) for label, path in classes_in(root).items()]
+    return (found, "class folders") if found else ([LabelledFolder(root.name, "", root)], "class folder")
 
 
 def _subfolders(root: Path) -> list[Path]:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from dataset.folder import SAME_BITS, Record, pictures, records
-from dataset.layout import ClassFolder, lying_in
+from dataset.layout import LabelledFolder, lying_in
 from dataset.report.holdings import Copies, Refused, Shown, Side, Survey, evenly, together
 from dataset.report.looks import Look, look_at
 from dataset.review.verdicts import read_verdicts
@@ -56,7 +56,7 @@ def raw(root: Path, settings: Build) -> Survey:
     )
 
 
-def _read_class(part: ClassFolder, root: Path) -> tuple[list[Shown], list[Refused], int]:
+def _read_class(part: LabelledFolder, root: Path) -> tuple[list[Shown], list[Refused], int]:
     """Return the pictures of one class folder, what its manifest rejected, and how many of its files are gone."""
     label, folder = part.label, part.path
     known: dict[str, Record] = {}

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from dataset.errors import TrayError
 from dataset.folder import MANIFEST, METADATA, Record, class_of, pictures, records
-from dataset.layout import ClassFolder, Form, classes_in, lying_in
+from dataset.layout import Form, LabelledFolder, classes_in, lying_in
 from dataset.origin import source_of
 
 log: Final = logging.getLogger("tray")
@@ -103,7 +103,7 @@ def _siblings(root: Path) -> set[str]:
         return set()
 
 
-def _pictures(root: Path, part: ClassFolder) -> Iterator[Picture]:
+def _pictures(root: Path, part: LabelledFolder) -> Iterator[Picture]:
     known = {record.file: record for record in records(part.path) if record.kept}
     outside = 0
     inside = part.path.resolve().is_relative_to(root)
