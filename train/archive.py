@@ -1,24 +1,27 @@
 """A Keras file of a run on a frozen backbone, and how classifiers are put into it without Keras.
 
 Such a file is a zip archive: config.json tells the layers and how they are connected, model.weights.h5 has a group of
-arrays for each layer, named by its class and by the how manieth of that class it is. Opening a model of twenty
-classifiers and writing it again takes Keras several times as long as one more classifier takes to be learned.
+arrays for each layer, named by its class and by the how manieth of that class it is. Keras takes seconds to be there
+and to open a model, longer than one more classifier takes to be learned.
 """
 
 import copy
 import json
 import logging
+import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from train.heads import Head
+from train import models
+from train.heads import Head, Kernel, wired
 from train.runs import MODEL, Run
 
 CONFIG: Final = "config.json"
@@ -27,6 +30,8 @@ PIECE: Final = 1 << 18
 """Bytes copied at once."""
 
 Array = np.ndarray[Any, Any]
+Layer = dict[str, Any]
+"""What config.json says of a layer."""
 log = logging.getLogger("tray")
 
 
@@ -47,11 +52,10 @@ class Enlarged:
             _enlarge(self.run.path / MODEL, file, self.run.items, self.heads)
         except _UnknownLayoutError as error:
             log.info("Keras adds to %s: %s.", self.run.path / MODEL, error)
-            from train import models
-
             known = models.taken_apart(self.run.model, self.run.items)
-            further = {item: models.machine(head) for item, head in self.heads.items()}
-            models.joined(known.parts | further, trunk=known.trunk).save(file)
+            kernels = {id(kernel): kernel for part in known.items.values() for kernel in part.kernels}
+            further = models.of_heads(self.heads, list(kernels.values()))
+            models.joined(models.Parts(known.items | further, known.trunk)).save(file)
 
 
 class _UnknownLayoutError(Exception):
@@ -65,11 +69,7 @@ def _enlarge(old: Path, new: Path, items: Sequence[str], heads: Mapping[str, Hea
             weights = Path(scratch) / WEIGHTS
             with source.open(WEIGHTS) as packed, weights.open("wb") as unpacked:
                 shutil.copyfileobj(packed, unpacked, PIECE)
-            known = list(items)
-            for item, head in heads.items():
-                _connect(config["config"], known, item, head)
-                known.append(item)
-            _put(weights, items, heads)
+            _add(config["config"], weights, items, heads)
             with zipfile.ZipFile(new, "w") as target:
                 for name in source.namelist():
                     if name == WEIGHTS:
@@ -82,78 +82,130 @@ def _enlarge(old: Path, new: Path, items: Sequence[str], heads: Mapping[str, Hea
         raise _UnknownLayoutError(repr(error)) from error
 
 
-def _connect(config: dict[str, Any], items: Sequence[str], item: str, head: Head) -> None:
-    """Add a classifier to the layers and the outputs of a joined model, as the last one of ``items`` is in them."""
-    number, last = len(items), len(items) - 1
-    layers = {layer["name"]: layer for layer in config["layers"]}
-    part, answer = (copy.deepcopy(layers[f"{name}_{last}"]) for name in ("classifier", "probabilities"))
-    features, kernel, logits = part["config"]["layers"]
-    if [features["name"], kernel["name"], logits["name"]] != ["features", "kernel", "logits"]:
-        raise _UnknownLayoutError(f"classifier_{last} is no head")
-    if features["config"]["batch_shape"] != [None, head.landmarks.shape[1]]:
-        raise _UnknownLayoutError(f"classifier_{last} has other features")
-    kernel["config"]["units"] = len(head.landmarks)
-    logits["config"]["units"] = head.weights.shape[1]
-    logits["build_config"] = {"input_shape": [None, len(head.landmarks)]}
-    _origin(logits)["shape"] = [None, len(head.landmarks)]
-    origin = _origin(answer)
-    origin["shape"], origin["keras_history"] = [None, head.weights.shape[1]], [f"classifier_{number}", 0, 0]
-    for layer, name in ((part, "classifier"), (answer, "probabilities")):
-        layer["name"] = layer["config"]["name"] = f"{name}_{number}"
-        config["layers"].append(layer)
-    outputs = config["output_layers"]
-    outputs = outputs if isinstance(outputs, dict) else {items[0]: outputs}
-    config["output_layers"] = outputs | {item: [f"probabilities_{number}", 0, 0]}
+def _add(graph: dict[str, Any], weights: Path, items: Sequence[str], heads: Mapping[str, Head]) -> None:
+    """Add heads to the layers and the outputs of a joined model, and their arrays to its file of weights."""
+    import h5py
+
+    with h5py.File(weights, "r+") as file:
+        groups = file["layers"]
+        named = _groups(graph)
+        for layer, group in named.items():
+            if groups[group]["vars"].attrs["name"] != layer:
+                raise _UnknownLayoutError(f"{group} is not {layer}")
+        if len(groups) != len(named):
+            raise _UnknownLayoutError(f"it has {len(groups)} layers")
+        for layer, group in named.items():
+            groups.move(group, layer)
+        for further, arrays in _further(graph["layers"], groups, len(items), heads.values()):
+            graph["layers"].append(further)
+            variables = groups.create_group(f"{further['name']}/vars")
+            variables.attrs["name"] = further["name"]
+            for place, array in enumerate(arrays):
+                variables.create_dataset(str(place), data=array)
+        outputs = graph["output_layers"]
+        graph["output_layers"] = outputs if isinstance(outputs, dict) else {items[0]: outputs}
+        for number, item in enumerate(heads, start=len(items)):
+            graph["output_layers"][item] = [f"probabilities_{number}", 0, 0]
+        for layer, group in _groups(graph).items():
+            groups.move(layer, group)
 
 
-def _origin(layer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a layer's configuration says of the one tensor that it is given."""
-    ((tensor,),) = (node["args"] for node in layer["inbound_nodes"])
-    found: dict[str, Any] = tensor["config"]
+def _further(
+    there: Sequence[Layer], groups: Any, number: int, heads: Iterable[Head]
+) -> Iterator[tuple[Layer, Sequence[Array]]]:
+    """Yield the layers that heads need beside those of a model of so many items, like its last ones, and their arrays.
+
+    As ``train.models.joined`` puts them together.
+    """
+    inside = {layer["name"]: layer for layer in there}
+    like, last, answer = (
+        inside[name] for name in ("kernel_0", f"classifier_{number - 1}", f"probabilities_{number - 1}")
+    )
+    names = [f"kernel_{n}" for n in range(sum(name.startswith("kernel_") for name in inside))]
+    known = [Kernel(*(groups[name]["vars"][place][()] for place in "01")) for name in names]
+    kernels, wires = wired(heads, known)
+    widths = {f"kernel_{n}": len(kernel.biases) for n, kernel in enumerate(kernels)}
+    for n, kernel in enumerate(kernels[len(known) :], start=len(known)):
+        yield (
+            _layer(like, f"kernel_{n}", {models.TRUNK: len(kernel.weights)}, units=len(kernel.biases)),
+            (kernel.weights, kernel.biases),
+        )
+    for n, wire in enumerate(wires, start=number):
+        given = {f"kernel_{kernel}": widths[f"kernel_{kernel}"] for kernel in wire.kernels}
+        if len(given) > 1:
+            yield _side_by_side(like, f"kernels_{n}", given), ()
+            given = {f"kernels_{n}": sum(given.values())}
+        classes = len(wire.bias)
+        yield _layer(last, f"classifier_{n}", given, units=classes), (wire.weights, wire.bias)
+        yield _layer(answer, f"probabilities_{n}", {f"classifier_{n}": classes}), ()
+
+
+def _layer(like: Layer, name: str, given: Mapping[str, int], **options: int) -> Layer:
+    """Return a layer like another one, but for its name, some options, and the tensors that it takes, by layer."""
+    made = copy.deepcopy(like)
+    made["name"] = name
+    made["config"] |= {"name": name, **options}
+    if "build_config" in made:
+        made["build_config"] = {"input_shape": [None, sum(given.values())]}
+    (node,) = made["inbound_nodes"]
+    (tensor,) = node["args"]
+    told = [{"shape": [None, width], "keras_history": [layer, 0, 0]} for layer, width in given.items()]
+    node["args"] = [{**tensor, "config": tensor["config"] | one} for one in told]
+    return made
+
+
+def _side_by_side(like: Layer, name: str, given: Mapping[str, int]) -> Layer:
+    """Return a layer that puts side by side what several others give, each as wide as is told."""
+    made = _layer(like, name, given)
+    made["class_name"], kept = "Concatenate", ("name", "trainable", "dtype")
+    made["config"] = {key: made["config"][key] for key in kept} | {"axis": -1}
+    made["build_config"] = {"input_shape": [[None, width] for width in given.values()]}
+    (node,) = made["inbound_nodes"]
+    node["args"] = [node["args"]]
+    return made
+
+
+def _groups(graph: Mapping[str, Any]) -> dict[str, str]:
+    """Return the group of each layer's arrays.
+
+    Keras counts layers of a class from those that are farthest from the outputs on, and equally far ones in the order
+    in which it comes to them from the outputs, which it sorts by name.
+    """
+    kinds = {layer["name"]: re.sub(r"(?<=.)(?=[A-Z])", "_", layer["class_name"]).lower() for layer in graph["layers"]}
+    given = {layer["name"]: list(_origins(layer["inbound_nodes"])) for layer in graph["layers"]}
+    met: dict[str, int] = {}
+    done: list[str] = []
+
+    def visit(layer: str) -> None:
+        if layer not in met:
+            met[layer] = len(met)
+            for one in given[layer]:
+                visit(one)
+            done.append(layer)
+
+    outputs = graph["output_layers"]
+    for output in [outputs[item] for item in sorted(outputs)] if isinstance(outputs, dict) else [outputs]:
+        visit(output[0])
+    far = dict.fromkeys(done, 0)
+    for layer in reversed(done):
+        for one in given[layer]:
+            far[one] = max(far[one], far[layer] + 1)
+    counted: Counter[str] = Counter()
+    found = {}
+    for layer in sorted(done, key=lambda one: (-far[one], met[one])):
+        number = counted[kinds[layer]]
+        found[layer] = f"{kinds[layer]}_{number}" if number else kinds[layer]
+        counted[kinds[layer]] += 1
     return found
 
 
-def _put(weights: Path, items: Sequence[str], heads: Mapping[str, Head]) -> None:
-    """Add the arrays of heads to a file of weights.
-
-    Keras counts layers in the order in which it comes to them from the outputs, which it sorts by name; the first
-    model of all is the backbone.
-    """
-    import h5py
-
-    names = [*items, *heads]
-    with h5py.File(weights, "r+") as file:
-        layers = file["layers"]
-        for place, item in enumerate(sorted(items)):
-            for kind, first, name in (("functional", 1, "classifier"), ("softmax", 0, "probabilities")):
-                group, layer = _counted(kind, first + place), f"{name}_{items.index(item)}"
-                if layers[group]["vars"].attrs["name"] != layer:
-                    raise _UnknownLayoutError(f"{group} is not {layer}")
-                layers.move(group, layer)
-        if len(layers) != 2 * len(items) + 2:
-            raise _UnknownLayoutError(f"it has {len(layers)} layers")
-        for item, head in heads.items():
-            _write(layers, names.index(item), head)
-        for place, item in enumerate(sorted(names)):
-            layers.move(f"classifier_{names.index(item)}", _counted("functional", 1 + place))
-            layers.move(f"probabilities_{names.index(item)}", _counted("softmax", place))
-
-
-def _write(layers: Any, number: int, head: Head) -> None:
-    """Write a head as Keras writes the model that ``train.models.machine`` makes of it."""
-    inside = {"input_layer": ("features", ()), **{_counted("dense", n): named for n, named in enumerate(_arrays(head))}}
-    for layer, (name, arrays) in inside.items():
-        group = layers.create_group(f"classifier_{number}/layers/{layer}/vars")
-        group.attrs["name"] = name
-        for place, array in enumerate(arrays):
-            group.create_dataset(str(place), data=array)
-    for name in (f"classifier_{number}", f"probabilities_{number}"):
-        layers.create_group(f"{name}/vars").attrs["name"] = name
-
-
-def _arrays(head: Head) -> list[tuple[str, tuple[Array, ...]]]:
-    return [("kernel", head.kernel), ("logits", (head.weights, head.bias))]
-
-
-def _counted(kind: str, number: int) -> str:
-    return f"{kind}_{number}" if number else kind
+def _origins(said: Any) -> Iterator[str]:
+    """Yield the layers whose tensors a layer takes, as its configuration says."""
+    if isinstance(said, list):
+        for one in said:
+            yield from _origins(one)
+    elif isinstance(said, dict):
+        if said.get("class_name") == "__keras_tensor__":
+            yield said["config"]["keras_history"][0]
+        else:
+            yield from _origins(said.get("args", []))

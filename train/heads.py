@@ -1,6 +1,7 @@
 """A classifier on frozen features: a kernel machine with closed form, its leave-one-out answers and calibration."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -41,18 +42,32 @@ class _Tried:
     """(n, classes) of the photos, each by the machine without it."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Kernel:
+    """How near photos are to landmarks, which heads may have in common: a dense layer with an exponential.
+
+    On the unit sphere a Gaussian kernel is the exponential of a dot product.
+    """
+
+    weights: Array
+    """(d, m) features of the landmarks, each times how much it counts and times twice the gamma."""
+    biases: Array
+    """(m,) twice the gamma below 0."""
+
+    def nearness(self, features: Array) -> Array:
+        """Return how near (n, d) unit features are to each landmark, (n, m) in 0..1."""
+        return np.asarray(np.exp(features @ self.weights + self.biases))
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Logits of a photo with unit features x: ``exp(widths (landmarks @ x - 1)) @ weights + bias``.
+    """Logits of a photo: how near it is to landmarks, weighed.
 
     It may be a weighed mean of several machines, whose landmarks follow each other; mix, gamma and ridge are those of
     the best.
     """
 
-    landmarks: Array
-    """(m, d) features of the landmarks, each feature times how much it counts."""
-    widths: Array
-    """(m,) twice the gamma of each landmark's machine."""
+    kernel: Kernel
     mix: Array
     """(d,) how much each feature counts."""
     gamma: float
@@ -65,18 +80,13 @@ class Head:
     believed: Array
     """(n, classes) how likely each training photo was taken to show each class."""
 
-    @property
-    def kernel(self) -> tuple[Array, Array]:
-        """Return the kernel as a dense layer with an exponential has it: weights, (d, m), and biases, (m,)."""
-        return self.widths * self.landmarks.T, -self.widths
-
     def logits(self, features: Array) -> Array:
         """Return (n, classes) logits for (n, d) unit features."""
-        return self.logits_by(features @ self.landmarks.T)
+        return self.logits_by(self.kernel.nearness(features))
 
-    def logits_by(self, dots: Array) -> Array:
-        """Return (n, classes) logits of photos whose dot products with the landmarks, (n, m), are known."""
-        return np.asarray(np.exp(self.widths * (dots - 1)) @ self.weights + self.bias)
+    def logits_by(self, nearness: Array) -> Array:
+        """Return (n, classes) logits of photos whose nearness to the landmarks, (n, m), is known."""
+        return np.asarray(nearness @ self.weights + self.bias)
 
     def probabilities(self, features: Array) -> Array:
         """Return (n, classes) probabilities for (n, d) unit features."""
@@ -135,9 +145,9 @@ def fit_side_by_side(  # noqa: PLR0913 - a head has this many sides
 ) -> dict[str, Head]:
     """Fit a binary head for each of several (n,) labels to the same (n, d) unit features, as ``fit`` does.
 
-    What costs most, the kernel's decomposition, is done once for all of them. ``kinds``, (n,), says which photos show
-    the same: landmarks are taken from all kinds. With ``gamma`` the kernel is known, that of the one mix and of this
-    width; only the ridge is chosen.
+    They share one kernel, the best for all of them together; the ridge is each head's own. ``kinds``, (n,), says which
+    photos show the same: landmarks are taken from all kinds. With ``gamma`` the kernel is known, that of the one mix
+    and of this width.
     """
     shown = [_shown(one, 2) for one in labels.values()]
     return dict(zip(labels, _fit(features, shown, kinds, seed, mixes, gamma), strict=True))
@@ -147,11 +157,58 @@ def fit_side_by_side(  # noqa: PLR0913 - a head has this many sides
 def answers(heads: Mapping[str, Head], features: Array) -> dict[str, Array]:
     """Return what each of several heads says of the same (n, d) unit features: (n, classes) probabilities.
 
-    Heads that were fitted side by side share their landmarks, and photos are compared with those once for all of them.
+    Heads that were fitted side by side share their kernel, which is asked once for all of them.
     """
-    landmarks = {id(head.landmarks): head.landmarks for head in heads.values()}
-    dots = {known: features @ those.T for known, those in landmarks.items()}
-    return {item: softmax(head.logits_by(dots[id(head.landmarks)])) for item, head in heads.items()}
+    nearness = {kernel: kernel.nearness(features) for kernel in {head.kernel for head in heads.values()}}
+    return {item: softmax(head.logits_by(nearness[head.kernel])) for item, head in heads.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """A head as a dense layer on what several kernels say side by side."""
+
+    kernels: tuple[int, ...]
+    """The places of these kernels among all."""
+    weights: Array
+    """(landmarks of these, classes); 0 for those that are not the head's."""
+    bias: Array
+
+
+def wired(heads: Iterable[Head], known: Sequence[Kernel] = ()) -> tuple[list[Kernel], list[Wired]]:
+    """Return as few kernels as heads need, after those that are known, and each head as a layer on some of them.
+
+    What a kernel has is not kept again for another head, unless that has no use for most of it.
+    """
+    kernels = list(known)
+    places = [{one: n for n, one in enumerate(_columns(kernel))} for kernel in kernels]
+    columns: dict[Kernel, list[bytes]] = {}
+    found = []
+    for head in heads:
+        mine = columns.get(head.kernel) or columns.setdefault(head.kernel, _columns(head.kernel))
+        left, taken = set(mine), []
+        for number, place in enumerate(places):
+            here = left & place.keys()
+            if 2 * len(here) > len(place):
+                taken.append(number)
+                left -= here
+        if left:
+            own = [n for n, one in enumerate(mine) if one in left]
+            taken.append(len(kernels))
+            kernels.append(Kernel(head.kernel.weights[:, own], head.kernel.biases[own]))
+            places.append({mine[n]: place for place, n in enumerate(own)})
+        row: dict[bytes, int] = {}
+        start = 0
+        for number in taken:
+            row |= {one: start + place for one, place in places[number].items()}
+            start += len(kernels[number].biases)
+        weights = np.zeros((start, head.weights.shape[1]), np.float32)
+        np.add.at(weights, [row[one] for one in mine], head.weights)
+        found.append(Wired(tuple(taken), weights, head.bias))
+    return kernels, found
+
+
+def _columns(kernel: Kernel) -> list[bytes]:
+    return [column.tobytes() for column in np.vstack([kernel.weights, kernel.biases]).T]
 
 
 @_on_one_thread()
@@ -168,72 +225,63 @@ def _fit(  # noqa: PLR0913, PLR0917 - a head has this many sides
     Of more photos than landmarks, a sample chooses mix and width: what they are hardly depends on how many choose.
     """
     ways = np.ones((1, features.shape[1]), np.float32) if mixes is None else mixes
-    chosen = _landmarks(kinds, seed, LANDMARKS)
-    if gamma is not None:
-        best = _tried(features, believed, chosen, ways, [(0, gamma)] * len(believed))
-    elif len(features) > LANDMARKS:
-        some = _landmarks(kinds, seed, CHOOSERS)
-        few = _tried(features[some], [one[some] for one in believed], np.arange(len(some)), ways)
-        best = _tried(features, believed, chosen, ways, [(one.way, one.gamma) for one in few])
-    else:
-        best = _tried(features, believed, chosen, ways)
-    landmarks = {way: features[chosen] * ways[way] for way in {one.way for one in best}}
-    return [_calibrated(one, landmarks[one.way], ways[one.way], seen) for one, seen in zip(best, believed, strict=True)]
+    gammas = GAMMAS if gamma is None else (gamma,)
+    if gamma is None and len(features) > LANDMARKS:
+        some = _landmarks(features, kinds, seed, CHOOSERS)
+        few, *_ = _tried(features[some], [one[some] for one in believed], np.arange(len(some)), ways, gammas)
+        ways, gammas = ways[[few.way]], (few.gamma,)
+    chosen = _landmarks(features, kinds, seed, LANDMARKS)
+    best = _tried(features, believed, chosen, ways, gammas)
+    mix = ways[best[0].way]
+    kernel = _kernel(features[chosen], mix, best[0].gamma)
+    return [_calibrated(one, kernel, mix, seen) for one, seen in zip(best, believed, strict=True)]
 
 
-def _tried(  # noqa: C901 - one choice within another
-    features: Array,
-    believed: Sequence[Array],
-    chosen: Array,
-    ways: Array,
-    given: Sequence[tuple[int, float]] | None = None,
+def _kernel(features: Array, mix: Array, gamma: float) -> Kernel:
+    return Kernel((2 * gamma * features * mix).astype(np.float32).T, np.full(len(features), -2 * gamma, np.float32))
+
+
+def _tried(
+    features: Array, believed: Sequence[Array], chosen: Array, ways: Array, gammas: Sequence[float]
 ) -> list[_Tried]:
-    """Return the best machine for each of several beliefs, of all ways and widths, or of the way and width given."""
+    """Return a machine for each of several beliefs, each with its own ridge, all of the way and width best for all."""
     trust = _trust(believed[0])
     share = trust / trust.sum()
     targets = [2 * one - 1 for one in believed]
-    best: list[_Tried] = [_Tried()] * len(believed)
 
-    def try_(way: int, gamma: float, those: Sequence[int]) -> None:
+    def all_of(way: int, gamma: float) -> list[_Tried]:
         dots = (features @ (features[chosen] * ways[way]).T).astype(np.float64)
         span, basis, strength = _decompose(np.exp(2 * gamma * (dots - 1)), chosen, trust)
         leverages = trust[:, None] * (basis**2 @ (1 / (strength[:, None] + RIDGES)))
-        for n in those:
-            mean = share @ targets[n]
-            projected = basis.T @ (trust[:, None] * (targets[n] - mean))
-            known = best[n]
+        found = []
+        for target in targets:
+            mean, best = share @ target, _Tried()
+            projected = basis.T @ (trust[:, None] * (target - mean))
             for ridge, leverage in zip(RIDGES, leverages.T, strict=True):
                 shrunk = projected / (strength + ridge)[:, None]
-                residual = (targets[n] - mean - basis @ shrunk) / np.maximum(1 - leverage, 1e-9)[:, None]
+                residual = (target - mean - basis @ shrunk) / np.maximum(1 - leverage, 1e-9)[:, None]
                 error = float((share @ residual**2).mean())
-                if error < known.error:
-                    known = _Tried(error, way, gamma, float(ridge), shrunk, residual)
-            if known is not best[n]:
-                best[n] = replace(known, weights=span @ known.weights)
+                if error < best.error:
+                    best = _Tried(error, way, gamma, float(ridge), shrunk, residual)
+            found.append(replace(best, weights=span @ best.weights))
+        return found
 
-    if given:
-        for way, gamma in sorted(set(given)):
-            try_(way, gamma, [n for n, mine in enumerate(given) if mine == (way, gamma)])
-        return best
-    usual, *others = GAMMAS
-    for way in range(len(ways)):
-        try_(way, usual, range(len(believed)))
-    taken = [one.way for one in best]
-    for way in sorted(set(taken)):
-        for gamma in others:
-            try_(way, gamma, [n for n, mine in enumerate(taken) if mine == way])
-    return best
+    def error(machines: Sequence[_Tried]) -> float:
+        return sum(one.error for one in machines)
+
+    usual, *others = gammas
+    best = min((all_of(way, usual) for way in range(len(ways))), key=error)
+    return min((best, *(all_of(best[0].way, gamma) for gamma in others)), key=error)
 
 
-def _calibrated(best: _Tried, landmarks: Array, mix: Array, believed: Array) -> Head:
+def _calibrated(best: _Tried, kernel: Kernel, mix: Array, believed: Array) -> Head:
     """Return the machine that was found to be best as a head whose probabilities keep what they promise."""
     targets, trust = 2 * believed - 1, _trust(believed)
     share = trust / trust.sum()
     left_out = targets - best.residual
     slope, offset = _calibrate(left_out, believed, share)
     return Head(
-        landmarks=landmarks,
-        widths=np.full(len(landmarks), 2 * best.gamma, np.float32),
+        kernel=kernel,
         mix=mix,
         gamma=best.gamma,
         ridge=best.ridge,
@@ -257,8 +305,10 @@ def _together(heads: Sequence[Head]) -> Head:
     weights = [slope * voice * head.weights for voice, head in zip(voices, heads, strict=True)]
     return replace(
         best,
-        landmarks=np.concatenate([head.landmarks for head in heads]),
-        widths=np.concatenate([head.widths for head in heads]),
+        kernel=Kernel(
+            np.concatenate([head.kernel.weights for head in heads], axis=1),
+            np.concatenate([head.kernel.biases for head in heads]),
+        ),
         weights=np.concatenate(weights).astype(np.float32),
         bias=(slope * (voices @ [head.bias for head in heads]) + offset).astype(np.float32),
         left_out=softmax(slope * left_out + offset),
@@ -367,22 +417,21 @@ def widened(head: Head, photos: Known, more: Known, val: Known, *, seed: int = 0
     classes = head.weights.shape[1]
     features = np.concatenate([photos.features, more.features])
     labels = np.concatenate([photos.labels, more.labels])
-    chosen = _landmarks(labels, seed, LANDMARKS)
-    landmarks = features[chosen] * head.mix
-    kernel = np.exp(2 * head.gamma * (features @ landmarks.T - 1)).astype(np.float64)
+    chosen = _landmarks(features, labels, seed, LANDMARKS)
+    kernel = _kernel(features[chosen], head.mix, head.gamma)
+    near = kernel.nearness(features).astype(np.float64)
     targets = 2 * np.concatenate([head.believed, _shown(more.labels, classes)]) - 1
     counts = np.concatenate([_trust(head.believed), np.full(len(more.labels), PART_COUNTS)])
     mean = np.average(targets, axis=0, weights=counts)
-    weighted = (kernel * counts[:, None]).T
+    weighted = (near * counts[:, None]).T
     solved = np.linalg.solve(
-        weighted @ kernel + max(head.ridge, PART_RIDGE) * kernel[chosen] + 1e-6 * np.eye(len(landmarks)),
+        weighted @ near + max(head.ridge, PART_RIDGE) * near[chosen] + 1e-6 * np.eye(len(chosen)),
         weighted @ (targets - mean),
     )
-    apart = np.exp(2 * head.gamma * (val.features @ landmarks.T - 1)) @ solved + mean
+    apart = kernel.nearness(val.features) @ solved + mean
     slope, offset = _calibrate(apart, _shown(val.labels, classes))
     weights, bias = (slope * solved).astype(np.float32), (slope * mean + offset).astype(np.float32)
-    widths = np.full(len(landmarks), 2 * head.gamma, np.float32)
-    return replace(head, landmarks=landmarks, widths=widths, weights=weights, bias=bias)
+    return replace(head, kernel=kernel, weights=weights, bias=bias)
 
 
 def softmax(logits: Array) -> Array:
@@ -391,17 +440,23 @@ def softmax(logits: Array) -> Array:
     return np.asarray(power / power.sum(axis=1, keepdims=True))
 
 
-def _landmarks(labels: Array, seed: int, most: int) -> Array:
+def _landmarks(features: Array, labels: Array, seed: int, most: int) -> Array:
+    """Return the places of so many photos at most, in order; where photos are added, nearly the same are drawn."""
     if len(labels) <= most:
         return np.arange(len(labels))
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(labels))
+    lots = np.array([_lot(one, seed) for one in features], np.uint64)
+    order = np.argsort(lots, kind="stable")
     # By turns from each class, so that a rare class keeps its photos.
     turn = np.empty(len(labels), np.int64)
     for label in np.unique(labels):
         mine = order[labels[order] == label]
         turn[mine] = np.arange(len(mine))
-    return np.sort(np.lexsort((rng.random(len(labels)), turn))[:most])
+    return np.sort(np.lexsort((lots, turn))[:most])
+
+
+def _lot(features: Array, seed: int) -> int:
+    """Return a number drawn for a photo by what it holds."""
+    return int.from_bytes(hashlib.blake2b(features.tobytes(), digest_size=8, key=str(seed).encode()).digest())
 
 
 def _decompose(kernel: Array, chosen: Array, trust: Array) -> tuple[Array, Array, Array]:

@@ -2,13 +2,13 @@
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from dataset.errors import ConfigError
 from train.backbones import BACKBONES
 from train.backend import keras, layers
-from train.heads import Head
+from train.heads import Head, Kernel, wired
 
 TRUNK = "features"
 """Name of the model that turns pixels into what all classifiers on a frozen backbone share."""
@@ -107,58 +107,82 @@ def build(name: str, *, size: int, classes: int, shown: Sequence[str] = ()) -> A
     return keras.Model(pixels, layers.Dense(classes, name="logits", dtype="float32")(flow), name=name)
 
 
-def machine(head: Head) -> Any:
-    """Return a head as a Keras model, from (n, d) unit features to (n, classes) logits.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One item's classifier: a layer, or a model, that gives logits, and what it takes."""
 
-    On the unit sphere a Gaussian kernel is the exponential of a dot product, so a dense layer computes it.
-    """
-    features = keras.Input((head.landmarks.shape[1],), name="features")
-    # What is set at once need not be drawn by chance first.
-    kernel = layers.Dense(len(head.landmarks), activation="exponential", kernel_initializer="zeros", name="kernel")
-    logits = layers.Dense(head.weights.shape[1], name="logits")
-    model = keras.Model(features, logits(kernel(features)), name="head")
-    kernel.set_weights(head.kernel)
-    logits.set_weights([head.weights, head.bias])
-    return model
-
-
-def joined(parts: Mapping[str, Any], *, trunk: Any = None, scales: Mapping[str, float] | None = None) -> Any:
-    """Return one model over the same pixels whose outputs, named by item, are probabilities of (n, classes).
-
-    ``parts`` are models that give logits: from pixels, or from what the shared ``trunk`` makes of them; they are
-    multiplied by their ``scales``, one over their temperatures. A single part gives a model with one plain output.
-    """
-    first = trunk or next(iter(parts.values()))
-    pixels = keras.Input(first.input.shape[1:], name="pixels")
-    shared = trunk(pixels, training=False) if trunk else pixels
-    outputs = {}
-    for number, (item, part) in enumerate(parts.items()):
-        part.name = f"classifier_{number}"
-        logits = part(shared)
-        if scales:
-            logits = layers.Rescaling(scales[item], name=f"temperature_{number}")(logits)
-        outputs[item] = layers.Softmax(name=f"probabilities_{number}")(logits)
-    return keras.Model(pixels, outputs if len(outputs) > 1 else next(iter(outputs.values())), name="tray")
+    classifier: Any
+    kernels: tuple[Any, ...] = ()
+    """Layers on the trunk, which other items may have too, whose outputs it takes side by side; without any it takes
+    the trunk's, or pixels where there is no trunk."""
+    scale: float | None = None
+    """What its logits are multiplied by: one over its temperature."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What ``joined`` put together."""
+    """What a joined model consists of: a classifier for each item, and the trunk that they share, if they do."""
 
-    parts: dict[str, Any] = field(default_factory=dict)
+    items: dict[str, Part]
     trunk: Any = None
-    scales: dict[str, float] = field(default_factory=dict)
+
+
+def of_heads(fitted: Mapping[str, Head], known: Sequence[Any] = ()) -> dict[str, Part]:
+    """Return heads as parts, which have as many kernels in common as they can, also those that are known."""
+    kernels, layers_ = wired(fitted.values(), [Kernel(*one.get_weights()) for one in known])
+    new = [_dense(one.weights, one.biases, "exponential") for one in kernels[len(known) :]]
+    both = [*known, *new]
+    return {
+        item: Part(_dense(one.weights, one.bias), tuple(both[number] for number in one.kernels))
+        for item, one in zip(fitted, layers_, strict=True)
+    }
+
+
+def _dense(weights: Any, biases: Any, activation: str | None = None) -> Any:
+    # What is set at once need not be drawn by chance first.
+    layer = layers.Dense(len(biases), activation=activation, kernel_initializer="zeros")
+    layer.build((None, len(weights)))
+    layer.set_weights([weights, biases])
+    return layer
+
+
+def joined(parts: Parts) -> Any:
+    """Return one model over the same pixels whose outputs, named by item, are probabilities of (n, classes).
+
+    A single part gives a model with one plain output.
+    """
+    first = parts.trunk or next(iter(parts.items.values())).classifier
+    pixels = keras.Input(first.input.shape[1:], name="pixels")
+    shared = parts.trunk(pixels, training=False) if parts.trunk else pixels
+    heard: dict[int, Any] = {}
+    outputs = {}
+    for number, (item, part) in enumerate(parts.items.items()):
+        for kernel in part.kernels:
+            if id(kernel) not in heard:
+                kernel.name = f"kernel_{len(heard)}"
+                heard[id(kernel)] = kernel(shared)
+        given = [heard[id(kernel)] for kernel in part.kernels] or [shared]
+        taken = layers.Concatenate(name=f"kernels_{number}")(given) if len(given) > 1 else given[0]
+        part.classifier.name = f"classifier_{number}"
+        logits = part.classifier(taken)
+        if part.scale:
+            logits = layers.Rescaling(part.scale, name=f"temperature_{number}")(logits)
+        outputs[item] = layers.Softmax(name=f"probabilities_{number}")(logits)
+    return keras.Model(pixels, outputs if len(outputs) > 1 else next(iter(outputs.values())), name="tray")
 
 
 def taken_apart(model: Any, items: Sequence[str]) -> Parts:
     """Return what a joined model, its outputs in the order of ``items``, was joined of: the same to the bit."""
     inside = {layer.name: layer for layer in model.layers}
-    scales = {item: inside.get(f"temperature_{number}") for number, item in enumerate(items)}
-    return Parts(
-        {item: inside[f"classifier_{number}"] for number, item in enumerate(items)},
-        inside.get(TRUNK),
-        {item: layer.scale for item, layer in scales.items() if layer},
-    )
+    kernels = [layer for name, layer in inside.items() if name.startswith("kernel_")]
+    found = {}
+    for number, item in enumerate(items):
+        classifier, scaling = inside[f"classifier_{number}"], inside.get(f"temperature_{number}")
+        taken = inside.get(f"kernels_{number}", classifier).input
+        given = taken if isinstance(taken, list) else [taken]
+        mine = tuple(kernel for one in given for kernel in kernels if kernel.output is one)
+        found[item] = Part(classifier, mine, scaling.scale if scaling else None)
+    return Parts(found, inside.get(TRUNK))
 
 
 def alone(model: Any, item: str) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from dataset.progress import Progress
 from dataset.tray import Train
 from train import backbones, features, heads, models
-from train.adding import Kernel, agreed
+from train.adding import Shape, agreed
 from train.archive import Enlarged
 from train.data import Dataset, Part, Photo, Pixels, decode_all, distinct, let_go, require_enough
 from train.evaluate import Judged, cooled, temperature, threshold
@@ -43,8 +43,8 @@ class Outcome:
     """The key of the features that heads were fitted to, where the backbone is frozen."""
     suspects: dict[str, Judged] = field(default_factory=dict)
     """The training photos, each judged by a head that was fitted without it."""
-    kernels: dict[str, Kernel] = field(default_factory=dict)
-    """The kernels that binary heads chose by themselves."""
+    kernels: dict[str, Shape] = field(default_factory=dict)
+    """The kernels that were chosen for binary heads, and not taken from the run that they are added to."""
 
 
 def carry_out(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]:
@@ -65,14 +65,10 @@ def _apart(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]:
     outcomes = {}
     for item, dataset in plan.data.items():
         outcomes[item] = yield from _way(plan)(folder, replace(plan, data={item: dataset}))
-    single = {item: models.taken_apart(one.model, (item,)) for item, one in outcomes.items()}
-    first = next(iter(single.values()))
+    single = [models.taken_apart(one.model, (item,)) for item, one in outcomes.items()]
+    parts = {item: part for one in single for item, part in one.items.items()}
     return Outcome(
-        model=models.joined(
-            {item: one.parts[item] for item, one in single.items()},
-            trunk=first.trunk,
-            scales={item: one.scales[item] for item, one in single.items() if one.scales},
-        ),
+        model=models.joined(models.Parts(parts, single[0].trunk)),
         input_size=next(iter(outcomes.values())).input_size,
         features="",
         **{
@@ -96,22 +92,21 @@ def _from_nothing(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome
         network = networks.get(classes) or networks.setdefault(classes, Network(settings, classes))
         feeds = feeds_of(dataset, pixels, settings)
         learned[item] = yield from learn(network, feeds, item=item, work=folder / WORK)
-    parts = {}
+    parts, temperatures = {}, {}
     for item, dataset in data.items():
-        parts[item] = models.build(settings.model, size=size, classes=len(dataset.class_names))
-        parts[item].set_weights(learned[item].weights)
-    answers = _ask(by_keras(models.joined(parts), size, tuple(data)), data, pixels)
-    temperatures = {}
+        parts[item] = models.Part(models.build(settings.model, size=size, classes=len(dataset.class_names)))
+        parts[item].classifier.set_weights(learned[item].weights)
+    answers = _ask(by_keras(models.joined(models.Parts(parts)), size, tuple(data)), data, pixels)
     for item, dataset in data.items():
         val = dataset.part("val")
         said = np.stack([answers[item][photo.sha256] for photo in val])
         temperatures[item] = temperature(said, np.array([photo.label for photo in val]))
         answers[item] = {sha256: cooled(one[None], temperatures[item])[0] for sha256, one in answers[item].items()}
     thresholds = {item: _threshold(dataset, answers[item], settings) for item, dataset in data.items()}
-    earlier = models.taken_apart(plan.to.model, plan.to.items) if plan.to else models.Parts()
-    scales = {item: 1 / one for item, one in temperatures.items()}
+    earlier = models.taken_apart(plan.to.model, plan.to.items).items if plan.to else {}
+    cool = {item: replace(part, scale=1 / temperatures[item]) for item, part in parts.items()}
     return Outcome(
-        model=models.joined(earlier.parts | parts, scales=earlier.scales | scales),
+        model=models.joined(models.Parts(earlier | cool)),
         input_size=size,
         data=data,
         histories={item: one.history for item, one in learned.items()},
@@ -165,7 +160,7 @@ def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]
         return (yield from _tuned(folder, plan, with_, found, Frozen(data, errors, suspects)))
     new = {item: head for item, (head, _) in fitted.items()}
     return Outcome(
-        model=Enlarged(plan.to, new) if plan.to else _with_heads(with_.model(), new),
+        model=Enlarged(plan.to, new) if plan.to else models.joined(models.Parts(models.of_heads(new), with_.model())),
         input_size=with_.input_size,
         features=with_.key,
         data=data,
@@ -178,12 +173,8 @@ def _on_features(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]
     )
 
 
-def _kernel(head: heads.Head, mixes: Array) -> Kernel:
-    return Kernel(int((mixes == head.mix).all(axis=1).argmax()), head.gamma)
-
-
-def _with_heads(trunk: Any, fitted: Mapping[str, heads.Head]) -> Any:
-    return models.joined({item: models.machine(head) for item, head in fitted.items()}, trunk=trunk)
+def _kernel(head: heads.Head, mixes: Array) -> Shape:
+    return Shape(int((mixes == head.mix).all(axis=1).argmax()), head.gamma)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +197,7 @@ def _tuned(
     now = features.extractor_of(with_.model(), settings)
     held = {photo.sha256: photo for one in data.values() for part in HELD_BACK for photo in one.part(part)}
     seen, _ = yield from features.embed(held, now, folder / WORK / features.STORE)
-    answers, scales, thresholds = {}, {}, {}
+    answers, parts, thresholds = {}, {}, {}
     for item, dataset in data.items():
         photos = [photo for part in HELD_BACK for photo in dataset.part(part)]
         inputs = np.stack([seen[photo.sha256] for photo in photos])
@@ -214,10 +205,10 @@ def _tuned(
         val = np.array([photo.part == "val" for photo in photos])
         by = temperature(said[val], np.array([photo.label for photo in dataset.part("val")]))
         answers[item] = dict(zip((photo.sha256 for photo in photos), cooled(said, by), strict=True))
-        scales[item] = 1 / by
+        parts[item] = models.Part(tuned.parts[item], scale=1 / by)
         thresholds[item] = _threshold(dataset, answers[item], settings)
     return Outcome(
-        model=models.joined(tuned.parts, trunk=with_.model(), scales=scales),
+        model=models.joined(models.Parts(parts, with_.model())),
         input_size=with_.input_size,
         data=data,
         histories=dict.fromkeys(data, tuned.learned.history),
@@ -238,7 +229,7 @@ def _side_by_side(data: Mapping[str, Dataset]) -> list[dict[str, Dataset]]:
 
 
 def _fit_heads(
-    data: Mapping[str, Dataset], found: Mapping[str, Array], settings: Train, *, mixes: Array, kernel: Kernel | None
+    data: Mapping[str, Dataset], found: Mapping[str, Array], settings: Train, *, mixes: Array, kernel: Shape | None
 ) -> Generator[Epoch, None, dict[str, tuple[heads.Head, list[Row]]]]:
     """Fit heads on growing parts of the same training photos, the last on all; yield how each did, return the last.
 

@@ -20,14 +20,14 @@ import tray
 from dataset.errors import TrayError
 from dataset.tray import Train
 from tests.train.conftest import COLOURS, SMALL, draw_class, finish
-from train import models
-from train.adding import Kernel, agreed
-from train.archive import WEIGHTS
+from train import heads, models
+from train.adding import Shape, agreed
+from train.archive import WEIGHTS, Enlarged, _enlarge
+from train.backend import keras, layers
 from train.data import read_all
 from train.evaluate import evaluate
 from train.export import export
 from train.fit import train
-from train.heads import GAMMAS
 from train.predict import predict
 from train.runs import MODEL, Run, open_run
 
@@ -91,8 +91,7 @@ def test_keras_opens_what_was_written_without_it(two: Run, colours: Path, tmp_pa
     command = [sys.executable, "-c", program, str(two.path), str(colours)]
     path, imported = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     run = open_run(Path(path))
-    known = models.taken_apart(run.model, run.items)
-    models.joined(known.parts, trunk=known.trunk).save(tmp_path / MODEL)
+    models.joined(models.taken_apart(run.model, run.items)).save(tmp_path / MODEL)
     ours, theirs = held(run.path / MODEL), held(tmp_path / MODEL)
 
     assert imported == "False"
@@ -112,15 +111,33 @@ def test_a_further_item_takes_the_kernel_that_most_items_chose(
     doubting = Run(two.path, {**agreeing.record, "config": {**two.config, "robust": True}})
     older = {item: {key: one[key] for key in one if key != "kernel"} for item, one in told.items()}
     run = finish(train({"lettuce": colours}, two.path.parents[1], two.settings, name="agreeing", to=agreeing))
-    # Keras counts classifiers by the names of their items.
-    biases = held(run.path / MODEL)["layers/functional_1/layers/dense/vars/1"]
+    inside = {layer.name: layer for layer in run.model.layers}
 
     assert few is None
     assert agreed(doubting) is agreed(Run(two.path, {**two.record, "items": older})) is None
-    assert agreed(agreeing) == Kernel(0, 5.0)
-    assert np.all(biases == -10)
+    assert agreed(agreeing) == Shape(0, 5.0)
+    assert np.all(inside["kernel_1"].bias.numpy() == -10)
+    assert "kernel_2" not in inside
     assert "kernel" not in run.record["items"]["lettuce"]
-    assert three.record["items"]["lettuce"]["kernel"]["gamma"] in GAMMAS
+    assert three.record["items"]["lettuce"]["kernel"]["gamma"] in heads.GAMMAS
+
+
+def test_a_further_item_has_the_landmarks_of_the_others(
+    two: Run, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Items of a folder share one kernel layer; those with photos of their own add these alone, a few kilobytes."""
+    monkeypatch.setattr("train.adding.AGREEING", 2)
+    folder = shutil.copytree(colours, tmp_path / "more")
+    draw_class(folder / "beet", ["tomato", "plum"], 4, seed=7)
+    run = finish(train(dict.fromkeys(("lettuce", "beet"), folder), tmp_path, two.settings, name="x", to=two))
+    (known,), (still, new) = (
+        [one.units for one in each.model.layers if one.name.startswith("kernel_")] for each in (two, run)
+    )
+    photos = sum(photo.part == "train" for photo in read_all({"beet": folder})["beet"].photos)
+
+    assert known == still
+    assert 0 < new == photos - known <= 4
+    assert 0 < (run.path / MODEL).stat().st_size - (two.path / MODEL).stat().st_size < 40_000
 
 
 def held(file: Path) -> dict[str, Any]:
@@ -138,20 +155,52 @@ def held(file: Path) -> dict[str, Any]:
 def test_a_file_of_another_layout_is_left_to_keras(
     two: Run, three: Run, colours: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where layers are not counted as is known here, and no features are kept, Keras opens the model and adds to it."""
+    """Each item of an older run has a kernel of its own: Keras adds one, and what it wrote takes another without it."""
     other = shutil.copytree(two.path, tmp_path / "x" / two.path.name)
-    with ZipFile(two.path / MODEL) as old, ZipFile(other / MODEL, "w") as new:
+    parts = models.taken_apart(two.model, two.items)
+    models.joined(models.Parts({item: by_itself(one) for item, one in parts.items.items()}, parts.trunk)).save(
+        other / MODEL
+    )
+    older = open_run(other)
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3)).astype(np.uint8)
+    with caplog.at_level("INFO"):
+        run = finish(train({"lettuce": colours}, tmp_path, two.settings, name="x", to=older))
+        directions = np.eye(len(run.model.get_layer("kernel_0").get_weights()[0]), dtype=np.float32)[:6]
+        Enlarged(run, {"pear": heads.fit(directions, np.arange(6) % 2, 2)}).save(tmp_path / "pear.keras")
+    told = run.probabilities(pixels)
+
+    assert caplog.text.count("Keras adds") == 1
+    assert list(keras.models.load_model(tmp_path / "pear.keras", compile=False).output) == [*run.items, "pear"]
+    for item, said in two.probabilities(pixels).items():
+        assert older.probabilities(pixels)[item] == pytest.approx(said, abs=1e-5)
+    for item, said in three.probabilities(pixels).items():
+        assert told[item] == pytest.approx(said, abs=1e-5)
+    assert run.thresholds == pytest.approx(three.thresholds)
+
+
+def by_itself(part: models.Part) -> models.Part:
+    """Return a classifier as older versions had it: a model with its kernel in it."""
+    (kernel,) = part.kernels
+    features = keras.Input((kernel.get_weights()[0].shape[0],), name="features")
+    inside = layers.Dense(kernel.units, activation="exponential", name="kernel")
+    logits = layers.Dense(part.classifier.units, name="logits")
+    model = keras.Model(features, logits(inside(features)), name="head")
+    model.set_weights([*kernel.get_weights(), *part.classifier.get_weights()])
+    return models.Part(model)
+
+
+def test_a_file_that_counts_its_layers_otherwise_is_not_touched(two: Run, tmp_path: Path) -> None:
+    """Where a group of arrays belongs to another layer than is known here, nothing is written."""
+    with ZipFile(two.path / MODEL) as old, ZipFile(tmp_path / "old.keras", "w") as new:
         weights = io.BytesIO(old.read(WEIGHTS))
         with h5py.File(weights, "r+") as file:
             file["layers/softmax/vars"].attrs["name"] = "another"
         for name in old.namelist():
             new.writestr(name, weights.getvalue() if name == WEIGHTS else old.read(name))
-    with caplog.at_level("INFO"):
-        run = finish(train({"lettuce": colours}, tmp_path, two.settings, name="x", to=open_run(other)))
 
-    assert "softmax is not probabilities_1" in caplog.text
-    assert held(run.path / MODEL).keys() == held(three.path / MODEL).keys()
-    assert run.thresholds == pytest.approx(three.thresholds)
+    with pytest.raises(Exception, match="softmax is not probabilities_1"):
+        _enlarge(tmp_path / "old.keras", tmp_path / "new.keras", two.items, {})
+    assert not (tmp_path / "new.keras").exists()
 
 
 def test_added_twice_does_nothing(two: Run, three: Run, colours: Path, settings: Train) -> None:

@@ -1,5 +1,6 @@
 """The kernel machine on features: its closed forms against what they stand for."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -72,7 +73,48 @@ def test_the_keras_layers_say_what_the_head_says() -> None:
     features, labels = clouds(50, 4)
     head = heads.fit(features, labels, 4)
 
-    assert np.asarray(models.machine(head)(features)) == pytest.approx(head.logits(features), abs=1e-3)
+    assert _by_keras({"": head}, features)[""] == pytest.approx(head.logits(features), abs=1e-3)
+
+
+def _by_keras(fitted: Mapping[str, heads.Head], features: np.ndarray) -> dict[str, np.ndarray]:
+    return {
+        item: np.asarray(part.classifier(np.concatenate([kernel(features) for kernel in part.kernels], axis=1)))
+        for item, part in models.of_heads(fitted).items()
+    }
+
+
+def test_a_landmark_is_kept_once_for_all_heads() -> None:
+    """Heads of one kernel have one layer; what another knows beside is a further one, and what it lacks counts 0."""
+    features, labels = clouds(60, 2)
+    kinds = np.arange(60) % 4
+    few, more = slice(0, 40), slice(10, 60)
+    fitted = heads.fit_side_by_side(features[few], {"a": labels[few], "b": labels[few][::-1]}, kinds[few], gamma=2.0)
+    fitted |= heads.fit_side_by_side(features[more], {"c": labels[more]}, kinds[more], gamma=2.0)
+    fitted |= heads.fit_side_by_side(features[:5], {"d": labels[:5]}, kinds[:5], gamma=2.0)
+    fitted |= heads.fit_side_by_side(features, {"e": labels}, kinds, gamma=1.0)
+    kernels, wires = heads.wired(fitted.values())
+
+    assert [len(kernel.biases) for kernel in kernels] == [40, 20, 5, 60]
+    assert [wire.kernels for wire in wires] == [(0,), (0,), (0, 1), (2,), (3,)]
+    assert np.all(wires[2].weights[:10] == 0)
+    assert np.all(wires[2].weights[10:].any(axis=1))
+    for item, said in _by_keras(fitted, features).items():
+        assert said == pytest.approx(fitted[item].logits(features), abs=1e-3)
+
+
+def test_the_same_landmarks_are_drawn_where_photos_are_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more photos than landmarks, those of the kinds that were there are nearly all drawn again."""
+    monkeypatch.setattr(heads, "LANDMARKS", 60)
+    features, kinds = clouds(240, 8)
+    before = kinds < 7
+    fitted = [
+        heads.fit_side_by_side(features[some], {"a": kinds[some] % 2}, kinds[some], gamma=2.0)["a"]
+        for some in (before, before | True)
+    ]
+    kernels, _ = heads.wired(fitted)
+
+    assert [len(head.kernel.biases) for head in fitted] == [60, 60]
+    assert len(kernels[1].biases) <= 60 / 8 + 1
 
 
 def test_more_photos_than_landmarks_are_spanned_by_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +125,7 @@ def test_more_photos_than_landmarks_are_spanned_by_a_sample(monkeypatch: pytest.
     head = heads.fit(features[rare], labels[rare], 3)
     unseen, truth = clouds(60, 3, seed=1)
 
-    assert head.landmarks.shape == (16, 12)
+    assert head.kernel.weights.shape == (12, 16)
     assert (head.probabilities(unseen).argmax(axis=1) == truth).mean() > 0.9
 
 
@@ -160,7 +202,7 @@ def _right(head: heads.Head, features: np.ndarray, labels: np.ndarray) -> float:
 
 
 def test_heads_side_by_side_are_those_that_stand_alone() -> None:
-    """Fitted together on the same photos, each head is the one that it would be by itself."""
+    """Fitted together on the same photos, they share one kernel; each is the one that it would be by itself with it."""
     rng = np.random.default_rng(0)
     kinds = np.repeat([0, 1, 2], 20)
     features = rng.normal(0, 0.4, (60, 4)) + np.eye(4)[kinds]
@@ -168,9 +210,16 @@ def test_heads_side_by_side_are_those_that_stand_alone() -> None:
     mixes = np.array([[1, 1, 1, 1], [2, 1, 0.5, 0.5]], np.float32)
     labels = {name: (kinds == kind).astype(np.int64) for kind, name in enumerate("abc")}
     together = heads.fit_side_by_side(features, labels, kinds, mixes=mixes)
+    own = {
+        name: heads.fit_side_by_side(features, {name: one}, kinds, mixes=mixes)[name] for name, one in labels.items()
+    }
+    shared = together["a"]
 
+    assert len({id(head.kernel) for head in together.values()}) == 1
+    assert (shared.gamma, shared.mix[0]) in {(head.gamma, head.mix[0]) for head in own.values()}
     for name, truth in labels.items():
-        alone = heads.fit(features, truth, 2, mixes=mixes)
+        given = {"mixes": shared.mix[None], "gamma": shared.gamma}
+        alone = heads.fit_side_by_side(features, {name: truth}, kinds, **given)[name]
         assert (together[name].gamma, together[name].ridge) == (alone.gamma, alone.ridge)
         assert together[name].logits(features) == pytest.approx(alone.logits(features), rel=1e-6)
         assert together[name].left_out == pytest.approx(alone.left_out, rel=1e-6)
@@ -234,5 +283,5 @@ def test_of_several_classes_a_head_is_the_mean_over_its_mixes() -> None:
     assert _right(all_, features[unseen], labels[unseen]) > max(
         _right(one, features[unseen], labels[unseen]) for one in alone
     )
-    assert len(all_.landmarks) == 270
-    assert np.asarray(models.machine(all_)(features)) == pytest.approx(all_.logits(features), abs=1e-3)
+    assert len(all_.kernel.biases) == 270
+    assert _by_keras({"": all_}, features)[""] == pytest.approx(all_.logits(features), abs=1e-3)
