@@ -71,9 +71,10 @@ class Shape:
 def agreed(run: Run) -> Shape | None:
     """Return what most of a run's items chose of their kernels, of which a further item need not try the others.
 
-    It is as good as its own choice: by the choice of four other items, and judged on five folds dealt twice, the mean
-    average precision of 31 items of four sets with two choices of backbones was FIGURES (own choice FIGURES); by that
-    of a single other item it was up to .011 less. None where few items chose, or where an older version did not write
+    It is as good as its own choice: for each of 23 items of three sets, with the kernel that four others chose and
+    judged on five folds dealt twice, mean average precision was .882 (.882 with its own), .997 (.996) and .859 (.860),
+    with two backbones .895 (.895), .999 (.999) and .892 (.891). By the choice of a single other item it was up to .011
+    less with 25 photos of each class. None where few items chose, or where an older version did not write
     it down, and for ``--robust``, whose heads choose anew.
     """
     told = [one["kernel"] for one in run.record["items"].values() if one.get("kernel")]

@@ -53,9 +53,9 @@ class Enlarged:
         except _UnknownLayoutError as error:
             log.info("Keras adds to %s: %s.", self.run.path / MODEL, error)
             known = models.taken_apart(self.run.model, self.run.items)
-            kernels = {id(kernel): kernel for part in known.items.values() for kernel in part.kernels}
+            kernels = {id(kernel): kernel for part in known.by_item.values() for kernel in part.kernels}
             further = models.of_heads(self.heads, list(kernels.values()))
-            models.joined(models.Parts(known.items | further, known.trunk)).save(file)
+            models.joined(models.Parts(known.by_item | further, known.trunk)).save(file)
 
 
 class _UnknownLayoutError(Exception):

@@ -145,7 +145,9 @@ def fit_side_by_side(  # noqa: PLR0913 - a head has this many sides
 ) -> dict[str, Head]:
     """Fit a binary head for each of several (n,) labels to the same (n, d) unit features, as ``fit`` does.
 
-    They share one kernel, the best for all of them together; the ridge is each head's own. ``kinds``, (n,), says which
+    They share one kernel, the best for all of them together; the ridge is each head's own. Where each chose by itself,
+    the mean average precision of 7, 10 and 6 items on five folds dealt twice was .882, .996 and .860, shared it was
+    .880, .997 and .860; with two backbones .895, .999 and .891 against .900, .999 and .892. ``kinds``, (n,), says which
     photos show the same: landmarks are taken from all kinds. With ``gamma`` the kernel is known, that of the one mix
     and of this width.
     """

@@ -123,7 +123,7 @@ class Part:
 class Parts:
     """What a joined model consists of: a classifier for each item, and the trunk that they share, if they do."""
 
-    items: dict[str, Part]
+    by_item: dict[str, Part]
     trunk: Any = None
 
 
@@ -151,12 +151,12 @@ def joined(parts: Parts) -> Any:
 
     A single part gives a model with one plain output.
     """
-    first = parts.trunk or next(iter(parts.items.values())).classifier
+    first = parts.trunk or next(iter(parts.by_item.values())).classifier
     pixels = keras.Input(first.input.shape[1:], name="pixels")
     shared = parts.trunk(pixels, training=False) if parts.trunk else pixels
     heard: dict[int, Any] = {}
     outputs = {}
-    for number, (item, part) in enumerate(parts.items.items()):
+    for number, (item, part) in enumerate(parts.by_item.items()):
         for kernel in part.kernels:
             if id(kernel) not in heard:
                 kernel.name = f"kernel_{len(heard)}"

@@ -66,7 +66,7 @@ def _apart(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]:
     for item, dataset in plan.data.items():
         outcomes[item] = yield from _way(plan)(folder, replace(plan, data={item: dataset}))
     single = [models.taken_apart(one.model, (item,)) for item, one in outcomes.items()]
-    parts = {item: part for one in single for item, part in one.items.items()}
+    parts = {item: part for one in single for item, part in one.by_item.items()}
     return Outcome(
         model=models.joined(models.Parts(parts, single[0].trunk)),
         input_size=next(iter(outcomes.values())).input_size,
@@ -103,7 +103,7 @@ def _from_nothing(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome
         temperatures[item] = temperature(said, np.array([photo.label for photo in val]))
         answers[item] = {sha256: cooled(one[None], temperatures[item])[0] for sha256, one in answers[item].items()}
     thresholds = {item: _threshold(dataset, answers[item], settings) for item, dataset in data.items()}
-    earlier = models.taken_apart(plan.to.model, plan.to.items).items if plan.to else {}
+    earlier = models.taken_apart(plan.to.model, plan.to.items).by_item if plan.to else {}
     cool = {item: replace(part, scale=1 / temperatures[item]) for item, part in parts.items()}
     return Outcome(
         model=models.joined(models.Parts(earlier | cool)),

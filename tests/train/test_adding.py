@@ -158,7 +158,7 @@ def test_a_file_of_another_layout_is_left_to_keras(
     """Each item of an older run has a kernel of its own: Keras adds one, and what it wrote takes another without it."""
     other = shutil.copytree(two.path, tmp_path / "x" / two.path.name)
     parts = models.taken_apart(two.model, two.items)
-    models.joined(models.Parts({item: by_itself(one) for item, one in parts.items.items()}, parts.trunk)).save(
+    models.joined(models.Parts({item: by_itself(one) for item, one in parts.by_item.items()}, parts.trunk)).save(
         other / MODEL
     )
     older = open_run(other)
