@@ -21,10 +21,10 @@ from dataset.errors import ConfigError, NotEnoughImages, TrayError
 from dataset.folder import class_folders, make_folder, pictures, write_whole
 from dataset.images import read
 from dataset.progress import Progress
+from dataset.splits import SPLITS
 
 Part = Literal["train", "val", "test", "tray"]
 """What a photo is for; ``tray`` are windows of trays that were put together from training photos."""
-PARTS: tuple[Part, ...] = ("train", "val", "test")
 VAL_SHARE = 0.2
 # Pixels of a decoded set up to this size stay in memory; bigger sets live in a memory-mapped file.
 IN_MEMORY_BYTES = 256 * 2**20
@@ -361,7 +361,7 @@ def threads() -> int:
 def _found(folder: Path) -> dict[Part, dict[str, Path]]:
     """Return the class folders of each part that a folder has; all of them train where it has none."""
     found: dict[Part, dict[str, Path]] = {
-        part: class_folders(folder / part) for part in PARTS if _holds_classes(folder / part)
+        part: class_folders(folder / part) for part in SPLITS if _holds_classes(folder / part)
     }
     return found if "train" in found else {"train": class_folders(folder)}
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from dataset.errors import ConfigError, TrayError
 from dataset.folder import make_folder, unwritable, write_whole
-from train.data import PARTS, UNREADABLE, Dataset, decode, read_dataset
+from dataset.splits import SPLITS
+from train.data import UNREADABLE, Dataset, decode, read_dataset
 from train.export_example import example, readme
 from train.forward import drawn
 from train.runs import MODEL, RUN, Run
@@ -279,7 +280,7 @@ def _trained_on(run: Run) -> Iterator[Path]:
 
 
 def _in_turn(dataset: Dataset) -> Iterator[Path]:
-    order = {name: n for n, name in enumerate(PARTS)}
+    order = {name: n for n, name in enumerate(SPLITS)}
     seen = dict.fromkeys(range(len(dataset.class_names)), 0)
     keyed = []
     for photo in sorted(dataset.photos, key=lambda photo: (order[photo.part], photo.sha256)):
