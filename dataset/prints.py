@@ -84,10 +84,10 @@ class Sketch:
     """As in Bars."""
     colours: Levels
     """16x16 RGB."""
-    thumb: Levels
-    """96x96 RGB."""
+    places: Levels
+    """48x48 places of the picture, RGB."""
     grey: Levels
-    """The same in grey levels."""
+    """96x96 grey levels."""
 
 
 def sketch(small: Image.Image) -> Sketch:
@@ -96,14 +96,13 @@ def sketch(small: Image.Image) -> Sketch:
     bars = find_bars(levels(image))
     boxes = ((0, 0, *image.size), *bars.boxes)
     views = np.stack([square(image.crop(box) if at else image) for at, box in enumerate(boxes)])
-    thumb = small.resize((THUMB, THUMB), Image.Resampling.BOX)
     return Sketch(
         views,
         np.array(boxes) / (image.size * 2),
         bars.frame,
         levels(small.resize((16, 16), Image.Resampling.BOX)),
-        levels(thumb),
-        levels(thumb.convert("L")),
+        levels(small.resize((THUMB // 2, THUMB // 2), Image.Resampling.NEAREST)),
+        levels(image.resize((THUMB, THUMB), Image.Resampling.BOX)),
     )
 
 
@@ -138,7 +137,7 @@ def turn_hashes(grey: Levels) -> Levels:
     A mirrored picture's coefficients are those of the original with the odd ones negated; a transposed one's are
     transposed.
     """
-    block = low_frequencies(grey.astype(np.float64))
+    block = low_frequencies(grey.astype(np.float32))
     plain = block[..., None, :, :] * _SIGNS
     # Transposed, mirrored and flipped change places.
     turns = np.concatenate([plain, plain.swapaxes(-1, -2)[..., (0, 2, 1, 3), :, :]], axis=-3)
@@ -148,24 +147,24 @@ def turn_hashes(grey: Levels) -> Levels:
 def crop_hashes(grey: Levels) -> Levels:
     """Return the hashes of 26 crops, shape (26, 32), from two matrix products: cosines that span only the crop."""
     # Many small products: BLAS would set several threads on a large one, which costs more than it gives.
-    rows = _CROP_COSINES @ grey.astype(np.float64)
+    rows = _CROP_COSINES @ grey.astype(np.float32)
     blocks = rows[_CROP_ROWS] @ _ACROSS
     return hashes_of(blocks.reshape(CROPS, 256))
 
 
-def _crop_cosines() -> Values:
+def _crop_cosines() -> NDArray[np.float32]:
     rows = []
     at = (np.arange(SIDE) + 0.5) / SIDE
     for start, end in _ROWS:
         inside = np.clip((at - start) * SIDE + 0.5, 0, 1) * np.clip((end - at) * SIDE + 0.5, 0, 1)
         angles = np.pi * np.outer(np.arange(16), (at - start) / (end - start))
         rows.append(2 * np.cos(angles) * inside / (end - start))
-    return np.stack(rows)
+    return np.stack(rows).astype(np.float32)
 
 
-_ODD = np.where(np.arange(16) % 2, -1.0, 1.0)
+_EVEN, _ODD = np.ones(16, np.float32), np.where(np.arange(16) % 2, np.float32(-1), np.float32(1))
 # As it is, mirrored, flipped, and both.
-_SIGNS = np.stack([np.ones((16, 16)), np.tile(_ODD, (16, 1)), np.tile(_ODD[:, None], 16), np.outer(_ODD, _ODD)])
+_SIGNS = np.stack([np.outer(down, across) for down in (_EVEN, _ODD) for across in (_EVEN, _ODD)])
 _CROP_COSINES = _crop_cosines()
 _CROP_ROWS, _CROP_COLUMNS = (np.array(at) for at in zip(*_CROPS, strict=True))
 _ACROSS = np.ascontiguousarray(_CROP_COSINES[_CROP_COLUMNS].swapaxes(1, 2))
