@@ -7,7 +7,7 @@ structure, in which other things of one outline, and other takes of one scene, d
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,12 +80,23 @@ class Glance:
         return self.flat and self.fine < STRANGE and self.mixed > MIXED
 
 
+@dataclass(frozen=True, slots=True)
+class Spots:
+    """Where the places of a first square lie in the second one, for many pairs of them: shape (pairs, places)."""
+
+    at: NDArray[np.intp]
+    """Of the level above and left of each, among the levels of all second squares."""
+    across: Short
+    """How far it lies to the right of that level, 0 to 1."""
+    down: Short
+    inside: Short
+    """1 where it lies well inside both squares, else 0."""
+
+
 def glances(pairs: Sequence[tuple[Print, Print]]) -> list[Glance]:
     """Return what a first look sees of each pair; what it sees of one does not depend on the others."""
-    each = {id(one): one for pair in pairs for one in pair}
-    flats = {name: flatness(one.views[0].astype(np.int16)) > FLAT for name, one in each.items()}
     found = [matches(*pair) for pair in pairs]
-    flat = [flats[id(a)] or flats[id(b)] for a, b in pairs]
+    flat = [_is_flat(a) or _is_flat(b) for a, b in pairs]
     asked = [at for at, ways in enumerate(found) if ways[0].distance <= NEAR]
     asking = [[(*pairs[at], match) for match in found[at]] for at in asked]
     seen = dict(zip(asked, _judged(asking), strict=True)) if asked else {}
@@ -100,47 +111,54 @@ def placed(a: Print, b: Print, glance: Glance, numbers: NDArray[np.float64]) -> 
     """
     ways = [(a, b, glance.best)]
     both = numbers.reshape(1, 2, 3)
-    place = both[..., :2] + np.eye(2), both[..., 2]
-    fine, *_ = _walk(*structures(ways, FINE), *place, steps=0)
-    return replace(glance, fine=float(fine[0]), mixed=float(_mixed(ways, *place)[0]), settled=True)
+    spots = _spots(both[..., :2] + np.eye(2), both[..., 2])
+    fine, mixed = _agreement(*structures(ways, FINE), spots), _mixed(ways, spots)
+    return replace(glance, fine=float(fine[0]), mixed=float(mixed[0]), settled=True)
 
 
 def _judged(pairs: Sequence[Sequence[Way]]) -> Iterator[tuple[Match, Placing, float, float, float]]:
     """Yield of each pair, given in all its ways, the best one, its placing, and what Glance says of it."""
     ways = [way for each in pairs for way in each]
     stretches, shifts = (np.stack(part) for part in zip(*(placing(match) for _, _, match in ways), strict=True))
-    agree, stretches, shifts = _walk(*structures(ways, COARSE), stretches, shifts, steps=STEPS)
+    coarse = structures(ways, COARSE)
+    before, stretches, shifts = _walk(*coarse, stretches, shifts, steps=STEPS)
+    agree = np.maximum(before, _agreement(*coarse, _spots(stretches, shifts)))
     ends = np.cumsum([len(each) for each in pairs]).tolist()
     best = [first + int(agree[first:end].argmax()) for first, end in zip([0, *ends], ends, strict=False)]
     chosen = [ways[at] for at in best]
-    fine, stretches, shifts = _walk(*structures(chosen, FINE), stretches[best], shifts[best], steps=LAST)
-    mixed = _mixed(chosen, stretches, shifts)
+    finest = structures(chosen, FINE)
+    before, stretches, shifts = _walk(*finest, stretches[best], shifts[best], steps=LAST)
+    spots = _spots(stretches, shifts)
+    fine = np.maximum(before, _agreement(*finest, spots))
     numbers = np.dstack([stretches - np.eye(2), shifts]).reshape(-1, 6)
-    seen = zip(map(tuple, numbers.tolist()), *(one.tolist() for one in (agree[best], fine, mixed)), strict=True)
-    for (_, _, match), each in zip(chosen, seen, strict=True):
-        yield match, *each
+    each = (one.tolist() for one in (agree[best], fine, _mixed(chosen, spots)))
+    for (_, _, match), *seen in zip(chosen, map(tuple, numbers.tolist()), *each, strict=True):
+        yield match, *seen
 
 
-def _mixed(ways: Sequence[Way], stretches: Values, shifts: Values) -> Values:
+def _mixed(ways: Sequence[Way], spots: Spots) -> Values:
     """Return the share of places that are brighter in the second picture, or darker, whichever are fewer."""
     firsts = np.stack([turned(a.views[match.views[0]], match.turn)[::2, ::2].ravel() for a, _, match in ways])
     seconds = np.stack([b.views[match.views[1]] for _, b, match in ways]).astype(np.float32)
-    moved, inside = _read(seconds, stretches, shifts)
-    brighter = moved - firsts
-    both = [((way > CHANGED) * inside).sum(axis=1) for way in (brighter, -brighter)]
-    return np.asarray(np.minimum(*both) / np.maximum(inside.sum(axis=1), 1))
+    brighter = _read(seconds, spots) - firsts
+    both = [((way > CHANGED) * spots.inside).sum(axis=1) for way in (brighter, -brighter)]
+    return np.asarray(np.minimum(*both) / np.maximum(spots.inside.sum(axis=1), 1))
 
 
 def structures(ways: Sequence[Way], width: tuple[int, int]) -> tuple[Short, Short]:
     """Return the structure of each first picture, turned as its match says, and of each second one."""
-    keys = [((id(a), match.views[0]), (id(b), match.views[1])) for a, b, match in ways]
-    views = {}
-    for (first, second), (a, b, match) in zip(keys, ways, strict=True):
-        views[first], views[second] = a.views[match.views[0]], b.views[match.views[1]]
-    numbers = {key: at for at, key in enumerate(views)}
-    bands = _band(np.stack(list(views.values())).astype(np.float32), *width)
-    firsts = [turned(bands[numbers[first]], match.turn) for (first, _), (_, _, match) in zip(keys, ways, strict=True)]
-    return np.stack(firsts), bands[[numbers[second] for _, second in keys]]
+    firsts = [turned(_structure(a, match.views[0], width), match.turn) for a, _, match in ways]
+    return np.stack(firsts), np.stack([_structure(b, match.views[1], width) for _, b, match in ways])
+
+
+@lru_cache(512)
+def _structure(one: Print, view: int, width: tuple[int, int]) -> Short:
+    return _band(one.views[view].astype(np.float32), *width)
+
+
+@lru_cache(512)
+def _is_flat(one: Print) -> bool:
+    return flatness(one.views[0].astype(np.int16)) > FLAT
 
 
 def _band(levels: Short, finest: int, widest: int) -> Short:
@@ -184,10 +202,36 @@ _WITHIN = (np.maximum(np.abs(_X), np.abs(_Y)) <= _REACH).astype(np.float32)
 _LIMIT = np.array([0.1, 0.1, 0.05 * SIDE, 0.1, 0.1, 0.05 * SIDE])
 
 
+def _spots(stretches: Values, shifts: Values) -> Spots:
+    """Return where places lie, of which every second one of a row and column is looked at."""
+    s, t = stretches.astype(np.float32)[..., None, None], shifts.astype(np.float32)[..., None, None]
+    # From the centre; a row or a column of steps is added to the other.
+    x, y = ((s[:, at, 0] * _AXIS + (s[:, at, 1] * _AXIS[:, None] + t[:, at])).reshape(len(s), -1) for at in (0, 1))
+    inside = (np.maximum(np.abs(x), np.abs(y)) <= _REACH) * _WITHIN
+    x, y = ((one + np.float32((SIDE - 1) / 2)).clip(0, SIDE - 1.001) for one in (x, y))
+    left, top = x.astype(np.int32), y.astype(np.int32)
+    x -= left
+    y -= top
+    at = top * SIDE + left + np.arange(0, len(s) * SIDE * SIDE, SIDE * SIDE, dtype=np.int32)[:, None]
+    return Spots(at.astype(np.intp), x, y, inside)
+
+
+def _read(squares: Short, spots: Spots) -> Short:
+    """Return what squares have there, bilinear."""
+    levels = squares.ravel()
+    upper, lower = levels.take(spots.at), levels[SIDE:].take(spots.at)
+    upper += (levels[1:].take(spots.at) - upper) * spots.across
+    lower += (levels[SIDE + 1 :].take(spots.at) - lower) * spots.across
+    lower -= upper
+    lower *= spots.down
+    lower += upper
+    return lower
+
+
 def _walk(
     firsts: Short, seconds: Short, stretches: Values, shifts: Values, *, steps: int
 ) -> tuple[Values, Values, Values]:
-    """Lay each second square over its first, and return the best correlations and where the walks ended.
+    """Lay each second square over its first; return the best correlations before a step, and where the walks ended.
 
     The inverse compositional way of Baker and Matthews (2004): slopes are taken of the first one, once.
     """
@@ -202,15 +246,11 @@ def _walk(
     inverse = np.linalg.inv(normal)
     target = firsts[:, ::2, ::2].reshape(count, -1)
     best = np.full(count, -1.0)
-    for step in range(steps + 1):
-        moved, inside = _read(seconds, stretches, shifts)
-        places = inside.sum(axis=1)
-        a, b = (_centred(one, inside, places) for one in (target, moved))
-        both, ours, theirs = (a * b).sum(axis=1), (a * a).sum(axis=1), (b * b).sum(axis=1)
-        agree = both / np.sqrt(ours * theirs + 1e-6)
-        best = np.maximum(best, np.where(places > COVER * target.shape[1], agree, -1.0))
-        if step == steps:
-            break
+    for _ in range(steps):
+        spots = _spots(stretches, shifts)
+        a, b = _centred(target, spots), _centred(_read(seconds, spots), spots)
+        both, theirs = (a * b).sum(axis=1), (b * b).sum(axis=1)
+        best = np.maximum(best, _correlation(a, b, spots))
         error = b * (both / (theirs + 1e-6))[:, None] - a
         change = np.einsum("kij,kj->ki", inverse, np.einsum("kin,kn->ki", slopes, error)).clip(-_LIMIT, _LIMIT)
         back = np.linalg.inv(np.eye(2) + change[:, [[0, 1], [3, 4]]])
@@ -219,28 +259,19 @@ def _walk(
     return best, stretches, shifts
 
 
-def _centred(levels: Short, inside: Short, places: Short) -> Short:
-    mean = (levels * inside).sum(axis=1) / np.maximum(places, 1)
-    return np.asarray((levels - mean[:, None]) * inside)
+def _agreement(firsts: Short, seconds: Short, spots: Spots) -> Values:
+    """Return the correlation of each first square with what the second one has in its places."""
+    target = firsts[:, ::2, ::2].reshape(len(firsts), -1)
+    return _correlation(_centred(target, spots), _centred(_read(seconds, spots), spots), spots)
 
 
-def _read(squares: Short, stretches: Values, shifts: Values) -> tuple[Short, Short]:
-    """Return squares read at the moved places of the grid, bilinear, and 1 where those lie well inside, else 0."""
-    s, t = stretches.astype(np.float32)[..., None, None], shifts.astype(np.float32)[..., None, None]
-    # From the centre; a row or a column of steps is added to the other.
-    x, y = ((s[:, at, 0] * _AXIS + (s[:, at, 1] * _AXIS[:, None] + t[:, at])).reshape(len(s), -1) for at in (0, 1))
-    inside = (np.maximum(np.abs(x), np.abs(y)) <= _REACH) * _WITHIN
-    x, y = ((one + np.float32((SIDE - 1) / 2)).clip(0, SIDE - 1.001) for one in (x, y))
-    left, top = x.astype(np.int32), y.astype(np.int32)
-    x -= left
-    y -= top
-    at = top * SIDE + left + np.arange(0, len(squares) * SIDE * SIDE, SIDE * SIDE, dtype=np.int32)[:, None]
-    at = at.astype(np.intp)
-    levels = squares.ravel()
-    upper, lower = levels.take(at), levels[SIDE:].take(at)
-    upper += (levels[1:].take(at) - upper) * x
-    lower += (levels[SIDE + 1 :].take(at) - lower) * x
-    lower -= upper
-    lower *= y
-    lower += upper
-    return lower, inside
+def _centred(levels: Short, spots: Spots) -> Short:
+    mean = (levels * spots.inside).sum(axis=1) / np.maximum(spots.inside.sum(axis=1), 1)
+    return np.asarray((levels - mean[:, None]) * spots.inside)
+
+
+def _correlation(a: Short, b: Short, spots: Spots) -> Values:
+    """Return the correlation of centred levels; -1 where too few places are in both."""
+    both, ours, theirs = (a * b).sum(axis=1), (a * a).sum(axis=1), (b * b).sum(axis=1)
+    agree = both / np.sqrt(ours * theirs + 1e-6)
+    return np.where(spots.inside.sum(axis=1) > COVER * a.shape[1], agree, -1.0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +30,12 @@ _CROPS = tuple(
 CROPS = len(_CROPS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Print:
-    """What a picture is compared by: hashes to find candidates, small pictures to confirm them."""
+    """What a picture is compared by: hashes to find candidates, small pictures to confirm them.
+
+    Each is equal to itself alone, so that what is worked out from it can be remembered under it.
+    """
 
     views: Levels
     """64x64 grey levels, stretched to the square: of the whole picture, then without its bars, one or two ways."""
@@ -176,7 +180,7 @@ def crop_box(crop: int) -> tuple[float, float, float, float]:
     return _ROWS[x][0], _ROWS[y][0], _ROWS[x][1], _ROWS[y][1]
 
 
-def turned(grey: Levels, turn: int) -> Levels:
+def turned(grey: NDArray[Any], turn: int) -> NDArray[Any]:
     """Return a picture in one of its 8 turns, in the order of ``TURNS``."""
     plain = (grey, grey[:, ::-1], grey[::-1], grey[::-1, ::-1])
     if turn < 4:

@@ -22,6 +22,8 @@ from dataset.workers import ALONE, HERE, Workers
 Pairs = dict[tuple[str, str], Comparison]
 SHARD = 32
 """Pairs that are compared at once: what is lost at most when a worker is."""
+NEIGHBOURS = 64
+"""Pictures that are compared with as many others before the next ones are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,10 @@ def relate(
         numbers = {sha: number for number, sha in enumerate(shas)}
         found = yield from candidates(partial(memory.hashes, numbers), fresh, workers)
         settled = set(memory.base.execute("SELECT a, b FROM pairs UNION ALL SELECT a, b FROM different"))
-        each = (tuple(sorted((shas[first], shas[second]))) for first, second in found)
+        each = (tuple(sorted((shas[first], shas[second]))) for first, second in _by_neighbours(found))
         pairs = [pair for pair in each if pair not in settled]
-        shards = (
-            _known(pairs[at : at + SHARD], root.absolute(), sources, memory) for at in range(0, len(pairs), SHARD)
-        )
+        known = lru_cache(4 * NEIGHBOURS)(lambda sha: Known(sha, root.absolute() / sources[sha], memory.print_of(sha)))
+        shards = ([tuple(map(known, pair)) for pair in pairs[at : at + SHARD]] for at in range(0, len(pairs), SHARD))
         done = 0
         for comparisons in (ALONE if workers is HERE else workers).map(compare_all, shards):
             _settle(memory, zip(pairs[done : done + SHARD], comparisons, strict=True))
@@ -71,12 +72,10 @@ def _recalled(text: str) -> Comparison:
     return Comparison(**values | {name: intern(values[name]) for name in ("verdict", "stage", "turn")})
 
 
-def _known(
-    pairs: Sequence[tuple[str, ...]], root: Path, sources: Mapping[str, str], memory: Memory
-) -> list[tuple[Known, ...]]:
-    """Return the pictures of some pairs, each one once."""
-    known = {sha: Known(sha, root / sources[sha], memory.print_of(sha)) for pair in pairs for sha in pair}
-    return [tuple(known[sha] for sha in pair) for pair in pairs]
+def _by_neighbours(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return pairs so that those of the same few pictures follow each other: what is known of each is read once."""
+    ranks = {number: rank // NEIGHBOURS for rank, number in enumerate(sorted({one for pair in pairs for one in pair}))}
+    return sorted(pairs, key=lambda pair: (ranks[pair[0]], ranks[pair[1]]))
 
 
 def _settle(memory: Memory, rows: Iterable[tuple[tuple[str, ...], Comparison]]) -> None:
