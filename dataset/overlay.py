@@ -1,6 +1,5 @@
 """How well one picture lies over another: a small affine registration, and what then differs where."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,6 +15,8 @@ NOISE = 4.0
 """Levels by which poor encodings let flat places differ."""
 STIR = 0.05
 """Disagreement, 0 to 1, from which a block differs by more than noise and encodings make it."""
+STRIP = 1 << 11
+"""Places that one matrix product takes."""
 COVER = 0.4
 """Share of the first picture that the second one must cover for an overlay to count."""
 
@@ -67,28 +68,33 @@ def overlay(
     ``margin`` pixels of an edge of either does not count: there a part of a picture differs from the whole.
     """
     side = first.shape[0]
-    slopes: list[Values] = [np.gradient(second, axis=axis) for axis in (0, 1)]
+    planes = np.stack([second, *np.gradient(second)]).reshape(3, -1)
     at = np.zeros(6) if placing is None else np.array(placing, np.float64)
     # A thousand places are enough to find the way, four thousand to arrive.
-    best, at = _walk(first, second, slopes, at, stride=max(1, side // 32), steps=steps, margin=margin)
+    best, at = _walk(first, planes, at, stride=max(1, side // 32), steps=steps, margin=margin)
     if best >= HOPELESS:
-        _, at = _walk(first, second, slopes, at, stride=max(1, side // 64), steps=3, margin=margin)
-    (moved,), inside = _warp((second,), at, _grid(side), margin)
-    return Overlay(_correlation(first, moved, inside), at, first, moved, inside)
+        _, at = _walk(first, planes, at, stride=max(1, side // 64), steps=3, margin=margin)
+    (moved,), inside = _warp(planes[:1], at, side, margin=margin)
+    return Overlay(
+        _correlation(first.ravel(), moved, inside), at, first, moved.reshape(side, side), inside.reshape(side, side)
+    )
 
 
 def _walk(  # noqa: PLR0913 - one walk, what it walks on and how far
-    first: Values, second: Values, slopes: Sequence[Values], at: Values, *, stride: int, steps: int, margin: int
+    first: Values, planes: Values, at: Values, *, stride: int, steps: int, margin: int
 ) -> tuple[float, Values]:
-    """Return the best correlation on the way, over every ``stride``-th place, and where that was."""
+    """Return the best correlation on the way, over every ``stride``-th place, and where that was.
+
+    ``planes`` are the second picture and its slopes down and to the right, each as one row.
+    """
     side = first.shape[0]
     half = side / 2
-    ys, xs = (grid[::stride, ::stride] for grid in _grid(side))
-    target = first[::stride, ::stride]
+    ys, xs = (line / half for line in _grid(side, stride))
+    target = first[::stride, ::stride].ravel()
     best, best_at = -2.0, at
     limit = np.array([0.1, 0.1, 0.05 * side, 0.1, 0.1, 0.05 * side])
     for step in range(steps):
-        (moved, down, right), inside = _warp((second, slopes[0], slopes[1]), at, (ys, xs), margin)
+        (moved, down, right), inside = _warp(planes, at, side, stride=stride, margin=margin)
         correlation = _correlation(target, moved, inside)
         if correlation > best:
             best, best_at = correlation, at
@@ -96,8 +102,8 @@ def _walk(  # noqa: PLR0913 - one walk, what it walks on and how far
             break
         if step == HOPE and best < HOPELESS:
             break
-        columns = (right * xs / half, right * ys / half, right, down * xs / half, down * ys / half, down, moved)
-        change = _solve(np.stack([column[inside] for column in (*columns, np.ones_like(moved))]), target[inside])
+        rows = (right * xs, right * ys, right, down * xs, down * ys, down, moved, np.ones_like(moved), target)
+        change = _solve(np.stack(rows) * inside)
         if change is None or abs(change[6]) < 0.05:
             break
         move = change[:6] / change[6]
@@ -111,8 +117,8 @@ def _walk(  # noqa: PLR0913 - one walk, what it walks on and how far
 
 def warp(picture: Values, placing: Values) -> tuple[Values, NDArray[np.bool_]]:
     """Return a square picture read at moved places, and where those places lie inside it."""
-    (moved,), inside = _warp((picture,), placing, _grid(picture.shape[0]))
-    return moved, inside
+    (moved,), inside = _warp(picture.reshape(1, -1), placing, picture.shape[0])
+    return moved.reshape(picture.shape), inside.reshape(picture.shape)
 
 
 def residue(over: Overlay) -> Residue:
@@ -143,51 +149,56 @@ def residue(over: Overlay) -> Residue:
     )
 
 
-def _solve(slopes: Values, target: Values) -> Values | None:
-    # einsum and sum, not @: products this small are slower on several threads, and pictures are compared on all cores.
-    normal = np.einsum("in,jn->ij", slopes, slopes)
-    normal[np.diag_indices(8)] *= 1 + 1e-4
+def _solve(rows: Values) -> Values | None:
+    """Return how much of each row but the last one adds up to the last one, by least squares."""
+    # BLAS would set several threads on a larger product, and pictures are compared on all cores.
+    strips = (rows[:, at : at + STRIP] for at in range(0, rows.shape[1], STRIP))
+    products = sum((strip[:-1] @ strip.T.copy() for strip in strips), np.zeros((len(rows) - 1, len(rows))))
+    normal, target = products[:, :-1], products[:, -1]
+    normal[np.diag_indices(len(normal))] *= 1 + 1e-4
     try:
-        return np.asarray(np.linalg.solve(normal, np.einsum("in,n->i", slopes, target)))
+        return np.asarray(np.linalg.solve(normal, target))
     except np.linalg.LinAlgError:
         return None
 
 
 @lru_cache
-def _grid(side: int) -> tuple[Values, Values]:
-    steps = np.arange(side) - (side - 1) / 2
-    return np.repeat(steps[:, None], side, axis=1), np.repeat(steps[None], side, axis=0)
+def _grid(side: int, stride: int) -> tuple[Values, Values]:
+    """Return the rows and the columns, from the centre, of every ``stride``-th place of a square."""
+    steps = (np.arange(side) - (side - 1) / 2)[::stride]
+    return np.repeat(steps, len(steps)), np.tile(steps, len(steps))
 
 
 def _warp(
-    pictures: Sequence[Values], at: Values, grid: tuple[Values, Values], margin: int = 0
-) -> tuple[list[Values], NDArray[np.bool_]]:
-    """Return pictures read at the moved places of a grid, bilinear, and where those places lie inside."""
-    side = pictures[0].shape[0]
-    ys, xs = grid
+    planes: Values, at: Values, side: int, *, stride: int = 1, margin: int = 0
+) -> tuple[Values, NDArray[np.bool_]]:
+    """Return squares, each a row, read at the moved places of a grid, bilinear, and where those places lie inside."""
+    ys, xs = _grid(side, stride)
     centre = (side - 1) / 2
-    x = (1 + at[0]) * xs + at[1] * ys + at[2] + centre
-    y = at[3] * xs + (1 + at[4]) * ys + at[5] + centre
-    inside = (x >= margin) & (x <= side - 1 - margin) & (y >= margin) & (y <= side - 1 - margin)
+    x = (1 + at[0]) * xs + at[1] * ys + (at[2] + centre)
+    y = at[3] * xs + (1 + at[4]) * ys + (at[5] + centre)
+    inside = (np.maximum(np.abs(x - centre), np.abs(y - centre))) <= centre - margin
     if margin:
         inside &= np.maximum(np.abs(xs), np.abs(ys)) <= centre - margin
     x, y = x.clip(0, side - 1.001), y.clip(0, side - 1.001)
     left, top = x.astype(np.intp), y.astype(np.intp)
-    right, down = x - left, y - top
+    x -= left
+    y -= top
     index = top * side + left
-    moved = []
-    for picture in pictures:
-        flat = picture.ravel()
-        upper = flat[index] * (1 - right) + flat[index + 1] * right
-        lower = flat[index + side] * (1 - right) + flat[index + side + 1] * right
-        moved.append(upper * (1 - down) + lower * down)
-    return moved, inside
+    upper, lower = planes.take(index, axis=1), planes[:, side:].take(index, axis=1)
+    upper += (planes[:, 1:].take(index, axis=1) - upper) * x
+    lower += (planes[:, side + 1 :].take(index, axis=1) - lower) * x
+    lower -= upper
+    lower *= y
+    lower += upper
+    return lower, inside
 
 
 def _correlation(a: Values, b: Values, inside: NDArray[np.bool_]) -> float:
-    if inside.sum() < COVER * inside.size:
+    there = np.flatnonzero(inside)
+    if there.size < COVER * inside.size:
         return -1.0
-    first, second = a[inside], b[inside]
+    first, second = a.take(there), b.take(there)
     first, second = first - first.mean(), second - second.mean()
     one, other = float((first * first).sum()), float((second * second).sum())
     if min(one, other) < 1e-6:
