@@ -94,6 +94,8 @@ def _add(graph: dict[str, Any], weights: Path, items: Sequence[str], heads: Mapp
                 raise _UnknownLayoutError(f"{group} is not {layer}")
         if len(groups) != len(named):
             raise _UnknownLayoutError(f"it has {len(groups)} layers")
+        if "kernel_0" not in named:
+            raise _UnknownLayoutError("each of its items has a kernel of its own")
         for layer, group in named.items():
             groups.move(group, layer)
         for further, arrays in _further(graph["layers"], groups, len(items), heads.values()):
