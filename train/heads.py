@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -19,13 +19,19 @@ GAMMAS = (2.0, 1.0, 4.0, 8.0)
 EVEN = 0.01
 """How strongly machines that are heard together are held to weigh the same."""
 ROUNDS = 4
-RIGHT, SEEN = 0.9, 10.0
-"""What is supposed of labels before any is looked at: so many are right, as if so many photos of each class told it."""
+RIGHT, SEEN, SEEN_EVENLY = 0.9, 10.0, 40.0
+"""What is supposed of labels before any is looked at: so many are right, as if so many photos of each class told it.
+
+Where errors are even, the photos of all classes tell the one share, and the supposition stands more firmly."""
+CLEARLY = np.log(10)
+"""Labels that are ten times as likely without errors as with them are all believed."""
 PART_RIDGE, PART_COUNTS = 0.5, 0.2
 """The least ridge where parts of photos are learned from, and for how much of a photo each of them counts."""
 RIDGES = np.geomspace(1e-4, 10, 16)
 
 Array = np.ndarray[Any, Any]
+_Errors = Literal["none", "even", "own"]
+"""What to suppose of errors: there are none, one share of all labels is wrong, or each class has shares of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,47 +347,101 @@ def fit_doubting(features: Array, labels: Array, classes: int, *, seed: int = 0,
 
     Heads that were fitted without a photo tell what it shows; all of them together tell how often each class is given
     which label; from both follows what to believe of each photo. Each of a few rounds believes what the round before
-    found (expectation and maximisation, as Dawid and Skene, 1979, weigh witnesses).
+    found (expectation and maximisation, as Dawid and Skene, 1979, weigh witnesses). Where the labels are clearly
+    likelier without errors, all are believed: photos that are hard and labelled rightly are worth the most.
     """
-    head = fit(features, labels, classes, seed=seed, mixes=mixes)
-    for _ in range(ROUNDS):
-        believed = _believed(np.log(np.maximum(head.left_out, 1e-12)), labels)
-        head = fit(features, labels, classes, seed=seed, mixes=head.mix[None], believed=believed)
+    believing = fit(features, labels, classes, seed=seed, mixes=mixes)
+    evidence = _evidence(_said(believing), labels)
+    if evidence["none"] - max(evidence["even"], evidence["own"]) > CLEARLY:
+        return believing
+
+    def doubting(head: Head, errors: _Errors) -> Head:
+        believed = _believed(_said(head), labels, errors).believed
+        return fit(features, labels, classes, seed=seed, mixes=believing.mix[None], believed=believed)
+
+    head = doubting(believing, "even")
+    evidence = _evidence(_said(head), labels)
+    errors: _Errors = "own" if evidence["own"] > evidence["even"] else "even"
+    if errors == "own":
+        # What an even view has talked the photos into is hard to talk them out of.
+        head = doubting(believing, errors)
+    for _ in range(ROUNDS - 1):
+        head = doubting(head, errors)
     return head
 
 
-def _believed(logits: Array, labels: Array) -> Array:
-    """Return how likely each photo shows each class, (n, classes), by what was said of it and by its label.
+def _said(head: Head) -> Array:
+    """Return what is said of each training photo by a head without it, as logits, (n, classes)."""
+    return np.log(np.maximum(head.left_out, 1e-12))
 
-    Slope and offset of the (n, classes) logits and the share of each class that is given each label are those under
-    which the labels are likeliest (the forward correction of Patrini et al., 2017).
+
+@dataclass(frozen=True, slots=True)
+class _Belief:
+    """What to believe of photos by what was said of them and by their labels."""
+
+    believed: Array
+    """(n, classes) how likely each photo shows each class."""
+    likelihood: float
+    """The logarithm of how likely the labels are."""
+
+
+def _evidence(logits: Array, labels: Array) -> dict[_Errors, float]:
+    """Return how likely each supposition about errors makes the labels, less what its free numbers bring by chance.
+
+    Natural logarithms, of which a number brings half a one by chance (Wilks, 1938).
+    """
+    classes = logits.shape[1]
+    free: dict[_Errors, int] = {"none": 0, "even": 1, "own": classes * (classes - 1)}
+    return {errors: _believed(logits, labels, errors).likelihood - number / 2 for errors, number in free.items()}
+
+
+def _believed(logits: Array, labels: Array, errors: _Errors) -> _Belief:
+    """Return what to believe of photos of whose classes (n, classes) logits were said, and of whose labels is doubted.
+
+    Slope and offset of the logits and the share of each class that is given each label are those under which the labels
+    are likeliest (the forward correction of Patrini et al., 2017).
     """
     from scipy.optimize import minimize
 
     n, classes = logits.shape
-    prior = SEEN * _mixed_up(classes, 1 - RIGHT)
+    supposed, shown = _mixed_up(classes, 1 - RIGHT), _shown(labels, classes)
+    prior = {"none": 0.0, "even": SEEN_EVENLY, "own": SEEN}[errors] * supposed
+
+    def given_labels(parameters: Array) -> Array:
+        """Return the share of each class that is given each label."""
+        if errors == "own":
+            return softmax(parameters.reshape(classes, classes))
+        return np.eye(classes) if errors == "none" else _mixed_up(classes, 1 / (1 + np.exp(-parameters[0])))
 
     def unpacked(parameters: Array) -> tuple[Array, Array, Array]:
         said = softmax(np.exp(parameters[0]) * logits + parameters[1 : 1 + classes])
-        given = softmax(parameters[1 + classes :].reshape(classes, classes))
-        joint = said * given[:, labels].T
-        return said, given, joint
+        given = given_labels(parameters[1 + classes :])
+        return said, given, said * given[:, labels].T
 
     def loss(parameters: Array) -> tuple[float, Array]:
         said, given, joint = unpacked(parameters)
         likely = np.maximum(joint.sum(axis=1), 1e-12)
         believed, offset = joint / likely[:, None], parameters[1 : 1 + classes]
-        counts = prior + believed.T @ _shown(labels, classes)
+        counts = prior + believed.T @ shown
         value = -np.log(likely).sum() - (prior * np.log(np.maximum(given, 1e-12))).sum() + 1e-3 * n * offset @ offset
         slack = said - believed
         slope = np.exp(parameters[0]) * (slack * logits).sum()
         offsets = slack.sum(axis=0) + 2e-3 * n * offset
-        return value / n, np.concatenate([[slope], offsets, (given * counts.sum(1)[:, None] - counts).ravel()]) / n
+        slack = given * counts.sum(axis=1)[:, None] - counts
+        shares = {"none": [], "even": [-np.trace(slack)], "own": slack.ravel()}[errors]
+        return value / n, np.concatenate([[slope], offsets, shares]) / n
 
-    start = np.concatenate([np.zeros(1 + classes), np.log(_mixed_up(classes, 1 - RIGHT)).ravel()])
-    bounds = [(-3, 4)] + [(-10, 10)] * classes + [(-12, 12)] * classes**2
+    shares, reach = {
+        "none": ([], []),
+        # No more than half of the labels are wrong, or classes would change their names.
+        "even": ([np.log(1 / RIGHT - 1)], [(-6, 0)]),
+        "own": (np.log(supposed).ravel(), [(-12, 12)] * classes**2),
+    }[errors]
+    bounds = [(-3, 4)] + [(-10, 10)] * classes + reach
+    start = np.concatenate([np.zeros(1 + classes), shares])
     *_, joint = unpacked(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x)
-    return np.asarray(joint / np.maximum(joint.sum(axis=1), 1e-12)[:, None])
+    likely = np.maximum(joint.sum(axis=1), 1e-12)
+    return _Belief(joint / likely[:, None], float(np.log(likely).sum()))
 
 
 def _mixed_up(classes: int, share: float) -> Array:
