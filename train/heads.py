@@ -359,13 +359,15 @@ def fit_doubting(features: Array, labels: Array, classes: int, *, seed: int = 0,
         believed = _believed(_said(head), labels, errors).believed
         return fit(features, labels, classes, seed=seed, mixes=believing.mix[None], believed=believed)
 
-    head = doubting(believing, "even")
-    evidence = _evidence(_said(head), labels)
-    errors: _Errors = "own" if evidence["own"] > evidence["even"] else "even"
-    if errors == "own":
-        # What an even view has talked the photos into is hard to talk them out of.
-        head = doubting(believing, errors)
-    for _ in range(ROUNDS - 1):
+    head: Head = believing
+    errors: _Errors = "own"
+    # Of two classes, shares of their own are but one number more than an even one, and small sets could not tell.
+    if classes > 2:
+        even = doubting(believing, "even")
+        evidence = _evidence(_said(even), labels)
+        if evidence["even"] >= evidence["own"]:
+            head, errors = even, "even"
+    for _ in range(ROUNDS - (errors == "even")):
         head = doubting(head, errors)
     return head
 

@@ -150,7 +150,8 @@ def test_contradicted_labels_go_to_the_review(built_data: dict[str, Path], setti
     }
     found = [one for one in from_run(run.path) if one.file in wrong]
 
-    assert wrong <= set(sorted(doubted, key=lambda file: -doubted[file]["score"])[: 48 // 4])
+    assert wrong <= set(doubted)
+    assert len(doubted) < 48 / 3
     assert {one.reason for one in found} == {doubted[file]["reason"] for file in wrong} == {"looks like lettuce"}
     with pytest.raises(ConfigError, match="robust"):
         effective(Train(robust=True))
