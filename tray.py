@@ -173,7 +173,12 @@ def train_options(command: Wrapped) -> Wrapped:
         click.option(
             "--schedule", type=click.Choice(["constant", "cosine", "plateau"]), help="How the learning rate goes on."
         ),
-        click.option("--augment", is_flag=True, default=None, help="Flip and rotate the training pictures."),
+        click.option(
+            "--augment",
+            is_flag=True,
+            default=None,
+            help="Flip and rotate the training pictures; a backbone looks closer at each, and mirrored.",
+        ),
         click.option(
             "--trays", is_flag=True, default=None, help="Learn from trays put together from the pictures too."
         ),

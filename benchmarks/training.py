@@ -66,14 +66,14 @@ def main() -> None:
         one, *_ = JOINED.split("+")
         single = known(dataset, settings(asked.weights, one, augment=False), asked)
         judge(name, f"{one}, 1 view", single, single.mixes[:1])
-        four = known(dataset, settings(asked.weights, JOINED, augment=True), asked)
-        last_maps, with_larger, first, second = four.mixes
-        judge(name, f"{one}, 4 views", four, first[None])
-        judge(name, f"{JOINED.split('+')[1]}, 4 views", four, second[None])
-        judge(name, "both, 4 views", four, last_maps[None])
-        judge(name, "both, 4 views, larger maps too", four, with_larger[None])
-        what = "the mix that leave-one-out chooses" if four.classes == 2 else "the weighed mean of all mixes"
-        judge(name, f"{what}: what tray train does", four, four.mixes)
+        larger = known(dataset, settings(asked.weights, JOINED, augment=True), asked)
+        last_maps, with_larger, first, second = larger.mixes
+        judge(name, f"{one}, at 320 pixels and mirrored", larger, first[None])
+        judge(name, f"{JOINED.split('+')[1]}, at 320 pixels and mirrored", larger, second[None])
+        judge(name, "both, at 320 pixels and mirrored", larger, last_maps[None])
+        judge(name, "both, at 320 pixels and mirrored, larger maps too", larger, with_larger[None])
+        what = "the mix that leave-one-out chooses" if larger.classes == 2 else "the weighed mean of all mixes"
+        judge(name, f"{what}: what tray train does", larger, larger.mixes)
         three = known(dataset, settings(asked.weights, THREE, augment=True), asked)
         judge(name, f"{THREE.split('+')[2]} as a third: what tray train does", three, three.mixes)
         if asked.fine_tune:

@@ -224,6 +224,7 @@ class Train:
     schedule: Literal["constant", "cosine", "plateau"] = "constant"
     """Whether the learning rate stays, falls along a cosine over all epochs, or is halved when validation stalls."""
     augment: bool = False
+    """Whether a network is shown each picture flipped and turned, and a backbone each closer, and mirrored."""
     trays: bool = False
     """Whether trays put together from the training pictures are learned from, for ``tray predict --tray``."""
     augment_by: tuple[Literal["zoom", "contrast", "grey", "inversion"], ...] = ()

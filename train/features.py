@@ -5,7 +5,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,9 @@ CHUNK = 8
 MIXES = "mixes.npy"
 LARGER_MAPS = 0.25
 """How much the larger maps count where they are mixed in."""
-VIEWS = 4
-ZOOM = 1.25
-"""With views, photos are read this much larger, so that the middle fills the backbone's input."""
+VIEWS = 2
+ZOOM = 10 / 7
+"""With views, photos are looked at this much larger, 320 pixels instead of 224: smaller things fill a place."""
 
 Array = np.ndarray[Any, Any]
 log = logging.getLogger("tray")
@@ -52,15 +52,14 @@ class Extractor:
 
 
 def extractor(settings: Train) -> Extractor:
-    """Return the extractor that the settings ask for; with ``augment``, the mean over four views of each photo.
+    """Return the extractor that the settings ask for; with ``augment``, the mean over two views of each photo.
 
-    The views are the whole and the middle, each also mirrored. The last map and the last larger one, of several
+    The views are the photo and its mirror image, larger than without. The last map and the last larger one, of several
     backbones joined by ``+``, are averaged over their places, and lie side by side.
     """
-    size = settings.image_size or 0
-    input_size = round(size * ZOOM) if settings.augment else size
-    pixels = keras.Input((input_size, input_size, 3), name="pixels")
-    views = views_of(pixels, size)
+    size = round((settings.image_size or 0) * (ZOOM if settings.augment else 1))
+    pixels = keras.Input((size, size, 3), name="pixels")
+    views = views_of(pixels, settings)
     built = [
         backbones.build(name, size=size, weights=weights)
         for name, weights in backbones.files(settings.model, settings.weights)
@@ -83,7 +82,7 @@ def extractor_of(trunk: Any, settings: Train) -> Extractor:
     hashes = "+".join(backbones.fingerprint(backbone) for backbone in built)
     widths = [maps.shape[-1] for level in zip(*(backbone.outputs for backbone in built), strict=True) for maps in level]
     views = VIEWS if settings.augment else 1
-    key = f"{settings.image_size}-{views}-levels-{hashes}"
+    key = f"{trunk.input_shape[1]}-{views}-levels-{hashes}"
     return Extractor(lambda: trunk, trunk.input_shape[1], key, _mixes(widths, len(built)))
 
 
@@ -97,7 +96,9 @@ def known_extractor(run: Run, store: Path) -> Extractor:
     mixes = store / key / MIXES
     if key and mixes.is_file():
         return Extractor(trunk, run.image_size, key, np.load(mixes))
-    return extractor_of(trunk(), run.settings)
+    found = extractor_of(trunk(), run.settings)
+    # An older version may have looked in another way: what its trunk gives must not mix with today's features.
+    return replace(found, key=key or found.key)
 
 
 def _unit(maps: Sequence[Any]) -> Any:
@@ -122,15 +123,9 @@ def _mixes(widths: Sequence[int], backbones_in: int) -> Array:
     return np.stack([np.repeat(np.array(share, np.float32) * len(widths), widths) for share in shares])
 
 
-def views_of(pixels: Any, size: int) -> list[Any]:
-    """Return the views of pictures that backbones of a size look at: of larger pictures four, else the one."""
-    input_size = pixels.shape[1]
-    if input_size == size:
-        return [pixels]
-    edge = (input_size - size) // 2
-    whole = layers.Resizing(size, size, name="whole")(pixels)
-    middle = layers.Cropping2D(((edge, input_size - size - edge),) * 2, name="middle")(pixels)
-    return [way for view in (whole, middle) for way in (view, keras.ops.flip(view, axis=2))]
+def views_of(pixels: Any, settings: Train) -> list[Any]:
+    """Return the views of pictures that backbones look at: as they are, with ``augment`` also mirrored."""
+    return [pixels, keras.ops.flip(pixels, axis=2)] if settings.augment else [pixels]
 
 
 def embed(

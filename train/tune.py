@@ -64,7 +64,8 @@ def tune(
         cut(with_.model().get_layer(f"backbone_{number}"), name, settings.fine_tune)
         for number, name in enumerate(settings.model.split("+"))
     ]
-    kept = yield from _below(with_, [one.below for one in cuts], [*photos["train"], *photos["val"]], work)
+    seen = views_of(keras.Input((with_.input_size, with_.input_size, 3)), settings)
+    kept = yield from _below(seen, [one.below for one in cuts], [*photos["train"], *photos["val"]], work)
     parts = {item: _first_head(dataset, found) for item, dataset in data.items()}
     network = Tuning([one.above for one in cuts], list(parts.values()), settings)
     known, unknown = (
@@ -156,14 +157,13 @@ def _waist(operations: Sequence[Any], limit: int) -> int:
 
 
 def _below(
-    with_: Extractor, below: Sequence[Any], photos: Sequence[Photo], work: Path
+    views: Sequence[Any], below: Sequence[Any], photos: Sequence[Photo], work: Path
 ) -> Generator[Progress, None, list[Array]]:
     """Yield progress and return what each backbone makes of every view of the photos, (n, views, h, w, c) float16.
 
     It lies in files, where the next call finds it.
     """
-    pixels = keras.Input((with_.input_size, with_.input_size, 3))
-    views = views_of(pixels, below[0].input_shape[1])
+    pixels = views[0]
     stacked = [keras.ops.stack([one(view, training=False) for view in views], axis=1) for one in below]
     ask = tf.function(keras.Model(pixels, stacked), reduce_retracing=True, autograph=False, jit_compile=False)
     files = [make_folder(work) / f"below{n}.npy" for n in range(len(below))]
@@ -173,8 +173,8 @@ def _below(
             for file, one in zip(files, stacked, strict=True)
         ]
         done = 0
-        for batch in decode_ahead((photo.path for photo in photos), with_.input_size, batch_size=BATCH):
-            shown = np.stack([pixels for _, pixels in batch if not isinstance(pixels, str)])
+        for batch in decode_ahead((photo.path for photo in photos), pixels.shape[1], batch_size=BATCH):
+            shown = np.stack([one for _, one in batch if not isinstance(one, str)])
             for array, said in zip(arrays, keras.tree.flatten(ask(tf.constant(shown, tf.float32))), strict=True):
                 array[done : done + len(batch)] = said
                 let_go(array)

@@ -20,7 +20,7 @@ import tray
 from dataset.errors import TrayError
 from dataset.tray import Train
 from tests.train.conftest import COLOURS, SMALL, draw_class, finish
-from train import heads, models
+from train import features, heads, models
 from train.adding import Shape, agreed
 from train.archive import WEIGHTS, Enlarged, _enlarge
 from train.backend import keras, layers
@@ -155,8 +155,12 @@ def held(file: Path) -> dict[str, Any]:
 def test_a_file_of_another_layout_is_left_to_keras(
     two: Run, three: Run, colours: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each item of an older run has a kernel of its own: Keras adds one, and what it wrote takes another without it."""
+    """Each item of an older run has a kernel of its own: Keras adds one, and what it wrote takes another without it.
+
+    Features that were made in another way than today's stay by themselves.
+    """
     other = shutil.copytree(two.path, tmp_path / "x" / two.path.name)
+    (other / "run.json").write_text(json.dumps({**two.record, "features": "older"}))
     parts = models.taken_apart(two.model, two.items)
     models.joined(models.Parts({item: by_itself(one) for item, one in parts.by_item.items()}, parts.trunk)).save(
         other / MODEL
@@ -170,6 +174,8 @@ def test_a_file_of_another_layout_is_left_to_keras(
     told = run.probabilities(pixels)
 
     assert caplog.text.count("Keras adds") == caplog.text.count("each of its items has a kernel of its own") == 1
+    assert run.record["features"] == "older"
+    assert [one.name for one in (tmp_path / features.STORE).iterdir()] == ["older"]
     assert list(keras.models.load_model(tmp_path / "pear.keras", compile=False).output) == [*run.items, "pear"]
     for item, said in two.probabilities(pixels).items():
         assert older.probabilities(pixels)[item] == pytest.approx(said, abs=1e-5)

@@ -119,7 +119,7 @@ def test_views_are_averaged_in_the_model(built_data: dict[str, Path], settings: 
     draw(tmp_path / "a.png", (90, 40, 140), [3])
     pixels = decode(tmp_path / "a.png", run.image_size)[None]
 
-    assert run.image_size == 40
+    assert run.image_size == 46
     assert run.probabilities(pixels)["plum"] == pytest.approx(run.probabilities(pixels[:, :, ::-1])["plum"], abs=1e-4)
     assert next(predict(run, [tmp_path / "a.png"])).label in {"plum", "not_plum"}
 
