@@ -48,6 +48,8 @@ MIXED = 0.035
 105 marked copies have at most .013, 1,454 pairs of other things at least .052."""
 CHANGED = 8
 """Levels from which a place is changed."""
+REMEMBERED = 192
+"""Structures kept, of 16 kB each: those of the pictures whose pairs follow each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +153,12 @@ def structures(ways: Sequence[Way], width: tuple[int, int]) -> tuple[Short, Shor
     return np.stack(firsts), np.stack([_structure(b, match.views[1], width) for _, b, match in ways])
 
 
-@lru_cache(512)
+@lru_cache(REMEMBERED)
 def _structure(one: Print, view: int, width: tuple[int, int]) -> Short:
     return _band(one.views[view].astype(np.float32), *width)
 
 
-@lru_cache(512)
+@lru_cache(REMEMBERED)
 def _is_flat(one: Print) -> bool:
     return flatness(one.views[0].astype(np.int16)) > FLAT
 
