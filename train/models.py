@@ -108,10 +108,11 @@ def build(name: str, *, size: int, classes: int, shown: Sequence[str] = ()) -> A
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One item's classifier: a layer, or a model, that gives logits, and what it takes."""
+class Classifier:
+    """One item's classifier in a joined model: what gives its logits, and what that takes."""
 
-    classifier: Any
+    layer: Any
+    """A layer, or a model."""
     kernels: tuple[Any, ...] = ()
     """Layers on the trunk, which other items may have too, whose outputs it takes side by side; without any it takes
     the trunk's, or pixels where there is no trunk."""
@@ -123,17 +124,17 @@ class Part:
 class Parts:
     """What a joined model consists of: a classifier for each item, and the trunk that they share, if they do."""
 
-    by_item: dict[str, Part]
+    by_item: dict[str, Classifier]
     trunk: Any = None
 
 
-def of_heads(fitted: Mapping[str, Head], known: Sequence[Any] = ()) -> dict[str, Part]:
+def of_heads(fitted: Mapping[str, Head], known: Sequence[Any] = ()) -> dict[str, Classifier]:
     """Return heads as parts, which have as many kernels in common as they can, also those that are known."""
     kernels, layers_ = wired(fitted.values(), [Kernel(*one.get_weights()) for one in known])
     new = [_dense(one.weights, one.biases, "exponential") for one in kernels[len(known) :]]
     both = [*known, *new]
     return {
-        item: Part(_dense(one.weights, one.bias), tuple(both[number] for number in one.kernels))
+        item: Classifier(_dense(one.weights, one.bias), tuple(both[number] for number in one.kernels))
         for item, one in zip(fitted, layers_, strict=True)
     }
 
@@ -151,7 +152,7 @@ def joined(parts: Parts) -> Any:
 
     A single part gives a model with one plain output.
     """
-    first = parts.trunk or next(iter(parts.by_item.values())).classifier
+    first = parts.trunk or next(iter(parts.by_item.values())).layer
     pixels = keras.Input(first.input.shape[1:], name="pixels")
     shared = parts.trunk(pixels, training=False) if parts.trunk else pixels
     heard: dict[int, Any] = {}
@@ -163,8 +164,8 @@ def joined(parts: Parts) -> Any:
                 heard[id(kernel)] = kernel(shared)
         given = [heard[id(kernel)] for kernel in part.kernels] or [shared]
         taken = layers.Concatenate(name=f"kernels_{number}")(given) if len(given) > 1 else given[0]
-        part.classifier.name = f"classifier_{number}"
-        logits = part.classifier(taken)
+        part.layer.name = f"classifier_{number}"
+        logits = part.layer(taken)
         if part.scale:
             logits = layers.Rescaling(part.scale, name=f"temperature_{number}")(logits)
         outputs[item] = layers.Softmax(name=f"probabilities_{number}")(logits)
@@ -177,11 +178,11 @@ def taken_apart(model: Any, items: Sequence[str]) -> Parts:
     kernels = [layer for name, layer in inside.items() if name.startswith("kernel_")]
     found = {}
     for number, item in enumerate(items):
-        classifier, scaling = inside[f"classifier_{number}"], inside.get(f"temperature_{number}")
-        taken = inside.get(f"kernels_{number}", classifier).input
+        layer, scaling = inside[f"classifier_{number}"], inside.get(f"temperature_{number}")
+        taken = inside.get(f"kernels_{number}", layer).input
         given = taken if isinstance(taken, list) else [taken]
         mine = tuple(kernel for one in given for kernel in kernels if kernel.output is one)
-        found[item] = Part(classifier, mine, scaling.scale if scaling else None)
+        found[item] = Classifier(layer, mine, scaling.scale if scaling else None)
     return Parts(found, inside.get(TRUNK))
 
 

@@ -94,8 +94,8 @@ def _from_nothing(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome
         learned[item] = yield from learn(network, feeds, item=item, work=folder / WORK)
     parts, temperatures = {}, {}
     for item, dataset in data.items():
-        parts[item] = models.Part(models.build(settings.model, size=size, classes=len(dataset.class_names)))
-        parts[item].classifier.set_weights(learned[item].weights)
+        parts[item] = models.Classifier(models.build(settings.model, size=size, classes=len(dataset.class_names)))
+        parts[item].layer.set_weights(learned[item].weights)
     answers = _ask(by_keras(models.joined(models.Parts(parts)), size, tuple(data)), data, pixels)
     for item, dataset in data.items():
         val = dataset.part("val")
@@ -205,7 +205,7 @@ def _tuned(
         val = np.array([photo.part == "val" for photo in photos])
         by = temperature(said[val], np.array([photo.label for photo in dataset.part("val")]))
         answers[item] = dict(zip((photo.sha256 for photo in photos), cooled(said, by), strict=True))
-        parts[item] = models.Part(tuned.parts[item], scale=1 / by)
+        parts[item] = models.Classifier(tuned.parts[item], scale=1 / by)
         thresholds[item] = _threshold(dataset, answers[item], settings)
     return Outcome(
         model=models.joined(models.Parts(parts, with_.model())),

@@ -184,15 +184,15 @@ def test_a_file_of_another_layout_is_left_to_keras(
     assert run.thresholds == pytest.approx(three.thresholds)
 
 
-def by_itself(part: models.Part) -> models.Part:
+def by_itself(part: models.Classifier) -> models.Classifier:
     """Return a classifier as older versions had it: a model with its kernel in it."""
     (kernel,) = part.kernels
     features = keras.Input((kernel.get_weights()[0].shape[0],), name="features")
     inside = layers.Dense(kernel.units, activation="exponential", name="kernel")
-    logits = layers.Dense(part.classifier.units, name="logits")
+    logits = layers.Dense(part.layer.units, name="logits")
     model = keras.Model(features, logits(inside(features)), name="head")
-    model.set_weights([*kernel.get_weights(), *part.classifier.get_weights()])
-    return models.Part(model)
+    model.set_weights([*kernel.get_weights(), *part.layer.get_weights()])
+    return models.Classifier(model)
 
 
 def test_a_file_that_counts_its_layers_otherwise_is_not_touched(two: Run, tmp_path: Path) -> None:

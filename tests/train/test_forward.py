@@ -24,7 +24,7 @@ ITEMS = ("plum", "apple", "soup")
 def model() -> Any:
     """Return a small model with an output for each item, none like another."""
     keras.utils.set_random_seed(3)
-    parts = {item: models.Part(models.build("cnn", size=32, classes=n)) for n, item in enumerate(ITEMS, start=2)}
+    parts = {item: models.Classifier(models.build("cnn", size=32, classes=n)) for n, item in enumerate(ITEMS, start=2)}
     return models.joined(models.Parts(parts))
 
 

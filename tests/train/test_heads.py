@@ -78,7 +78,7 @@ def test_the_keras_layers_say_what_the_head_says() -> None:
 
 def _by_keras(fitted: Mapping[str, heads.Head], features: np.ndarray) -> dict[str, np.ndarray]:
     return {
-        item: np.asarray(part.classifier(np.concatenate([kernel(features) for kernel in part.kernels], axis=1)))
+        item: np.asarray(part.layer(np.concatenate([kernel(features) for kernel in part.kernels], axis=1)))
         for item, part in models.of_heads(fitted).items()
     }
 
