@@ -49,7 +49,7 @@ MIXED = 0.035
 CHANGED = 8
 """Levels from which a place is changed."""
 REMEMBERED = 192
-"""Structures kept, of 16 kB each: those of the pictures whose pairs follow each other."""
+"""What is worked out of so many pictures is kept, 16 kB each: of those whose pairs follow each other."""
 
 
 @dataclass(frozen=True, slots=True)

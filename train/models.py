@@ -129,7 +129,7 @@ class Parts:
 
 
 def of_heads(fitted: Mapping[str, Head], known: Sequence[Any] = ()) -> dict[str, Classifier]:
-    """Return heads as parts, which have as many kernels in common as they can, also those that are known."""
+    """Return heads as classifiers, which have as many kernels in common as they can, also those that are known."""
     kernels, layers_ = wired(fitted.values(), [Kernel(*one.get_weights()) for one in known])
     new = [_dense(one.weights, one.biases, "exponential") for one in kernels[len(known) :]]
     both = [*known, *new]
