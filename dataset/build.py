@@ -26,6 +26,7 @@ from dataset.folder import (
     REPORT,
     class_folders,
     class_of,
+    link,
     locked,
     make_folder,
     pictures,
@@ -489,20 +490,12 @@ def _stage(
         for name in plan.class_names:
             (staging / split / name).mkdir(parents=True)
     for done, row in enumerate(rows, 1):
-        _link(work.pool / row.pooled, staging / row.file_name)
+        link(work.pool / row.pooled, staging / row.file_name)
         if done % 64 == 0 or done == len(rows):
             yield Progress(f"write {plan.name}", done, len(rows))
     for name, lines in files.items():
         with (staging / name).open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(lines())
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        # Other file systems, and some that know no links, get a copy.
-        shutil.copyfile(source, target)
 
 
 def _line(row: Chosen, made: str) -> str:

@@ -3,8 +3,6 @@
 import difflib
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ from dataset.exporters.card import card
 from dataset.exporters.croissant import croissant
 from dataset.exporters.examples import Dataset, read_dataset, row
 from dataset.exporters.parts import Part, text
-from dataset.folder import LOCK, locked, make_folder, unwritable, write_whole
+from dataset.folder import LOCK, link, locked, make_folder, unwritable, write_whole
 from dataset.progress import Progress
 
 MARKER: Final = ".export.json"
@@ -200,7 +198,7 @@ def _write(out: Path, parts: list[Part], total: int, *, done: int = 0) -> Iterat
             torn = path.with_name(f".{path.name}{PART}")
             try:
                 if part.copy:
-                    _link(part.copy, torn)
+                    link(part.copy.resolve(), torn)
                 else:
                     with torn.open("wb") as file:
                         for _ in part.write(file):
@@ -212,11 +210,3 @@ def _write(out: Path, parts: list[Part], total: int, *, done: int = 0) -> Iterat
                 raise unwritable(path, error) from error
             done += bool(part.copy)
         yield Progress("export", done, total)
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        # Other file systems, and some that know no links, get a copy.
-        shutil.copyfile(source, target)

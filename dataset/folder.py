@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
@@ -140,6 +141,16 @@ def write_whole(path: Path, data: bytes) -> None:
         with suppress(OSError):
             part.unlink()
         raise unwritable(path, error) from error
+
+
+def link(source: Path, target: Path) -> None:
+    """Let a file have a second name; it is for files that are replaced, never written into."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        # Other file systems, and some that know no links, get a copy. What is there may be a link itself.
+        target.unlink(missing_ok=True)
+        shutil.copyfile(source, target)
 
 
 class ClassFolder:
@@ -312,9 +323,11 @@ def class_of(source: str) -> str:
 
 def pictures(folder: Path) -> Iterator[Path]:
     """Yield the files of a class folder, sorted by name, that a picture's suffix names."""
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and re.search(r"\w", path.stem):
-            yield path
+    # A Path for each file that is looked at would take longer than all the rest.
+    for name in sorted(os.listdir(folder)):  # noqa: PTH208
+        stem, suffix = os.path.splitext(name)  # noqa: PTH122
+        if suffix.lower() in SUFFIXES and not name.startswith(".") and re.search(r"\w", stem):
+            yield folder / name
 
 
 def _cut_torn_line(manifest: Path) -> None:

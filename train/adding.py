@@ -3,9 +3,8 @@
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -101,16 +100,18 @@ def fresh(run: Run, data: Mapping[str, Dataset]) -> dict[str, Dataset]:
 
 @dataclass(frozen=True)
 class Recalled(Judged):
-    """What a classifier said when its run was trained, as that tells it; probabilities to six digits."""
+    """What a classifier of a finished run was wrong about, and how good it is, as that tells; six digits of each."""
 
+    folder: Path = Path()
+    """Where its own report and figures lie."""
+    rows: tuple[list[str], ...] = ()
+    """All that it said: item, file, part, label, what that was called, and the probability of the positive class."""
     told: Evaluation | None = None
-    labels: Array | None = None
 
     @property
     def called(self) -> Array:
-        """Return the label that each photo was given."""
-        assert self.labels is not None
-        return self.labels
+        """Return the label that each photo was given: not its own."""
+        return 1 - self.truth
 
     @property
     def evaluation(self) -> Evaluation:
@@ -121,23 +122,22 @@ class Recalled(Judged):
 
 def recalled(run: Run) -> dict[str, Recalled]:
     """Return what each classifier of a run of binary ones said about the photos that it was judged on."""
-    # Items that share their photos name each of them again.
-    path_of = cache(Path)
-    return {item: _recalled(run, item, path_of) for item in run.items}
+    with (run.path / PREDICTIONS).open(encoding="utf-8", newline="") as file:
+        lines = list(csv.reader(file))[1:]
+    if len(run.items) == 1:
+        # It stands by itself, with the probability of either class.
+        lines = [[*run.items, *line[:4], line[5]] for line in lines]
+    rows: dict[str, list[list[str]]] = {item: [] for item in run.items}
+    for line in lines:
+        rows[line[0]].append(line)
+    return {item: _recalled(run, item, tuple(some)) for item, some in rows.items()}
 
 
-def folder_of(run: Run, item: str) -> Path:
-    """Return where an item's own report and figures lie."""
-    return run.path / ITEMS / item if len(run.items) > 1 else run.path
-
-
-def _recalled(run: Run, item: str, path_of: Callable[[str], Path]) -> Recalled:
-    names = run.labels[item]
-    with (folder_of(run, item) / PREDICTIONS).open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    photos = tuple(Photo(path_of(row["file"]), names.index(row["label"]), row["part"], "") for row in rows)  # type: ignore[arg-type]
-    positive = np.array([float(row[f"p_{names[1]}"]) for row in rows])
-    told = _evaluation(run.metrics["items"][item])
+def _recalled(run: Run, item: str, rows: tuple[list[str], ...]) -> Recalled:
+    names, told = run.labels[item], _evaluation(run.metrics["items"][item])
+    wrong = [row for row in rows if row[3] != row[4]]
+    photos = tuple(Photo(Path(row[1]), names.index(row[3]), row[2], "") for row in wrong)  # type: ignore[arg-type]
+    positive = np.array([float(row[5]) for row in wrong])
     return Recalled(
         names,
         photos,
@@ -145,8 +145,9 @@ def _recalled(run: Run, item: str, path_of: Callable[[str], Path]) -> Recalled:
         np.column_stack([1 - positive, positive]),
         told.judged_on,
         run.thresholds[item],
-        told,
-        np.array([names.index(row["predicted"]) for row in rows], np.int64),
+        folder=run.path / ITEMS / item if len(run.items) > 1 else run.path,
+        rows=rows,
+        told=told,
     )
 
 

@@ -6,11 +6,10 @@ and to open a model, longer than one more classifier takes to be learned.
 """
 
 import copy
+import io
 import json
 import logging
 import re
-import shutil
-import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,9 +25,6 @@ from train.runs import MODEL, Run
 
 CONFIG: Final = "config.json"
 WEIGHTS: Final = "model.weights.h5"
-PIECE: Final = 1 << 18
-"""Bytes copied at once."""
-
 Array = np.ndarray[Any, Any]
 Layer = dict[str, Any]
 """What config.json says of a layer."""
@@ -64,25 +60,19 @@ class _UnknownLayoutError(Exception):
 
 def _enlarge(old: Path, new: Path, items: Sequence[str], heads: Mapping[str, Head]) -> None:
     try:
-        with zipfile.ZipFile(old) as source, tempfile.TemporaryDirectory(dir=new.parent) as scratch:
+        with zipfile.ZipFile(old) as source:
             config = json.loads(source.read(CONFIG))
-            weights = Path(scratch) / WEIGHTS
-            with source.open(WEIGHTS) as packed, weights.open("wb") as unpacked:
-                shutil.copyfileobj(packed, unpacked, PIECE)
+            weights = io.BytesIO(source.read(WEIGHTS))
             _add(config["config"], weights, items, heads)
+            made: dict[str, bytes | memoryview] = {CONFIG: json.dumps(config).encode(), WEIGHTS: weights.getbuffer()}
             with zipfile.ZipFile(new, "w") as target:
                 for name in source.namelist():
-                    if name == WEIGHTS:
-                        told = zipfile.ZipInfo.from_file(weights, name)
-                        with weights.open("rb") as unpacked, target.open(told, "w") as packed:
-                            shutil.copyfileobj(unpacked, packed, PIECE)
-                    else:
-                        target.writestr(name, json.dumps(config) if name == CONFIG else source.read(name))
+                    target.writestr(name, made[name] if name in made else source.read(name))
     except (OSError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile) as error:
         raise _UnknownLayoutError(repr(error)) from error
 
 
-def _add(graph: dict[str, Any], weights: Path, items: Sequence[str], heads: Mapping[str, Head]) -> None:
+def _add(graph: dict[str, Any], weights: io.BytesIO, items: Sequence[str], heads: Mapping[str, Head]) -> None:
     """Add heads to the layers and the outputs of a joined model, and their arrays to its file of weights."""
     import h5py
 

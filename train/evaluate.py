@@ -13,6 +13,7 @@ from dataset.errors import NotEnoughImages, TrayError
 from dataset.folder import make_folder
 from train.data import Dataset, Photo, read_dataset
 from train.predict import classify
+from train.ranking import average_precision, roc_auc
 from train.runs import Run
 
 Array = np.ndarray[Any, Any]
@@ -80,25 +81,19 @@ class Judged:
 
 def judge(one: Judged) -> Evaluation:
     """Compare what a classifier said with the truth."""
-    from sklearn.metrics import (
-        average_precision_score,
-        confusion_matrix,
-        precision_recall_fscore_support,
-        roc_auc_score,
-    )
-
-    labels = list(range(len(one.class_names)))
-    scores = precision_recall_fscore_support(one.truth, one.called, labels=labels, zero_division=0)
+    classes = len(one.class_names)
+    counts = np.bincount(one.truth * classes + one.called, minlength=classes**2).reshape(classes, classes)
+    right_of, shown_of, called_of = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
     per_class = {
-        name: Score(float(precision), float(recall), float(f1), int(support))
-        for name, precision, recall, f1, support in zip(one.class_names, *scores, strict=True)
+        name: Score(_share(hits, called), _share(hits, shown), _share(2 * hits, called + shown), int(shown))
+        for name, hits, called, shown in zip(one.class_names, right_of, called_of, shown_of, strict=True)
     }
     confusion = {
         name: {other: int(count) for other, count in zip(one.class_names, row, strict=True)}
-        for name, row in zip(one.class_names, confusion_matrix(one.truth, one.called, labels=labels), strict=True)
+        for name, row in zip(one.class_names, counts, strict=True)
     }
     right, n = int((one.called == one.truth).sum()), len(one.truth)
-    ranked = len(labels) == 2 and 0 < one.truth.sum() < n
+    ranked = classes == 2 and 0 < one.truth.sum() < n
     # A class that no photo shows has no F1; zero would blame the classifier for it.
     shown = [score.f1 for score in per_class.values() if score.support]
     macro = sum(shown) / len(shown)
@@ -108,13 +103,17 @@ def judge(one: Judged) -> Evaluation:
         accuracy=right / n,
         interval=wilson(right, n),
         macro_f1=macro,
-        f1=per_class[one.class_names[1]].f1 if len(labels) == 2 else macro,
+        f1=per_class[one.class_names[1]].f1 if classes == 2 else macro,
         per_class=per_class,
         calibration_error=calibration_error(one.probabilities, one.truth),
-        average_precision=float(average_precision_score(one.truth, one.probabilities[:, 1])) if ranked else None,
-        roc_auc=float(roc_auc_score(one.truth, one.probabilities[:, 1])) if ranked else None,
+        average_precision=average_precision(one.truth, one.probabilities[:, 1]) if ranked else None,
+        roc_auc=roc_auc(one.truth, one.probabilities[:, 1]) if ranked else None,
         confusion=confusion,
     )
+
+
+def _share(some: int, of: int) -> float:
+    return float(some / of) if of else 0.0
 
 
 def decide(probabilities: Array, threshold: float | Array = 0.5) -> Array:

@@ -18,7 +18,7 @@ from dataset.folder import locked, make_folder, unwritable, write_whole
 from dataset.progress import Progress
 from dataset.tray import Train
 from train import models, report, trays
-from train.adding import folder_of, fresh, recalled, require_addable
+from train.adding import fresh, recalled, require_addable
 from train.archive import Enlarged
 from train.board import BOARD, logged
 from train.data import Dataset, Part, read_all, require_enough
@@ -148,7 +148,7 @@ def _report(folder: Path, plan: Plan, outcome: Outcome, record: Mapping[str, Any
     histories = earlier | outcome.histories
     names = tuple(record["items"])
     _write_history(folder / HISTORY, histories)
-    for item, rows in histories.items() if len(histories) > 1 else ():
+    for item, rows in outcome.histories.items() if len(histories) > 1 else ():
         _write_history(make_folder(folder / ITEMS / item) / HISTORY, {item: rows})
     paths = {sha256: photo.path for sha256, photo in plan.photos.items()}
     unreadable = {paths[sha256]: why for sha256, why in outcome.errors.items()}
@@ -165,7 +165,6 @@ def _report(folder: Path, plan: Plan, outcome: Outcome, record: Mapping[str, Any
         look=None
         if isinstance(outcome.model, Enlarged)
         else looking(outcome.model, outcome.input_size, names[-report.LOOKED :]),
-        written={item: folder_of(plan.to, item) for item in plan.to.items} if plan.to else {},
     )
     found = recalled(plan.to) if plan.to else {}
     metrics = report.write_all(folder, {**found, **outcome.found}, page)

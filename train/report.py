@@ -14,12 +14,14 @@ import jinja2
 import numpy as np
 from PIL import Image
 
-from dataset.folder import make_folder, write_whole
+from dataset.folder import link, make_folder, write_whole
 from dataset.images import read
 from train import charts
+from train.adding import Recalled
 from train.data import UNREADABLE, Dataset, Photo
 from train.evaluate import Judged, doubts, together, with_more
-from train.runs import ITEMS, METRICS, PREDICTIONS, REPORT, SUSPECTS
+from train.ranking import precision_recall, roc
+from train.runs import HISTORY, ITEMS, METRICS, PREDICTIONS, REPORT, SUSPECTS
 
 SAMPLES = 24
 SHOWN = 12
@@ -54,8 +56,6 @@ class Page:
     """How the run did on trays put together from photos."""
     look: Look | None = None
     """Tells where a model looked."""
-    written: Mapping[str, Path] = field(default_factory=dict)
-    """Where an item's own report lies, if it is written already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +86,9 @@ def write_all(folder: Path, found: Mapping[str, Judged], page: Page) -> dict[str
         return metrics
     for item, one in found.items():
         inside = make_folder(folder / ITEMS / item)
-        if item in page.written:
-            for name in (METRICS, PREDICTIONS, REPORT):
-                write_whole(inside / name, (page.written[item] / name).read_bytes())
+        if isinstance(one, Recalled):
+            for name in (HISTORY, METRICS, PREDICTIONS, REPORT):
+                link(one.folder / name, inside / name)
             continue
         _write_json(inside / METRICS, metrics["items"][item])
         write_whole(inside / PREDICTIONS, _predictions({item: one}).encode())
@@ -177,6 +177,9 @@ def _predictions(found: Mapping[str, Judged]) -> str:
     table = csv.writer(file, lineterminator="\n")
     table.writerow([*(["item"] if several else []), "file", "part", "label", "predicted", *names])
     for item, one in found.items():
+        if isinstance(one, Recalled):
+            table.writerows(one.rows)
+            continue
         for photo, is_label, said, row in zip(one.photos, one.truth, one.called, one.probabilities, strict=True):
             shown = [f"{value:.6f}" for value in (row[1:] if several else row)]
             start = [item] if several else []
@@ -313,16 +316,12 @@ def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
 
 def _ranking(one: Judged) -> str:
     """Return ROC and precision-recall of a binary classifier, and how far confidence can be trusted, as a picture."""
-    from sklearn.metrics import precision_recall_curve, roc_curve
-
     said, span = one.evaluation, (-0.02, 1.02)
     panels = []
     if said.roc_auc is not None:
-        wrong, right, _ = roc_curve(one.truth, one.probabilities[:, 1])
-        line = charts.Line(_points(wrong, right), charts.BLUE)
+        line = charts.Line(_points(*roc(one.truth, one.probabilities[:, 1])), charts.BLUE)
         panels.append(charts.Panel(f"ROC, area {said.roc_auc:.3f}", "false positives", [line], span=span))
-        precision, recall, _ = precision_recall_curve(one.truth, one.probabilities[:, 1])
-        line = charts.Line(_points(recall, precision), charts.BLUE)
+        line = charts.Line(_points(*precision_recall(one.truth, one.probabilities[:, 1])), charts.BLUE)
         panels.append(charts.Panel(f"precision, mean {said.average_precision:.3f}", "recall", [line], span=span))
     confidence, hit = one.probabilities.max(axis=1), one.probabilities.argmax(axis=1) == one.truth
     place = np.minimum((confidence * 10).astype(int), 9)

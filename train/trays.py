@@ -25,6 +25,7 @@ from train.composites import Box, Composite, Kitchen, Lesson, Portion, area, com
 from train.data import UNREADABLE, Dataset, Part, Photo, reason, threads
 from train.evaluate import threshold
 from train.predict import NOTHING, labels_of
+from train.ranking import average_precision
 from train.runs import Run
 
 SCALES = (0.7, 0.5, 0.35)
@@ -467,10 +468,8 @@ def score(
 
 def mean_average_precision(scores: Array, truth: Array) -> float:
     """Return the mean over the columns of the average precision of scores, for those that are there and missing."""
-    from sklearn.metrics import average_precision_score
-
     columns = [n for n in range(truth.shape[1]) if 0 < truth[:, n].sum() < len(truth)]
-    return float(np.mean([average_precision_score(truth[:, n], scores[:, n]) for n in columns])) if columns else 0.0
+    return float(np.mean([average_precision(truth[:, n], scores[:, n]) for n in columns])) if columns else 0.0
 
 
 def _hits(box: Box, portion: Box) -> bool:

@@ -16,6 +16,7 @@ from dataset.folder import (
     Record,
     class_folders,
     from_line,
+    link,
     locked,
     pictures,
     records,
@@ -179,3 +180,16 @@ def test_manifest_lines_are_json(tmp_path: Path) -> None:
 
     assert line["width"] == 240
     assert line["format"] == "JPEG"
+
+
+def test_a_link_in_the_place_of_another_leaves_that_file_alone(tmp_path: Path) -> None:
+    """What an interruption left there may be linked from elsewhere: its content stays what it was."""
+    old, new, place = (tmp_path / name for name in ("old", "new", "place"))
+    old.write_text("old")
+    new.write_text("new")
+    link(old, place)
+    shared = place.samefile(old)
+    link(new, place)
+
+    assert shared
+    assert (old.read_text(), place.read_text()) == ("old", "new")
