@@ -614,6 +614,9 @@ def demo(voice: Voice, /, into: Path, fast: bool, scenario: str, as_json: bool) 
 
 # ---------------------------------------------------------------- the stages, with their progress
 
+AT_MOST = "{desc}: {n_fmt} of at most {total_fmt} pictures [{elapsed}, {rate_fmt}{postfix}]"
+"""The bar while nothing can be foretold."""
+
 
 def engines_of(tray: "Tray", settings: "Scrape", site: str | None) -> list[Any]:
     """Return the engines that the settings name, with the tray's repairs, pointed at a site where one is given."""
@@ -628,18 +631,24 @@ def scrape_into(
 ) -> dict[str, Any]:
     """Scrape; return what came per engine and per class."""
     from dataset.folder import count_distinct
-    from scraper.scrape import Summary, scrape
+    from scraper.scrape import Outlook, Summary, scrape
 
     engines: dict[str, Any] = {}
     wanted, had = sum(plan.limit for plan in plans), sum(count_distinct(folder / plan.name) for plan in plans)
     steps: Any = scrape(plans, folder, settings, engines=engines_of(tray, settings, site), site=site)
-    with voice.bar(total=wanted, initial=had, desc="scrape", unit="picture") as bar, closing(steps):
+    bar = voice.bar(total=wanted, initial=had, desc="scrape", unit="picture", bar_format=AT_MOST, smoothing=0.05)
+    with bar, closing(steps):
         for step in steps:
-            if isinstance(step, Summary):
+            if isinstance(step, Outlook):
+                bar.total, bar.bar_format = max(bar.n, step.pictures), None if step.firm else AT_MOST
+                bar.set_postfix_str(f"{step.ended} of {step.searches} searches ended", refresh=False)
+            elif isinstance(step, Summary):
                 engines[step.engine] = {key: value for key, value in plain(step).items() if key != "engine"}
                 log.info("%s: %s", step.engine, step.stopped_because)
             elif step.kept and not step.copy_of:
+                bar.total = max(bar.total, bar.n + 1)
                 bar.update()
+        bar.total, bar.bar_format = bar.n, None
     classes = {
         plan.name: {"path": str(folder / plan.name), "distinct": count_distinct(folder / plan.name)} for plan in plans
     }

@@ -19,7 +19,7 @@ from scraper.gathering import Gathering
 from scraper.pacing import Rhythm
 from scraper.search import Ended
 from scraper.sweeps import BARREN, Plan
-from scraper.tally import CHANGED, LIMIT, SHARE, Tally
+from scraper.tally import CHANGED, LIMIT, SHARE, Place, Tally
 from scraper.visitor import Visitor
 
 log: Final = logging.getLogger("tray")
@@ -55,7 +55,7 @@ class Hunt:
         self._over = threading.Event()
         self._settings = settings
         self._desk = desk
-        self._sweeps = settings.sweep if settings.sweep is not None else site is None
+        self.sweeps = settings.sweep if settings.sweep is not None else site is None
         self._lock = threading.Lock()
         self._unread = 0
         self._visitors = [
@@ -70,8 +70,12 @@ class Hunt:
         if not gathering.missing:
             return False
         return bool(gathering.searches(self.asked)) or (
-            self._sweeps and gathering.sweeping(self.asked) not in gathering.finished
+            self.sweeps and gathering.sweeping(self.asked) not in gathering.finished
         )
+
+    def places(self, gathering: Gathering) -> list[Place]:
+        """Return the searches for the terms of a class folder that are still to be done."""
+        return [(gathering.plan.name, term, self.asked.words) for term in gathering.searches(self.asked)]
 
     def run(self, gatherings: Sequence[Gathering]) -> None:
         """Search all terms; then once more those that were cut short at their share while others brought less.
@@ -84,7 +88,7 @@ class Hunt:
             turns = [(one, term) for one in gatherings for term in one.searches(self.asked)]
             cut = [key for key, reason in self.tally.reasons.items() if reason == SHARE]
             self._each([turn for turn in turns if (turn[0].plan.name, turn[1], self.asked.words) in cut], pause=True)
-            if self._sweeps:
+            if self.sweeps:
                 self._desk.all_had_their_terms(self.engine)
                 for gathering in gatherings:
                     self._sweep(gathering)

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -26,11 +27,12 @@ from scraper.forget import concerns, listed
 from scraper.gathering import Gathering
 from scraper.guard import guard_for
 from scraper.hunt import Desk, Hunt, asked_of, page_keeper, rhythm_of
+from scraper.outlook import Outlook, outlook
 from scraper.pool import Job, Pool
 from scraper.search import Ended, search
-from scraper.tally import Search, Summary, Tally
+from scraper.tally import Place, Search, Summary, Tally
 
-__all__ = ["Search", "Summary", "preview", "scrape"]
+__all__ = ["Outlook", "Search", "Summary", "preview", "scrape"]
 
 log: Final = logging.getLogger("tray")
 
@@ -39,6 +41,8 @@ FINAL: Final = frozenset({"opted out", FORGOTTEN, "stopped"})
 ANOTHER: Final = "another picture"
 UNLIKE_BITS: Final = 80
 """Bits of 256 between the hashes of a picture and its thumbnail; those of two pictures lie 128 apart on average."""
+TOLD_EVERY: Final = 0.5
+"""Seconds between two looks at what it will come to."""
 LONGEST_REST: Final = 60.0
 """Seconds for which a host is left alone at its word, at most: the run is to end."""
 
@@ -59,10 +63,11 @@ def scrape(
     *,
     engines: Sequence[Engine],
     site: str | None = None,
-) -> Iterator[Record | Summary]:
+) -> Iterator[Record | Outlook | Summary]:
     """Fill the class folders ``into/<name>``; yield each Record as it is written, and a Summary per engine at the end.
 
-    What an earlier run finished is not done again. Close the generator to stop at once; what was kept stays. Raises
+    In between, an Outlook says what it will come to, as soon as that can be told and whenever it changes. What an
+    earlier run finished is not done again. Close the generator to stop at once; what was kept stays. Raises
     EngineBlocked, EngineBroken or BrowserError when every engine failed and there is not one picture.
     """
     with ExitStack() as stack:
@@ -197,12 +202,14 @@ class Run:
 
     # The caller's thread
 
-    def go(self) -> Iterator[Record]:
-        """Run until nothing is wanted or nothing more comes; yield the records as they are written."""
+    def go(self) -> Iterator[Record | Outlook]:
+        """Run until nothing is wanted or nothing more comes; yield the records as they are written, and the outlook."""
+        planned: dict[str, list[tuple[Gathering, Place]]] = {}
         for hunt in self._hunts:
             to_do = [one for one in self.gatherings if hunt.has_work(one)]
             for one in to_do:
                 one.engines.add(hunt.engine.name)
+            planned[hunt.engine.name] = [(one, place) for one in to_do for place in hunt.places(one)]
             if to_do:
                 arguments = (hunt, to_do)
                 self._threads.append(
@@ -213,9 +220,17 @@ class Run:
         self._plain = set(self._first_turns)
         for thread in self._threads:
             thread.start()
+        told: Outlook | None = None
+        tell_at = 0.0
         while not self._over():
             with suppress(Empty):
                 yield from self._events.get(timeout=1.0)()
+            if time.monotonic() >= tell_at:
+                tell_at = time.monotonic() + TOLD_EVERY
+                now = outlook(planned, self.tallies, self.gatherings, sweeps=any(hunt.sweeps for hunt in self._hunts))
+                if now != told and (now.firm or told):
+                    told = now
+                    yield now
 
     def _try_again(self) -> None:
         """Queue what failed in passing in an earlier run, as far as pictures are missing."""
