@@ -10,6 +10,7 @@ TrayError (1)
 └── FolderLocked (8)       another process works on the same folder
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -77,3 +78,11 @@ class FolderLocked(TrayError):
     """Another process holds the folder's lock."""
 
     exit_code = 8
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a question about the known word that is nearest, to end a sentence with; empty where none is near."""
+    import difflib
+
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""

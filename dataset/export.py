@@ -1,6 +1,5 @@
 """Hand a dataset on in the form that somebody else's library or site takes."""
 
-import difflib
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dataset.errors import ConfigError, TrayError
+from dataset.errors import ConfigError, TrayError, did_you_mean
 from dataset.exporters import huggingface, kaggle, tfrecord, webdataset
 from dataset.exporters.card import card
 from dataset.exporters.croissant import croissant
@@ -94,11 +93,7 @@ def export_dataset(
     something else.
     """
     if kind not in FORMATS:
-        close = difflib.get_close_matches(kind, FORMATS, n=1)
-        raise ConfigError(
-            f"Expected a format ({', '.join(FORMATS)}). Received: {kind!r}."
-            + (f" Did you mean {close[0]!r}?" if close else "")
-        )
+        raise ConfigError(f"Expected a format ({', '.join(FORMATS)}). Received: {kind!r}.{did_you_mean(kind, FORMATS)}")
     terms = terms or Terms()
     dataset = read_dataset(folder)
     out = out or folder.absolute().with_name(f"{folder.absolute().name}-{kind}")

@@ -1,12 +1,15 @@
 """How class folders lie below a folder that was named: it is one itself, or they are in it, or in its splits."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dataset.folder import MANIFEST, pictures
+from dataset.errors import TrayError
+from dataset.folder import MANIFEST, class_folders, pictures
 from dataset.splits import SPLITS
 
+SplitName = Literal["train", "val", "test"]
 Form = Literal["class folder", "class folders", "dataset"]
 
 
@@ -29,6 +32,25 @@ def classes_in(root: Path) -> dict[str, Path]:
         for path in _subfolders(root)
         if (path / MANIFEST).exists() or next(pictures(path), None) is not None
     }
+
+
+def class_folders_by_split(root: Path) -> dict[SplitName, dict[str, Path]]:
+    """Return the class folders of each split below ``root``; those right in it, as ``train``, where no split trains.
+
+    Splits that hold none are passed over. Raises TrayError as ``class_folders`` does.
+    """
+    found: dict[SplitName, dict[str, Path]] = {}
+    for split in SPLITS:
+        with suppress(TrayError):
+            found[split] = class_folders(root / split)
+    if "train" in found:
+        return found
+    try:
+        return {"train": class_folders(root)}
+    except TrayError:
+        if not found:
+            raise
+        return found
 
 
 def lying_in(root: Path) -> tuple[list[LabelledFolder], Form]:

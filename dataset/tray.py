@@ -1,6 +1,5 @@
 """The only configuration: what one tray.toml says, with every default written once, here."""
 
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
-from dataset.errors import ConfigError
+from dataset.errors import ConfigError, did_you_mean
 
 STRICT = ConfigDict(extra="forbid")
 EngineName = Literal["google", "bing", "yahoo"]
@@ -290,7 +289,7 @@ class Tray:
             if name not in self.items:
                 raise ConfigError(
                     f"Expected an item of tray.toml ({', '.join(self.items) or 'it has none'}). "
-                    f"Received: {name!r}.{_did_you_mean(name, list(self.items))}"
+                    f"Received: {name!r}.{did_you_mean(name, list(self.items))}"
                 )
         return {name: self.items[name] for name in names}
 
@@ -385,7 +384,7 @@ def _sentence(error: ValidationError) -> str:
         known = _fields_at(parents)
         return (
             f"key {where!r} is not known; expected one of {', '.join(known)}. "
-            f"Received: {key!r}.{_did_you_mean(key, known)}"
+            f"Received: {key!r}.{did_you_mean(key, known)}"
         )
     if first["type"] in {"missing", "missing_argument"}:
         return f"key {where!r} is missing; {_expected(first['msg'])}. Add it."
@@ -406,8 +405,3 @@ def _fields_at(parents: list[str]) -> list[str]:
     }  # fmt: skip
     section = sections.get(".".join(parents)) or sections.get(parents[0] if parents else "", Tray)
     return [name for name in section.__dataclass_fields__ if name != "root"]
-
-
-def _did_you_mean(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""

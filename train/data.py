@@ -18,10 +18,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from dataset.errors import ConfigError, NotEnoughImages, TrayError
-from dataset.folder import class_folders, make_folder, pictures, write_whole
+from dataset.folder import make_folder, pictures, write_whole
 from dataset.images import read
+from dataset.layout import SplitName, class_folders_by_split
 from dataset.progress import Progress
-from dataset.splits import SPLITS
 
 Part = Literal["train", "val", "test", "tray"]
 """What a photo is for; ``tray`` are windows of trays that were put together from training photos."""
@@ -82,9 +82,9 @@ def read_dataset(folder: Path, *, positive: str = "") -> Dataset:
     the same way, and identical files never straddle. ``positive`` names the class to be label 1 of two.
     Raises TrayError for a folder that holds no class folders.
     """
-    found = _found(folder)
+    found = class_folders_by_split(folder)
     listed = _require_as_built(folder, found)
-    class_names = _class_names(folder, sorted({name for classes in found.values() for name in classes}), positive)
+    class_names = _class_names(folder, found, positive)
     photos = [
         Photo(path, class_names.index(name), part, "")
         for part, classes in found.items()
@@ -107,7 +107,7 @@ def _hashed(photos: Sequence[Photo]) -> list[Photo]:
 
 def classes_of(folder: Path) -> tuple[str, ...]:
     """Return the class names of a folder of class folders in the order of their labels; reads no picture."""
-    return _class_names(folder, sorted({name for classes in _found(folder).values() for name in classes}), "")
+    return _class_names(folder, class_folders_by_split(folder), "")
 
 
 def read_all(folders: Mapping[str, Path], *, apart: bool = False) -> dict[str, Dataset]:
@@ -358,19 +358,7 @@ def threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _found(folder: Path) -> dict[Part, dict[str, Path]]:
-    """Return the class folders of each part that a folder has; all of them train where it has none."""
-    found: dict[Part, dict[str, Path]] = {
-        part: class_folders(folder / part) for part in SPLITS if _holds_classes(folder / part)
-    }
-    return found if "train" in found else {"train": class_folders(folder)}
-
-
-def _holds_classes(folder: Path) -> bool:
-    return folder.is_dir() and any(path.is_dir() and next(pictures(path), None) for path in folder.iterdir())
-
-
-def _require_as_built(folder: Path, found: Mapping[Part, Mapping[str, Path]]) -> dict[str, str]:
+def _require_as_built(folder: Path, found: Mapping[SplitName, Mapping[str, Path]]) -> dict[str, str]:
     """Return how the SHA-256 of each picture of a built dataset begins, empty where that was not noted.
 
     Raises TrayError when it has lost pictures since, or was given some. Any other folder has nothing to be held to.
@@ -412,8 +400,9 @@ def _require_untouched(folder: Path, photos: Iterable[Photo], listed: Mapping[st
         )
 
 
-def _class_names(folder: Path, found: list[str], positive: str) -> tuple[str, ...]:
+def _class_names(folder: Path, by_split: Mapping[SplitName, Mapping[str, Path]], positive: str) -> tuple[str, ...]:
     """Return the class names in the order of their labels."""
+    found = sorted({name for classes in by_split.values() for name in classes})
     card = folder / "dataset.json"
     if card.is_file():
         try:

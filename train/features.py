@@ -30,7 +30,8 @@ CHUNK = 8
 MIXES = "mixes.npy"
 LARGER_MAPS = 0.25
 """How much the larger maps count where they are mixed in."""
-VIEWS = 2
+VIEWS: tuple[Callable[[Any], Any], ...] = (lambda pixels: pixels, lambda pixels: keras.ops.flip(pixels, axis=2))
+"""Ways to look at pictures, of which the first alone serves without ``augment``."""
 ZOOM = 10 / 7
 """With views, photos are looked at this much larger, 320 pixels instead of 224: smaller things fill a place."""
 
@@ -81,8 +82,7 @@ def extractor_of(trunk: Any, settings: Train) -> Extractor:
     built = [trunk.get_layer(f"backbone_{number}") for number in range(len(backbones.find_all(settings.model)))]
     hashes = "+".join(backbones.fingerprint(backbone) for backbone in built)
     widths = [maps.shape[-1] for level in zip(*(backbone.outputs for backbone in built), strict=True) for maps in level]
-    views = VIEWS if settings.augment else 1
-    key = f"{trunk.input_shape[1]}-{views}-levels-{hashes}"
+    key = f"{trunk.input_shape[1]}-{len(_views(settings))}-levels-{hashes}"
     return Extractor(lambda: trunk, trunk.input_shape[1], key, _mixes(widths, len(built)))
 
 
@@ -123,9 +123,13 @@ def _mixes(widths: Sequence[int], backbones_in: int) -> Array:
     return np.stack([np.repeat(np.array(share, np.float32) * len(widths), widths) for share in shares])
 
 
+def _views(settings: Train) -> tuple[Callable[[Any], Any], ...]:
+    return VIEWS if settings.augment else VIEWS[:1]
+
+
 def views_of(pixels: Any, settings: Train) -> list[Any]:
     """Return the views of pictures that backbones look at: as they are, with ``augment`` also mirrored."""
-    return [pixels, keras.ops.flip(pixels, axis=2)] if settings.augment else [pixels]
+    return [view(pixels) for view in _views(settings)]
 
 
 def embed(

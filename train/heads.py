@@ -234,11 +234,12 @@ def _fit(  # noqa: PLR0913, PLR0917 - a head has this many sides
     """
     ways = np.ones((1, features.shape[1]), np.float32) if mixes is None else mixes
     gammas = GAMMAS if gamma is None else (gamma,)
+    order = _drawn(features, kinds, seed)
     if gamma is None and len(features) > LANDMARKS:
-        some = _landmarks(features, kinds, seed, CHOOSERS)
+        some = np.sort(order[:CHOOSERS])
         few, *_ = _tried(features[some], [one[some] for one in believed], np.arange(len(some)), ways, gammas)
         ways, gammas = ways[[few.way]], (few.gamma,)
-    chosen = _landmarks(features, kinds, seed, LANDMARKS)
+    chosen = np.sort(order[:LANDMARKS])
     best = _tried(features, believed, chosen, ways, gammas)
     mix = ways[best[0].way]
     kernel = _kernel(features[chosen], mix, best[0].gamma)
@@ -481,7 +482,7 @@ def widened(head: Head, photos: Known, more: Known, val: Known, *, seed: int = 0
     classes = head.weights.shape[1]
     features = np.concatenate([photos.features, more.features])
     labels = np.concatenate([photos.labels, more.labels])
-    chosen = _landmarks(features, labels, seed, LANDMARKS)
+    chosen = np.sort(_drawn(features, labels, seed)[:LANDMARKS])
     kernel = _kernel(features[chosen], head.mix, head.gamma)
     near = kernel.nearness(features).astype(np.float64)
     targets = 2 * np.concatenate([head.believed, _shown(more.labels, classes)]) - 1
@@ -504,9 +505,9 @@ def softmax(logits: Array) -> Array:
     return np.asarray(power / power.sum(axis=1, keepdims=True))
 
 
-def _landmarks(features: Array, labels: Array, seed: int, most: int) -> Array:
-    """Return the places of so many photos at most, in order; where photos are added, nearly the same are drawn."""
-    if len(labels) <= most:
+def _drawn(features: Array, labels: Array, seed: int) -> Array:
+    """Return the places of photos, first those to be landmarks; where photos are added, nearly the same come first."""
+    if len(labels) <= LANDMARKS:
         return np.arange(len(labels))
     lots = np.array([_lot(one, seed) for one in features], np.uint64)
     order = np.argsort(lots, kind="stable")
@@ -515,7 +516,7 @@ def _landmarks(features: Array, labels: Array, seed: int, most: int) -> Array:
     for label in np.unique(labels):
         mine = order[labels[order] == label]
         turn[mine] = np.arange(len(mine))
-    return np.sort(np.lexsort((lots, turn))[:most])
+    return np.lexsort((lots, turn))
 
 
 def _lot(features: Array, seed: int) -> int:

@@ -1,11 +1,10 @@
 """The networks that train from nothing, by name; all take pixels of 0..255 and give logits."""
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dataset.errors import ConfigError
+from dataset.errors import ConfigError, did_you_mean
 from train.backbones import BACKBONES
 from train.backend import keras, layers
 from train.heads import Head, Kernel, wired
@@ -84,11 +83,9 @@ def named(name: str) -> Network:
     if name in NETWORKS:
         return NETWORKS[name]
     known = [*NETWORKS, *BACKBONES]
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
     raise ConfigError(
         f"Expected a model out of {', '.join(known)}, or a MobileNet with its width and size such as "
-        f"mobilenet_0.50_224. Received: {name!r}.{hint}"
+        f"mobilenet_0.50_224. Received: {name!r}.{did_you_mean(name, known)}"
     )
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from dataset.errors import TrayError
-from dataset.folder import class_folders, pictures
+from dataset.folder import pictures
+from dataset.layout import class_folders_by_split
 from dataset.splits import SPLITS
 
 PUBLIC: Final = ("group", "sha256", "urls", "pages", "terms", "engines")
@@ -157,13 +158,8 @@ def _built(folder: Path, card: Mapping[str, Any]) -> Iterator[Example]:
 
 
 def _plain(folder: Path) -> Iterator[Example]:
-    with_splits = [name for name in SPLITS if (folder / name).is_dir()]
-    if with_splits and any(path.is_dir() for name in with_splits for path in (folder / name).iterdir()):
-        roots = {name: folder / name for name in with_splits}
-    else:
-        roots = {"train": folder}
-    for split, root in roots.items():
-        for label, inside in class_folders(root).items():
+    for split, classes in class_folders_by_split(folder).items():
+        for label, inside in classes.items():
             for path in pictures(inside):
                 digest = hashlib.sha256(f"{label}/{path.name}".encode()).hexdigest()[:16]
                 yield Example(path, split, label, 0, path.stem if _is_hash(path.stem) else digest, {})

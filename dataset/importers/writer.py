@@ -1,6 +1,5 @@
 """From labelled pictures to class folders: safe names, true bytes, one manifest line each, resumable."""
 
-import difflib
 import inspect
 import logging
 from collections import Counter, OrderedDict
@@ -12,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from dataset.errors import ConfigError, TrayError
+from dataset.errors import ConfigError, TrayError, did_you_mean
 from dataset.folder import ClassFolder, Record
 from dataset.images import look
 from dataset.importers.labelled import Labelled, crop
@@ -195,11 +194,7 @@ def _examine(one: Labelled, kind: str) -> tuple[Record, bytes]:
 def _reader(formats: Mapping[str, Reader], kind: str, options: Mapping[str, Any]) -> Reader:
     """Return the importer of a format; raises ConfigError when there is none, or it does not take an option."""
     if kind not in formats:
-        close = difflib.get_close_matches(kind, formats, n=1)
-        raise ConfigError(
-            f"Expected a format ({', '.join(formats)}). Received: {kind!r}."
-            + (f" Did you mean {close[0]!r}?" if close else "")
-        )
+        raise ConfigError(f"Expected a format ({', '.join(formats)}). Received: {kind!r}.{did_you_mean(kind, formats)}")
     known = [name for name in inspect.signature(formats[kind]).parameters if name != "source"]
     for name in options:
         if name not in known:
