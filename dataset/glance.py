@@ -122,18 +122,19 @@ def _judged(pairs: Sequence[Sequence[Way]]) -> Iterator[tuple[Match, Placing, fl
     """Yield of each pair, given in all its ways, the best one, its placing, and what Glance says of it."""
     ways = [way for each in pairs for way in each]
     stretches, shifts = (np.stack(part) for part in zip(*(placing(match) for _, _, match in ways), strict=True))
-    coarse = structures(ways, COARSE)
-    before, stretches, shifts = _walk(*coarse, stretches, shifts, steps=STEPS)
-    agree = np.maximum(before, _agreement(*coarse, _spots(stretches, shifts)))
+    agree = _agreement(*structures(ways, COARSE), _spots(stretches, shifts))
     ends = np.cumsum([len(each) for each in pairs]).tolist()
     best = [first + int(agree[first:end].argmax()) for first, end in zip([0, *ends], ends, strict=False)]
     chosen = [ways[at] for at in best]
+    coarse = structures(chosen, COARSE)
+    before, stretches, shifts = _walk(*coarse, stretches[best], shifts[best], steps=STEPS)
+    agree = np.maximum(before, _agreement(*coarse, _spots(stretches, shifts)))
     finest = structures(chosen, FINE)
-    before, stretches, shifts = _walk(*finest, stretches[best], shifts[best], steps=LAST)
+    before, stretches, shifts = _walk(*finest, stretches, shifts, steps=LAST)
     spots = _spots(stretches, shifts)
     fine = np.maximum(before, _agreement(*finest, spots))
     numbers = np.dstack([stretches - np.eye(2), shifts]).reshape(-1, 6)
-    each = (one.tolist() for one in (agree[best], fine, _mixed(chosen, spots)))
+    each = (one.tolist() for one in (agree, fine, _mixed(chosen, spots)))
     for (_, _, match), *seen in zip(chosen, map(tuple, numbers.tolist()), *each, strict=True):
         yield match, *seen
 
