@@ -14,7 +14,7 @@ Levels = NDArray[np.uint8]
 Values = NDArray[np.float64]
 
 SIDE = 64
-THUMB = 96
+THUMB = 80
 NEAR = 76
 """Bits of 256 up to which two hashes are worth a second look: nearly all copies come closer, no unlike photographs."""
 TURNS = ("as it is", "mirrored", "flipped", "turned 180", "transposed", "turned 90", "turned 270", "transversed")
@@ -89,9 +89,9 @@ class Sketch:
     colours: Levels
     """16x16 RGB."""
     places: Levels
-    """48x48 places of the picture, RGB."""
+    """40x40 places of the picture, RGB."""
     grey: Levels
-    """96x96 grey levels."""
+    """80x80 grey levels."""
 
 
 def sketch(small: Image.Image) -> Sketch:

@@ -14,10 +14,10 @@ from dataset.tray import Checks
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What was measured on one picture, at 96x96 pixels."""
+    """What was measured on one picture, at 80x80 pixels."""
 
     flatness: float
-    """Share of 48x48 grey levels whose steps to the left and upper neighbour are at most 2; 1 is blank."""
+    """Share of 40x40 grey levels whose steps to the left and upper neighbour are at most 2; 1 is blank."""
     entropy: float
     """Bits per pixel of the grey levels' histogram, 0 to 8."""
     sharpness: float
@@ -123,7 +123,7 @@ def flags(info: ImageInfo, measures: Measures, checks: Checks, *, places: int = 
     short, long = sorted((info.width, info.height))
     aspect = long / max(1, short)
     # Few tones and colours, and hardly a gentle change of light: no camera saw this.
-    tones = 3.9 if measures.palette < 0.98 else 4.4
+    tones = 3.9 if measures.palette < 0.98 else 4.5
     graphic = measures.palette > checks.graphic and measures.entropy < tones and measures.gentle < checks.graphic_gentle
     pale = measures.brightest - measures.darkest < 80
     found = {
@@ -147,11 +147,11 @@ def _gutter(grey: NDArray[np.int16]) -> NDArray[np.float64]:
     """Return the greatest share of one level in a row that has something else three rows above and three below."""
     # Twice the levels, and the sum of the two middle ones for twice the median: whole numbers are quick.
     twice = 2 * grey
-    rows = twice[:, 11:86]
-    ordered = np.sort(grey[:, 11:86], axis=2)
-    middle = ordered[..., 47:48] + ordered[..., 48:49]
+    rows = twice[:, 9:71]
+    ordered = np.sort(grey[:, 9:71], axis=2)
+    middle = ordered[..., 39:40] + ordered[..., 40:41]
     plain = _count(np.abs(rows - middle) <= 20)
-    above, below = (_count(np.abs(side - middle) > 24) for side in (twice[:, 8:83], twice[:, 14:89]))
+    above, below = (_count(np.abs(side - middle) > 24) for side in (twice[:, 6:68], twice[:, 12:74]))
     there = np.minimum(above, below) > 0.6 * THUMB
     return np.asarray(np.where(there, plain, 0).max(axis=1) / THUMB)
 
@@ -163,8 +163,8 @@ def _count(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 def _sharpness(grey: NDArray[np.int16]) -> NDArray[np.float32]:
     sides = grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:] + grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1]
-    laplacian = (sides - 4 * grey[:, 1:-1, 1:-1])[:, :88, :88]
-    blocks = laplacian.reshape(-1, 8, 11, 8, 11).swapaxes(2, 3).reshape(-1, 64, 121).astype(np.float32)
+    laplacian = (sides - 4 * grey[:, 1:-1, 1:-1])[:, :72, :72]
+    blocks = laplacian.reshape(-1, 8, 9, 8, 9).swapaxes(2, 3).reshape(-1, 64, 81).astype(np.float32)
     means = blocks.mean(axis=2)
     spread = (blocks * blocks).mean(axis=2) - means * means
     return np.asarray(np.sort(spread, axis=1)[:, 57])

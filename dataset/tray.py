@@ -158,7 +158,7 @@ class Checks:
     washed_out: Level = 150
     """Grey level that all but a twentieth of a ``washed out`` picture lie above, within a span of 80 levels."""
     blurred: Annotated[float, Field(ge=0)] = 60
-    """Variance of the Laplacian at the sharpest places, at 96x96 pixels, below which a picture is ``blurred``."""
+    """Variance of the Laplacian at the sharpest places, at 80x80 pixels, below which a picture is ``blurred``."""
     low_information: Annotated[float, Field(ge=0)] = 0.15
     """Bits of the file per pixel below which there is hardly anything left of it."""
     near_uniform: Portion = 0.85
