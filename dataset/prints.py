@@ -132,7 +132,7 @@ def make_prints(sketches: Sequence[Sketch]) -> Iterator[Print]:
 
 def square(grey: Image.Image, side: int = SIDE) -> Levels:
     """Return a grey picture stretched to a square."""
-    return levels(grey.resize((side, side), Image.Resampling.LANCZOS))
+    return levels(grey.resize((side, side), Image.Resampling.BICUBIC))
 
 
 def turn_hashes(grey: Levels) -> Levels:
