@@ -165,8 +165,7 @@ def _closer(
         first = Image.fromarray(np.ascontiguousarray(turned(np.asarray(first), TURNS.index(seen.turn))))
     # Only what both show, and both at the size of the smaller one: what only one can show is no difference.
     boxes = _shared(first, second, over)
-    sizes = [(box[2] - box[0], box[3] - box[1]) for box in boxes]
-    size = max(8, round(min(one[0] for one in sizes))), max(8, round(min(one[1] for one in sizes)))
+    size = tuple(max(8, min(CLOSE, *(round(box[end] - box[end - 2]) for box in boxes))) for end in (2, 3))
     first, second = (
         image.resize(size, Image.Resampling.LANCZOS, box=box) for image, box in zip((first, second), boxes, strict=True)
     )
