@@ -175,7 +175,7 @@ def _closer(
     tilt = over.placing * (0, 1, 0, 1, 0, 0)
     tilted = np.abs(tilt).max() > TILTED
     fine = [band(one, 9) for one in levels]
-    close = overlay(fine[0], fine[1], tilt if tilted else None, steps=8, margin=MARGIN if tilted else 0)
+    close = overlay(fine[0], fine[1], tilt if tilted else None, steps=4, margin=MARGIN if tilted else 0)
     seen = replace(seen, stage="128 pixels", closer=round(close.correlation, 3))
     # Photographs whose hashes are near and whose structure agrees in part: one scene, one thing, one burst.
     related = outlined is None or (close.correlation >= ALIGNED and outlined)

@@ -73,7 +73,7 @@ def overlay(
     # A thousand places are enough to find the way, four thousand to arrive.
     best, at = _walk(first, planes, at, stride=max(1, side // 32), steps=steps, margin=margin)
     if best >= HOPELESS:
-        _, at = _walk(first, planes, at, stride=max(1, side // 64), steps=3, margin=margin)
+        _, at = _walk(first, planes, at, stride=max(1, side // 64), steps=2, margin=margin)
     (moved,), inside = _warp(planes[:1], at, side, margin=margin)
     return Overlay(
         _correlation(first.ravel(), moved, inside), at, first, moved.reshape(side, side), inside.reshape(side, side)
