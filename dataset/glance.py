@@ -120,14 +120,12 @@ def placed(a: Print, b: Print, glance: Glance, numbers: NDArray[np.float64]) -> 
 
 def _judged(pairs: Sequence[Sequence[Way]]) -> Iterator[tuple[Match, Placing, float, float, float]]:
     """Yield of each pair, given in all its ways, the best one, its placing, and what Glance says of it."""
-    ways = [way for each in pairs for way in each]
-    stretches, shifts = (np.stack(part) for part in zip(*(placing(match) for _, _, match in ways), strict=True))
-    agree = _agreement(*structures(ways, COARSE), _spots(stretches, shifts))
-    ends = np.cumsum([len(each) for each in pairs]).tolist()
-    best = [first + int(agree[first:end].argmax()) for first, end in zip([0, *ends], ends, strict=False)]
-    chosen = [ways[at] for at in best]
+    several = [each for each in pairs if len(each) > 1]
+    likeliest = _likeliest(several) if several else iter(())
+    chosen = [next(likeliest) if len(each) > 1 else each[0] for each in pairs]
+    stretches, shifts = _placings(chosen)
     coarse = structures(chosen, COARSE)
-    before, stretches, shifts = _walk(*coarse, stretches[best], shifts[best], steps=STEPS)
+    before, stretches, shifts = _walk(*coarse, stretches, shifts, steps=STEPS)
     agree = np.maximum(before, _agreement(*coarse, _spots(stretches, shifts)))
     finest = structures(chosen, FINE)
     before, stretches, shifts = _walk(*finest, stretches, shifts, steps=LAST)
@@ -137,6 +135,21 @@ def _judged(pairs: Sequence[Sequence[Way]]) -> Iterator[tuple[Match, Placing, fl
     each = (one.tolist() for one in (agree, fine, _mixed(chosen, spots)))
     for (_, _, match), *seen in zip(chosen, map(tuple, numbers.tolist()), *each, strict=True):
         yield match, *seen
+
+
+def _likeliest(pairs: Sequence[Sequence[Way]]) -> Iterator[Way]:
+    """Yield of each pair, given in several ways, the one that agrees best where hashes suggest that it lies."""
+    ways = [way for each in pairs for way in each]
+    agree = _agreement(*structures(ways, COARSE), _spots(*_placings(ways)))
+    last = 0
+    for each in pairs:
+        first, last = last, last + len(each)
+        yield each[int(agree[first:last].argmax())]
+
+
+def _placings(ways: Sequence[Way]) -> tuple[Values, Values]:
+    stretches, shifts = zip(*(placing(match) for _, _, match in ways), strict=True)
+    return np.stack(stretches), np.stack(shifts)
 
 
 def _mixed(ways: Sequence[Way], spots: Spots) -> Values:
