@@ -21,7 +21,7 @@ from dataset.quality import Measures, measure_all
 from dataset.search import Hashes
 from dataset.workers import HERE, Workers
 
-VERSION = "12"
+VERSION = "13"
 """Goes up whenever a measure, a hash or a verdict changes: what an older one remembered is then forgotten."""
 SHARD = 32
 """Files that are read at once: what is lost at most, for each worker, when a scan is killed."""
@@ -70,6 +70,8 @@ class Memory:
         if self.copy and self.copy.exists():
             with closing(sqlite3.connect(self.copy)) as original:
                 original.backup(self.base)
+        # What is known of a picture fills two of the usual pages.
+        self.base.execute("PRAGMA page_size=16384")
         self.base.execute("PRAGMA synchronous=OFF" if self.path is None else "PRAGMA synchronous=NORMAL")
         if self.path:
             self.base.execute("PRAGMA journal_mode=WAL")
