@@ -165,9 +165,10 @@ def _closer(
         first = Image.fromarray(np.ascontiguousarray(turned(np.asarray(first), TURNS.index(seen.turn))))
     # Only what both show, and both at the size of the smaller one: what only one can show is no difference.
     boxes = _shared(first, second, over)
-    size = tuple(max(8, min(CLOSE, *(round(box[end] - box[end - 2]) for box in boxes))) for end in (2, 3))
+    wide, high = (max(8, min(CLOSE, *(round(box[end] - box[end - 2]) for box in boxes))) for end in (2, 3))
     first, second = (
-        image.resize(size, Image.Resampling.LANCZOS, box=box) for image, box in zip((first, second), boxes, strict=True)
+        image.resize((wide, high), Image.Resampling.LANCZOS, box=box)
+        for image, box in zip((first, second), boxes, strict=True)
     )
     plain = [square(image.convert("L"), CLOSE) for image in (first, second)]
     lit = _as_bright(first, second)

@@ -27,7 +27,7 @@ STEPS, LAST = 3, 1
 EDGE = 4
 """Pixels of 64 at the edges that say nothing: there a picture's surroundings end, and the other's may not."""
 COVER = 0.4
-"""Share of the places that both pictures must have for a placing to count."""
+"""Share of the places, those at the edges too, that both pictures must have for a placing to count."""
 FLAT = 0.35
 """Flatness from which a picture's silhouette alone is not believed."""
 STRANGE = 0.86
@@ -92,7 +92,7 @@ class Spots:
     """How far it lies to the right of that level, 0 to 1."""
     down: Short
     inside: Short
-    """1 where it lies well inside both squares, else 0."""
+    """1 where it lies well inside the second square too, else 0."""
 
 
 def glances(pairs: Sequence[tuple[Print, Print]]) -> list[Glance]:
@@ -156,7 +156,7 @@ def _placings(ways: Sequence[Way]) -> tuple[Values, Values]:
 
 def _mixed(ways: Sequence[Way], spots: Spots) -> Values:
     """Return the share of places that are brighter in the second picture, or darker, whichever are fewer."""
-    firsts = np.stack([turned(a.views[match.views[0]], match.turn)[::2, ::2].ravel() for a, _, match in ways])
+    firsts = np.stack([turned(a.views[match.views[0]], match.turn)[_AT, _AT].ravel() for a, _, match in ways])
     seconds = np.stack([b.views[match.views[1]] for _, b, match in ways]).astype(np.float32)
     brighter = _read(seconds, spots) - firsts
     both = [((way > CHANGED) * spots.inside).sum(axis=1) for way in (brighter, -brighter)]
@@ -184,10 +184,14 @@ def _band(levels: Short, finest: int, widest: int) -> Short:
 
     A mean over rows and columns is a matrix product from both sides, which takes half the time of sums that run.
     """
-    fine = _means(finest)
-    wide = _means(widest) @ fine
+    fine, wide = _means(finest), _wide_means(finest, widest)
     less = levels if finest == 1 else fine @ levels @ fine.T
     return np.asarray(less - wide @ levels @ wide.T, np.float32)
+
+
+@cache
+def _wide_means(finest: int, widest: int) -> Short:
+    return _means(widest) @ _means(finest)
 
 
 @cache
@@ -213,19 +217,20 @@ def placing(match: Match) -> tuple[Values, Values]:
     return (np.diag(1 / size), -shift / size) if larger == 0 else (np.diag(size), shift)
 
 
-_AXIS = (np.arange(0, SIDE, 2) - (SIDE - 1) / 2).astype(np.float32)
+_AT = slice(EDGE, SIDE - EDGE, 2)
+"""The rows and columns of a first square whose places are looked at."""
+_AXIS = (np.arange(SIDE, dtype=np.float32) - np.float32((SIDE - 1) / 2))[_AT]
 _X, _Y = np.tile(_AXIS, len(_AXIS)), np.repeat(_AXIS, len(_AXIS))
 _REACH = np.float32((SIDE - 1) / 2 - EDGE)
-_WITHIN = (np.maximum(np.abs(_X), np.abs(_Y)) <= _REACH).astype(np.float32)
 _LIMIT = np.array([0.1, 0.1, 0.05 * SIDE, 0.1, 0.1, 0.05 * SIDE])
 
 
 def _spots(stretches: Values, shifts: Values) -> Spots:
-    """Return where places lie, of which every second one of a row and column is looked at."""
+    """Return where the places that are looked at lie."""
     s, t = stretches.astype(np.float32)[..., None, None], shifts.astype(np.float32)[..., None, None]
     # From the centre; a row or a column of steps is added to the other.
     x, y = ((s[:, at, 0] * _AXIS + (s[:, at, 1] * _AXIS[:, None] + t[:, at])).reshape(len(s), -1) for at in (0, 1))
-    inside = (np.maximum(np.abs(x), np.abs(y)) <= _REACH) * _WITHIN
+    inside = (np.maximum(np.abs(x), np.abs(y)) <= _REACH).astype(np.float32)
     x, y = ((one + np.float32((SIDE - 1) / 2)).clip(0, SIDE - 1.001) for one in (x, y))
     left, top = x.astype(np.int32), y.astype(np.int32)
     x -= left
@@ -254,42 +259,40 @@ def _walk(
     The inverse compositional way of Baker and Matthews (2004): slopes are taken of the first one, once.
     """
     count = len(firsts)
-    # Steps from each place's neighbour to the other; those of the first row and column lie outside of what counts.
-    below, beside = firsts[:, 1::2, ::2], firsts[:, ::2, 1::2]
-    twice = below - np.roll(below, 1, axis=1), beside - np.roll(beside, 1, axis=2)
-    down, right = (slope.reshape(count, -1) * (_WITHIN / 2) for slope in twice)
+    target = firsts[:, _AT, _AT].reshape(count, -1)
+    before, after = slice(EDGE - 1, SIDE - EDGE - 1, 2), slice(EDGE + 1, SIDE - EDGE + 1, 2)
+    twice = firsts[:, after, _AT] - firsts[:, before, _AT], firsts[:, _AT, after] - firsts[:, _AT, before]
+    down, right = (slope.reshape(count, -1) / 2 for slope in twice)
     slopes = np.stack([right * _X, right * _Y, right, down * _X, down * _Y, down], axis=1)
-    normal = np.einsum("kin,kjn->kij", slopes, slopes).astype(np.float64)
+    normal = (slopes @ slopes.swapaxes(1, 2)).astype(np.float64)
     normal[:, range(6), range(6)] = normal[:, range(6), range(6)] * 1.001 + 1e-3
     inverse = np.linalg.inv(normal)
-    target = firsts[:, ::2, ::2].reshape(count, -1)
     best = np.full(count, -1.0)
     for _ in range(steps):
         spots = _spots(stretches, shifts)
         a, b = _centred(target, spots), _centred(_read(seconds, spots), spots)
-        both, theirs = (a * b).sum(axis=1), (b * b).sum(axis=1)
-        best = np.maximum(best, _correlation(a, b, spots))
-        error = b * (both / (theirs + 1e-6))[:, None] - a
-        change = np.einsum("kij,kj->ki", inverse, np.einsum("kin,kn->ki", slopes, error)).clip(-_LIMIT, _LIMIT)
+        agree, gain = _fit(a, b, spots)
+        best = np.maximum(best, agree)
+        change = (inverse @ (slopes @ (b * gain[:, None] - a)[..., None]))[..., 0].clip(-_LIMIT, _LIMIT)
         back = np.linalg.inv(np.eye(2) + change[:, [[0, 1], [3, 4]]])
-        stretches = np.einsum("kij,kjl->kil", stretches, back)
-        shifts = shifts - np.einsum("kij,kj->ki", stretches, change[:, [2, 5]])
+        stretches = stretches @ back
+        shifts = shifts - (stretches @ change[:, [2, 5], None])[..., 0]
     return best, stretches, shifts
 
 
 def _agreement(firsts: Short, seconds: Short, spots: Spots) -> Values:
     """Return the correlation of each first square with what the second one has in its places."""
-    target = firsts[:, ::2, ::2].reshape(len(firsts), -1)
-    return _correlation(_centred(target, spots), _centred(_read(seconds, spots), spots), spots)
+    target = firsts[:, _AT, _AT].reshape(len(firsts), -1)
+    return _fit(_centred(target, spots), _centred(_read(seconds, spots), spots), spots)[0]
 
 
 def _centred(levels: Short, spots: Spots) -> Short:
-    mean = (levels * spots.inside).sum(axis=1) / np.maximum(spots.inside.sum(axis=1), 1)
+    mean = np.vecdot(levels, spots.inside) / np.maximum(spots.inside.sum(axis=1), 1)
     return np.asarray((levels - mean[:, None]) * spots.inside)
 
 
-def _correlation(a: Short, b: Short, spots: Spots) -> Values:
-    """Return the correlation of centred levels; -1 where too few places are in both."""
-    both, ours, theirs = (a * b).sum(axis=1), (a * a).sum(axis=1), (b * b).sum(axis=1)
+def _fit(a: Short, b: Short, spots: Spots) -> tuple[Values, Short]:
+    """Return the correlation of centred levels, -1 where too few places are in both, and the gain that b lacks."""
+    both, ours, theirs = np.vecdot(a, b), np.vecdot(a, a), np.vecdot(b, b)
     agree = both / np.sqrt(ours * theirs + 1e-6)
-    return np.where(spots.inside.sum(axis=1) > COVER * a.shape[1], agree, -1.0)
+    return np.where(spots.inside.sum(axis=1) > COVER * SIDE * SIDE / 4, agree, -1.0), both / (theirs + 1e-6)
