@@ -121,7 +121,7 @@ def _from_afar(a: Print, b: Print, glance: Glance) -> tuple[Comparison, Overlay 
     if glance.strange and glance.coarse >= AKIN:
         return replace(seen, verdict="related", correlation=round(glance.coarse, 3)), None
     first, second = (one[0].astype(np.float64) for one in structures([(a, b, match)], COARSE))
-    over = overlay(first, second, np.array(glance.placing), margin=MARGIN if match.crop else 0, steps=3)
+    over = overlay(first, second, np.array(glance.placing), margin=MARGIN if match.crop else 0)
     seen = replace(seen, correlation=round(over.correlation, 3))
     if over.correlation < ALIKE or (glance.flat and not _is_outlined(glance, over) and nearest > MARKED):
         return seen, None
@@ -176,7 +176,7 @@ def _closer(
     tilt = over.placing * (0, 1, 0, 1, 0, 0)
     tilted = np.abs(tilt).max() > TILTED
     fine = [band(one, 9) for one in levels]
-    close = overlay(fine[0], fine[1], tilt if tilted else None, steps=4, margin=MARGIN if tilted else 0)
+    close = overlay(fine[0], fine[1], tilt if tilted else None, margin=MARGIN if tilted else 0)
     seen = replace(seen, stage="128 pixels", closer=round(close.correlation, 3))
     # Photographs whose hashes are near and whose structure agrees in part: one scene, one thing, one burst.
     related = outlined is None or (close.correlation >= ALIGNED and outlined)

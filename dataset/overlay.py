@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 
-STEPS = 12
-HOPE, HOPELESS = 4, 0.45
-"""Steps after which pictures that correlate less than this are given up: copies are far beyond it by then."""
+STEPS, LAST = 4, 2
+"""Steps over a thousand places, and over four thousand after them."""
+HOPELESS = 0.45
+"""Correlation below which pictures are given up after the first steps: copies are far beyond it by then."""
 NOISE = 4.0
 """Levels by which poor encodings let flat places differ."""
 STIR = 0.05
@@ -59,21 +60,18 @@ def band(levels: NDArray[np.uint8], wide: int = 13) -> Values:
     return fine - _mean(fine, wide)
 
 
-def overlay(
-    first: Values, second: Values, placing: Values | None = None, *, steps: int = STEPS, margin: int = 0
-) -> Overlay:
+def overlay(first: Values, second: Values, placing: Values | None = None, *, margin: int = 0) -> Overlay:
     """Lay the second square over the first, by Gauss-Newton steps on six numbers of place and two of contrast.
 
-    It ends in the nearest good place, so ``placing`` should begin within a few pixels of it. What lies within
+    It takes few steps to the nearest good place, so ``placing`` should begin within a few pixels of it. What lies within
     ``margin`` pixels of an edge of either does not count: there a part of a picture differs from the whole.
     """
     side = first.shape[0]
     planes = np.stack([second, *np.gradient(second)]).reshape(3, -1)
     at = np.zeros(6) if placing is None else np.array(placing, np.float64)
-    # A thousand places are enough to find the way, four thousand to arrive.
-    best, at = _walk(first, planes, at, stride=max(1, side // 32), steps=steps, margin=margin)
+    best, at = _walk(first, planes, at, stride=max(1, side // 32), steps=STEPS, margin=margin)
     if best >= HOPELESS:
-        _, at = _walk(first, planes, at, stride=max(1, side // 64), steps=2, margin=margin)
+        _, at = _walk(first, planes, at, stride=max(1, side // 64), steps=LAST, margin=margin)
     (moved,), inside = _warp(planes[:1], at, side, margin=margin)
     return Overlay(
         _correlation(first.ravel(), moved, inside), at, first, moved.reshape(side, side), inside.reshape(side, side)
@@ -93,15 +91,11 @@ def _walk(  # noqa: PLR0913 - one walk, what it walks on and how far
     target = first[::stride, ::stride].ravel()
     best, best_at = -2.0, at
     limit = np.array([0.1, 0.1, 0.05 * side, 0.1, 0.1, 0.05 * side])
-    for step in range(steps):
+    for _ in range(steps):
         (moved, down, right), inside = _warp(planes, at, side, stride=stride, margin=margin)
         correlation = _correlation(target, moved, inside)
         if correlation > best:
             best, best_at = correlation, at
-        elif step > 2 and correlation < best - 0.02:
-            break
-        if step == HOPE and best < HOPELESS:
-            break
         rows = (right * xs, right * ys, right, down * xs, down * ys, down, moved, np.ones_like(moved), target)
         change = _solve(np.stack(rows) * inside)
         if change is None or abs(change[6]) < 0.05:

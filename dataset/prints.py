@@ -214,8 +214,8 @@ def _bar(grey: Levels) -> tuple[int, int, int]:
     First, rows that are mostly of that colour, which ends where anything begins; then rows up to the last straight
     edge, with room for a line of words between; and the same where that edge runs over most of the width.
     """
-    edge = grey[0]
-    first = int(np.sort(edge.astype(np.int16))[edge.size // 2])
+    edge = np.sort(grey[0])
+    first = int(edge[edge.size // 2])
     if np.count_nonzero(_near(edge, first)) < 0.95 * edge.size:
         return 0, 0, 0
     share = np.add.reduce(_near(grey, first).view(np.uint8), axis=1, dtype=np.int32) / edge.size
