@@ -63,8 +63,8 @@ def band(levels: NDArray[np.uint8], wide: int = 13) -> Values:
 def overlay(first: Values, second: Values, placing: Values | None = None, *, margin: int = 0) -> Overlay:
     """Lay the second square over the first, by Gauss-Newton steps on six numbers of place and two of contrast.
 
-    It takes few steps to the nearest good place, so ``placing`` should begin within a few pixels of it. What lies within
-    ``margin`` pixels of an edge of either does not count: there a part of a picture differs from the whole.
+    It takes few steps to the nearest good place, so ``placing`` should begin within a few pixels of it. What lies
+    within ``margin`` pixels of an edge of either does not count: there a part of a picture differs from the whole.
     """
     side = first.shape[0]
     planes = np.stack([second, *np.gradient(second)]).reshape(3, -1)
