@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from dataset.folder import make_folder, pictures, write_whole
 from dataset.images import read
 from dataset.layout import SplitName, class_folders_by_split
 from dataset.progress import Progress
+from train.hashes import sha256s
 
 Part = Literal["train", "val", "test", "tray"]
 """What a photo is for; ``tray`` are windows of trays that were put together from training photos."""
@@ -30,8 +31,6 @@ VAL_SHARE = 0.2
 IN_MEMORY_BYTES = 256 * 2**20
 MAPPED, TOLD = "pixels.npy", "pixels.json"
 """That file, and which row of it is which photo."""
-HASHED_TOGETHER = 32
-"""Files that a thread reads in a row."""
 TOLD_EVERY = 64
 """Pictures read between two notes on how far it is."""
 KEPT_EVERY = 1024
@@ -75,11 +74,12 @@ class Dataset:
         return replace(self, photos=tuple(photo for photo in self.photos if photo.sha256 not in gone))
 
 
-def read_dataset(folder: Path, *, positive: str = "") -> Dataset:
+def read_dataset(folder: Path, *, positive: str = "", store: Path | None = None) -> Dataset:
     """Read a built dataset, a folder with train/val/test, or any folder of class folders.
 
     Without a val part, a fifth of each class becomes one, dealt by the hash of the bytes: the same files always fall
-    the same way, and identical files never straddle. ``positive`` names the class to be label 1 of two.
+    the same way, and identical files never straddle. ``positive`` names the class to be label 1 of two. With
+    ``store``, a folder that remembers what files hold, those that are as they were are not read again.
     Raises TrayError for a folder that holds no class folders.
     """
     found = class_folders_by_split(folder)
@@ -91,18 +91,12 @@ def read_dataset(folder: Path, *, positive: str = "") -> Dataset:
         for name, path_of_class in classes.items()
         for path in pictures(path_of_class)
     ]
-    with ThreadPoolExecutor(threads()) as pool:
-        # One by one, small photos take longer to hand to a thread than to hash.
-        some = [photos[n : n + HASHED_TOGETHER] for n in range(0, len(photos), HASHED_TOGETHER)]
-        photos = list(chain.from_iterable(pool.map(_hashed, some)))
+    hashes = sha256s(folder, [photo.path for photo in photos], threads=threads(), store=store)
+    photos = [replace(photo, sha256=sha256) for photo, sha256 in zip(photos, hashes, strict=True)]
     _require_untouched(folder, photos, listed)
     if "val" not in found:
         photos = deal(photos)
     return Dataset(folder, class_names, tuple(photos), _fingerprint(class_names, photos), has_parts="val" in found)
-
-
-def _hashed(photos: Sequence[Photo]) -> list[Photo]:
-    return [replace(photo, sha256=hashlib.sha256(photo.path.read_bytes()).hexdigest()) for photo in photos]
 
 
 def classes_of(folder: Path) -> tuple[str, ...]:
@@ -110,18 +104,19 @@ def classes_of(folder: Path) -> tuple[str, ...]:
     return _class_names(folder, class_folders_by_split(folder), "")
 
 
-def read_all(folders: Mapping[str, Path], *, apart: bool = False) -> dict[str, Dataset]:
+def read_all(folders: Mapping[str, Path], *, apart: bool = False, store: Path | None = None) -> dict[str, Dataset]:
     """Read each item's dataset; items that share a folder are classes of it, each against the rest.
 
-    ``apart`` asks the same of an item that has a folder to itself. Raises ConfigError for an item that is none of the
-    classes that it is to be taken from.
+    ``apart`` asks the same of an item that has a folder to itself; ``store`` is that of ``read_dataset``. Raises
+    ConfigError for an item that is none of the classes that it is to be taken from.
     """
     paths = list(folders.values())
     read: dict[Path, Dataset] = {}
     found = {}
     for item, path in folders.items():
         whole_is_meant = paths.count(path) == 1
-        whole = read.get(path) or read.setdefault(path, read_dataset(path, positive=item if whole_is_meant else ""))
+        positive = item if whole_is_meant else ""
+        whole = read.get(path) or read.setdefault(path, read_dataset(path, positive=positive, store=store))
         if apart and len(whole.class_names) > 2:
             whole_is_meant = False
         if item not in whole.class_names and (apart or not whole_is_meant):
