@@ -109,6 +109,9 @@ def _on_one_thread() -> Iterator[None]:
 @cache
 def _libraries() -> ThreadpoolController:
     """Return those that compute on several threads, NumPy's among them; to look for them takes a while."""
+    # SciPy brings one of its own, which is not found before it is there.
+    import scipy.optimize  # noqa: F401
+
     return ThreadpoolController()
 
 
