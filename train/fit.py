@@ -22,7 +22,6 @@ from train.adding import fresh, recalled, require_addable
 from train.archive import Enlarged
 from train.board import BOARD, logged
 from train.data import Dataset, Part, read_all, require_enough
-from train.features import STORE
 from train.forward import devices
 from train.hashes import HASHES
 from train.learn import Row
@@ -53,7 +52,7 @@ def train(
     if to:
         require_addable(to, settings, datasets)
     settings = effective(settings)
-    data = read_all(datasets, apart=bool(to), store=runs / STORE / HASHES)
+    data = read_all(datasets, apart=bool(to), store=runs / HASHES)
     if to:
         data = fresh(to, data)
         if not data:

@@ -13,8 +13,8 @@ from typing import Final
 from dataset.errors import TrayError
 from dataset.folder import make_folder, write_whole
 
-HASHES: Final = "hashes"
-"""Folder beside the features that remembers them."""
+HASHES: Final = ".hashes"
+"""Folder beside the runs that remembers them."""
 TOGETHER: Final = 32
 """Files that a thread reads in a row: one by one, small ones take longer to hand over than to hash."""
 SETTLED: Final = 2_000_000_000
