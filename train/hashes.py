@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,8 +16,6 @@ HASHES: Final = ".hashes"
 """Folder beside the runs that remembers them."""
 TOGETHER: Final = 32
 """Files that a thread reads in a row: one by one, small ones take longer to hand over than to hash."""
-SETTLED: Final = 2_000_000_000
-"""Nanoseconds after which a file's time tells every change: clocks of file systems are coarse."""
 
 Known = dict[str, list[int | str]]
 """Size, time of change and SHA-256 by path below the folder."""
@@ -32,7 +29,6 @@ def sha256s(folder: Path, paths: Sequence[Path], *, threads: int, store: Path | 
     """
     memory = store / f"{hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]}.json" if store else None
     known = _remembered(memory) if memory else {}
-    begun = time.time_ns()
     inside = len(str(folder))
 
     def hashed(some: Sequence[Path]) -> list[list[int | str]]:
@@ -41,7 +37,7 @@ def sha256s(folder: Path, paths: Sequence[Path], *, threads: int, store: Path | 
     with ThreadPoolExecutor(threads) as pool:
         some = [paths[n : n + TOGETHER] for n in range(0, len(paths), TOGETHER)]
         now = list(chain.from_iterable(pool.map(hashed, some)))
-    kept = {str(path)[inside:]: one for path, one in zip(paths, now, strict=True) if int(one[1]) < begun - SETTLED}
+    kept = {str(path)[inside:]: one for path, one in zip(paths, now, strict=True)}
     if memory and kept != known:
         # It saves time and nothing else: a folder that can't be written is no reason to stop.
         with suppress(TrayError):
