@@ -36,7 +36,7 @@ def outlook(
 
     Where sweeps follow, they go on as long as they bring anything: only a limit that the terms reach can be foretold.
     """
-    over = {name: _over(tally, planned[name]) for name, tally in tallies.items()}
+    over = {name: _over(tallies[name], turns) for name, turns in planned.items()}
     brought: dict[str, list[float]] = {}
     to_come = {id(one): 0.0 for one in gatherings}
     for name, turns in planned.items():
