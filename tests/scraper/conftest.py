@@ -76,6 +76,6 @@ def gathered(results: Sequence[Candidate], into: Path, settings: Scrape, *, site
         try:
             for result in results:
                 run.offer(one, result)
-            return list(run.go())
+            return [step for step in run.go() if isinstance(step, Record)]
         finally:
             run.close()
