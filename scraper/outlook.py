@@ -61,9 +61,8 @@ def outlook(
     wanted = [one.distinct + one.missing for one in gatherings]
     expected = [min(most, one.distinct + to_come[id(one)]) for one, most in zip(gatherings, wanted, strict=True)]
     new = sum(tally.kept - tally.copies for tally in tallies.values())
-    early = (not ended or ended < EARLY * (ended + left)) and new < EARLY * (
-        new + sum(one.missing for one in gatherings)
-    )
+    missing = sum(one.missing for one in gatherings)
+    early = (not ended or ended < EARLY * (ended + left)) and new < EARLY * (new + missing)
     firm = not early and not (sweeps and expected != wanted)
     return Outlook(round(sum(expected if firm else wanted)), firm, ended, ended + left)
 
