@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -18,20 +18,16 @@ GAMMAS = (2.0, 1.0, 4.0, 8.0)
 """Widths of the kernel; the first is the one that mixes are compared at."""
 EVEN = 0.01
 """How strongly machines that are heard together are held to weigh the same."""
-ROUNDS = 4
-RIGHT, SEEN, SEEN_EVENLY = 0.9, 10.0, 40.0
-"""What is supposed of labels before any is looked at: so many are right, as if so many photos of each class told it.
-
-Where errors are even, the photos of all classes tell the one share, and the supposition stands more firmly."""
-CLEARLY = np.log(10)
-"""Labels that are ten times as likely without errors as with them are all believed."""
+LEAST, MOST = 0.1, 0.45
+"""Where labels are wrong, at least so great a share of one class's are, and at most so great a share of all."""
+SUPPOSED = 10.0
+"""How firmly all classes are supposed to be mislabelled alike: as if so many photos for each other class told it."""
+STEPS = 30
 PART_RIDGE, PART_COUNTS = 0.5, 0.2
 """The least ridge where parts of photos are learned from, and for how much of a photo each of them counts."""
 RIDGES = np.geomspace(1e-4, 10, 16)
 
 Array = np.ndarray[Any, Any]
-_Errors = Literal["none", "even", "own"]
-"""What to suppose of errors: there are none, one share of all labels is wrong, or each class has shares of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,36 +345,28 @@ def _voices(said: Array, believed: Array, share: Array) -> Array:
 def fit_doubting(features: Array, labels: Array, classes: int, *, seed: int = 0, mixes: Array | None = None) -> Head:
     """Fit a head that takes labels for witnesses of what a photo shows, and not for the truth.
 
-    Heads that were fitted without a photo tell what it shows; all of them together tell how often each class is given
-    which label; from both follows what to believe of each photo. Each of a few rounds believes what the round before
-    found (expectation and maximisation, as Dawid and Skene, 1979, weigh witnesses). Where the labels are clearly
-    likelier without errors, all are believed: photos that are hard and labelled rightly are worth the most.
+    Machines that were fitted without a photo tell what it shows; all of them together tell how often each class is
+    given which label; from both follows what to believe of each photo (as Dawid and Skene, 1979, weigh witnesses). How
+    often labels are wrong is told by machines that believe them all: later ones have learned what was made of the
+    labels, contradict them too little, and only tell more about single classes. Where the labels do not speak for
+    errors, all are believed: photos that are hard and labelled rightly are worth the most.
     """
     believing = fit(features, labels, classes, seed=seed, mixes=mixes)
-    evidence = _evidence(_said(believing), labels)
-    if evidence["none"] - max(evidence["even"], evidence["own"]) > CLEARLY:
+    said = _said(believing, features, _shown(labels, classes), labels, seed)
+    given = _given(said, labels)
+    if given is None:
         return believing
-
-    def doubting(head: Head, errors: _Errors) -> Head:
-        believed = _believed(_said(head), labels, errors).believed
-        return fit(features, labels, classes, seed=seed, mixes=believing.mix[None], believed=believed)
-
-    head: Head = believing
-    errors: _Errors = "own"
-    # Of two classes, shares of their own are but one number more than an even one, and small sets could not tell.
-    if classes > 2:
-        even = doubting(believing, "even")
-        evidence = _evidence(_said(even), labels)
-        if evidence["even"] >= evidence["own"]:
-            head, errors = even, "even"
-    for _ in range(ROUNDS - (errors == "even")):
-        head = doubting(head, errors)
-    return head
+    first = _believed(said, labels, given).believed
+    said = _said(believing, features, first, labels, seed)
+    believed = _believed(said, labels, _moved(said, labels, given)).believed
+    return fit(features, labels, classes, seed=seed, mixes=mixes, believed=believed)
 
 
-def _said(head: Head) -> Array:
-    """Return what is said of each training photo by a head without it, as logits, (n, classes)."""
-    return np.log(np.maximum(head.left_out, 1e-12))
+def _said(head: Head, features: Array, believed: Array, labels: Array, seed: int) -> Array:
+    """Return what a machine like the head's best says of each photo, (n, classes), that believes this of all others."""
+    chosen = np.sort(_drawn(features, labels, seed)[:LANDMARKS])
+    (machine,) = _tried(features, [believed], chosen, head.mix[None], (head.gamma,))
+    return 2 * believed - 1 - machine.residual
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,67 +375,70 @@ class _Belief:
 
     believed: Array
     """(n, classes) how likely each photo shows each class."""
+    said: Array
+    """(n, classes) the same before its label is seen."""
     likelihood: float
     """The logarithm of how likely the labels are."""
 
 
-def _evidence(logits: Array, labels: Array) -> dict[_Errors, float]:
-    """Return how likely each supposition about errors makes the labels, less what its free numbers bring by chance.
+def _given(scores: Array, labels: Array) -> Array | None:
+    """Return the share of each class that is given each label, (classes, classes), by what was said of photos.
 
-    Natural logarithms, of which a number brings half a one by chance (Wilks, 1938).
+    First it is worked out which share of all labels is wrong, the mean of what is possible by how likely it makes
+    them; the shares of each class begin there, and move as far as its photos ask for.
+    None where the labels are hardly likelier than without errors: by chance a free number brings half a natural
+    logarithm (Wilks, 1938), and each class has one.
     """
-    classes = logits.shape[1]
-    free: dict[_Errors, int] = {"none": 0, "even": 1, "own": classes * (classes - 1)}
-    return {errors: _believed(logits, labels, errors).likelihood - number / 2 for errors, number in free.items()}
+    classes = scores.shape[1]
+    shares = np.linspace(LEAST / classes, MOST, 18)
+    likelihoods = np.array([_believed(scores, labels, _mixed_up(classes, share)).likelihood for share in shares])
+    given = _moved(scores, labels, _mixed_up(classes, softmax(likelihoods[None])[0] @ shares))
+    gained = _believed(scores, labels, given).likelihood - _believed(scores, labels, np.eye(classes)).likelihood
+    return given if gained > classes / 2 else None
 
 
-def _believed(logits: Array, labels: Array, errors: _Errors) -> _Belief:
-    """Return what to believe of photos of whose classes (n, classes) logits were said, and of whose labels is doubted.
+def _moved(scores: Array, labels: Array, supposed: Array) -> Array:
+    """Return the share of each class that is given each label, as far from what is supposed as photos ask for.
 
-    Slope and offset of the logits and the share of each class that is given each label are those under which the labels
-    are likeliest (the forward correction of Patrini et al., 2017).
+    They are found by expectation and maximisation.
+    """
+    classes = scores.shape[1]
+    said, shown, given = _believed(scores, labels, supposed).said, _shown(labels, classes), supposed
+    for _ in range(STEPS):
+        joint = said * given[:, labels].T
+        given = SUPPOSED * (classes - 1) * supposed + (joint / joint.sum(axis=1, keepdims=True)).T @ shown
+        given /= given.sum(axis=1, keepdims=True)
+    return given
+
+
+def _believed(scores: Array, labels: Array, given: Array) -> _Belief:
+    """Return what to believe of photos of whose classes (n, classes) scores were said, and of whose labels is doubted.
+
+    ``given`` is the share of each class that is given each label. Slope and offset of the scores are those under which
+    the labels are likeliest (the forward correction of Patrini et al., 2017).
     """
     from scipy.optimize import minimize
 
-    n, classes = logits.shape
-    supposed, shown = _mixed_up(classes, 1 - RIGHT), _shown(labels, classes)
-    prior = {"none": 0.0, "even": SEEN_EVENLY, "own": SEEN}[errors] * supposed
+    n, classes = scores.shape
+    seen = given[:, labels].T
 
-    def given_labels(parameters: Array) -> Array:
-        """Return the share of each class that is given each label."""
-        if errors == "own":
-            return softmax(parameters.reshape(classes, classes))
-        return np.eye(classes) if errors == "none" else _mixed_up(classes, 1 / (1 + np.exp(-parameters[0])))
-
-    def unpacked(parameters: Array) -> tuple[Array, Array, Array]:
-        said = softmax(np.exp(parameters[0]) * logits + parameters[1 : 1 + classes])
-        given = given_labels(parameters[1 + classes :])
-        return said, given, said * given[:, labels].T
+    def unpacked(parameters: Array) -> tuple[Array, Array]:
+        said = softmax(np.exp(parameters[0]) * scores + parameters[1:])
+        return said, np.maximum(said * seen, 1e-300)
 
     def loss(parameters: Array) -> tuple[float, Array]:
-        said, given, joint = unpacked(parameters)
-        likely = np.maximum(joint.sum(axis=1), 1e-12)
-        believed, offset = joint / likely[:, None], parameters[1 : 1 + classes]
-        counts = prior + believed.T @ shown
-        value = -np.log(likely).sum() - (prior * np.log(np.maximum(given, 1e-12))).sum() + 1e-3 * n * offset @ offset
-        slack = said - believed
-        slope = np.exp(parameters[0]) * (slack * logits).sum()
-        offsets = slack.sum(axis=0) + 2e-3 * n * offset
-        slack = given * counts.sum(axis=1)[:, None] - counts
-        shares = {"none": [], "even": [-np.trace(slack)], "own": slack.ravel()}[errors]
-        return value / n, np.concatenate([[slope], offsets, shares]) / n
+        said, joint = unpacked(parameters)
+        likely, offset = joint.sum(axis=1), parameters[1:]
+        slack = said - joint / likely[:, None]
+        value = -np.log(likely).sum() + 1e-3 * n * offset @ offset
+        slope = np.exp(parameters[0]) * (slack * scores).sum()
+        return value / n, np.concatenate([[slope], slack.sum(axis=0) + 2e-3 * n * offset]) / n
 
-    shares, reach = {
-        "none": ([], []),
-        # No more than half of the labels are wrong, or classes would change their names.
-        "even": ([np.log(1 / RIGHT - 1)], [(-6, 0)]),
-        "own": (np.log(supposed).ravel(), [(-12, 12)] * classes**2),
-    }[errors]
-    bounds = [(-3, 4)] + [(-10, 10)] * classes + reach
-    start = np.concatenate([np.zeros(1 + classes), shares])
-    *_, joint = unpacked(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x)
-    likely = np.maximum(joint.sum(axis=1), 1e-12)
-    return _Belief(joint / likely[:, None], float(np.log(likely).sum()))
+    bounds = [(-3, 4)] + [(-10, 10)] * classes
+    found = minimize(loss, np.zeros(1 + classes), jac=True, method="L-BFGS-B", bounds=bounds)
+    said, joint = unpacked(found.x)
+    likely = joint.sum(axis=1)
+    return _Belief(joint / likely[:, None], said, float(np.log(likely).sum()))
 
 
 def _mixed_up(classes: int, share: float) -> Array:

@@ -185,7 +185,7 @@ def test_clean_labels_are_all_believed() -> None:
 
 
 def test_even_errors_are_forgotten() -> None:
-    """Of labels of which a fifth is wrong, whatever the class, most wrong ones are no longer believed."""
+    """Of labels of which a fifth is wrong, whatever the class, a fifth is no longer believed, and the right one."""
     features, labels = clouds(200, 4, spread=0.9)
     rng = np.random.default_rng(5)
     flipped = rng.random(200) < 0.2
@@ -193,6 +193,7 @@ def test_even_errors_are_forgotten() -> None:
     doubting = heads.fit_doubting(features, wrong, 4)
 
     assert (wrong == labels).mean() < 0.85
+    assert doubting.believed[np.arange(200), wrong].mean() == pytest.approx((wrong == labels).mean(), abs=0.04)
     assert (doubting.believed.argmax(axis=1) == labels).mean() > 0.9
 
 
