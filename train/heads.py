@@ -386,8 +386,10 @@ def _given(scores: Array, labels: Array) -> Array | None:
 
     First it is worked out which share of all labels is wrong, the mean of what is possible by how likely it makes
     them; the shares of each class begin there, and move as far as its photos ask for.
-    None where several classes' labels are hardly likelier than without errors: by chance a free number brings half a
-    natural logarithm (Wilks, 1938), and each class has one. Of two, few photos can't tell, and doubt costs nothing.
+    None where several classes' labels are likeliest without errors: no share for all makes them likelier, and the
+    classes' own shares no likelier than numbers do that have nothing to say (by chance a free number brings half a
+    natural logarithm, as Wilks, 1938, found; twice that is asked of each class). Of two classes, few photos can't tell,
+    and doubt costs nothing.
     """
     classes = scores.shape[1]
     shares = np.linspace(LEAST / classes, MOST, 18)
@@ -395,8 +397,9 @@ def _given(scores: Array, labels: Array) -> Array | None:
     given = _moved(scores, labels, _mixed_up(classes, softmax(likelihoods[None])[0] @ shares))
     if classes == 2:
         return given
-    gained = _believed(scores, labels, given).likelihood - _believed(scores, labels, np.eye(classes)).likelihood
-    return given if gained > classes / 2 else None
+    without = _believed(scores, labels, np.eye(classes)).likelihood
+    gained = _believed(scores, labels, given).likelihood - without
+    return given if likelihoods.max() > without or gained > classes else None
 
 
 def _moved(scores: Array, labels: Array, supposed: Array) -> Array:
