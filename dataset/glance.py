@@ -107,7 +107,7 @@ def glances(pairs: Sequence[tuple[Print, Print]]) -> list[Glance]:
 
 
 def placed(a: Print, b: Print, glance: Glance, numbers: NDArray[np.float64]) -> Glance:
-    """Return what is seen of a pair where a longer walk led: ``numbers`` are those of its overlay.
+    """Return what is seen of a pair where a longer walk led, if it agrees there better: ``numbers`` are its overlay's.
 
     A lost walk was found again then: of 5,265 copies of 45 photographs 46 change much either way there, at any distance
     of hashes, and the least of them correlates by .85.

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
 from dataset.duplicates import compare
-from dataset.glance import glances
-from dataset.prints import NEAR, Print, make_print
+from dataset.glance import Glance, _likeliest, glances, placed
+from dataset.prints import NEAR, Match, Print, make_print
 from tests.dataset.conftest import drawn
 from tests.dataset.test_duplicates import recoded
 
@@ -120,3 +120,32 @@ def test_a_glance_at_a_pair_does_not_depend_on_the_others() -> None:
     assert [glances([pair])[0] for pair in pairs] == together
     assert not together[1].flat
     assert np.isfinite([one.fine for one in together]).all()
+
+
+def test_the_way_in_which_pictures_agree_is_walked() -> None:
+    """Hashes may be nearer in another turn; what lies there decides, for each pair by itself."""
+    one, other = prints(drawn(1), drawn(2))
+    wrong, right = Match(0, turn=1), Match(9)
+
+    chosen = _likeliest([[(one, one, wrong), (one, one, right)], [(other, other, right), (other, other, wrong)]])
+
+    assert [match for _, _, match in chosen] == [right, right]
+
+
+def test_what_was_seen_stays_where_a_longer_walk_leads_away() -> None:
+    """Of two places the one that agrees better counts, and then the walk has ended."""
+    (one,) = prints(box(1))
+    (seen,) = glances([(one, one)])
+
+    led_away = placed(one, one, seen, np.array([0.0, 0, 9, 0, 0, 9]))
+    led_there = placed(one, one, led_away, np.zeros(6))
+
+    assert led_away.fine == seen.fine > 0.99
+    assert led_there.settled
+    assert not led_there.strange
+
+
+@pytest.mark.parametrize(("fine", "mixed", "strange"), [(0.84, 0.1, True), (0.92, 0.1, False), (0.72, 0.01, False)])
+def test_flat_strangers_are_told_by_their_finest_structure(fine: float, mixed: float, strange: bool) -> None:
+    """Other things agree in up to .87 of it, copies in .93 at least; what marks change goes one way."""
+    assert Glance((Match(40),), True, Match(40), fine=fine, mixed=mixed).strange is strange  # noqa: FBT003
