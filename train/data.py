@@ -85,14 +85,14 @@ def read_dataset(folder: Path, *, positive: str = "", store: Path | None = None)
     found = class_folders_by_split(folder)
     listed = _require_as_built(folder, found)
     class_names = _class_names(folder, found, positive)
-    photos = [
-        Photo(path, class_names.index(name), part, "")
+    files = [
+        (path, class_names.index(name), part)
         for part, classes in found.items()
         for name, path_of_class in classes.items()
         for path in pictures(path_of_class)
     ]
-    hashes = sha256s(folder, [photo.path for photo in photos], threads=threads(), store=store)
-    photos = [replace(photo, sha256=sha256) for photo, sha256 in zip(photos, hashes, strict=True)]
+    hashes = sha256s(folder, [path for path, *_ in files], threads=threads(), store=store)
+    photos = [Photo(*file, sha256) for file, sha256 in zip(files, hashes, strict=True)]
     _require_untouched(folder, photos, listed)
     if "val" not in found:
         photos = deal(photos)

@@ -31,7 +31,7 @@ def told(tmp_path: Path) -> Callable[[], str]:
 
 
 def test_what_was_not_changed_is_not_read_again(told: Callable[[], str], tmp_path: Path) -> None:
-    """A file of the same size and time is taken for the same, in this folder alone; without a store it is read."""
+    """A file of the same size and time is taken for the same, and no other file; without a store it is read."""
     photo, other = tmp_path / "photos/a", tmp_path / "others"
     photo.write_bytes(b"c")
     os.utime(photo, (OLD, OLD))
@@ -43,6 +43,23 @@ def test_what_was_not_changed_is_not_read_again(told: Callable[[], str], tmp_pat
     assert before == hashlib.sha256(b"a").hexdigest()
     assert sha256s(photo.parent, [photo], threads=1) == [hashlib.sha256(b"c").hexdigest()]
     assert sha256s(other, [other / "a"], threads=1, store=tmp_path / "store") == [hashlib.sha256(b"d").hexdigest()]
+
+
+def test_a_new_folder_links_to_files_that_are_known(told: Callable[[], str], tmp_path: Path) -> None:
+    """What another folder's file holds is known through a link to it too; its neighbours are read."""
+    photo, other = tmp_path / "photos/a", tmp_path / "others"
+    other.mkdir()
+    (other / "soft").symlink_to(photo)
+    (other / "hard").hardlink_to(photo)
+    (other / "new").write_bytes(b"n")
+    photo.write_bytes(b"c")
+    os.utime(photo, (OLD, OLD))
+    files = [other / name for name in ("soft", "new", "hard")]
+    first = [sha256s(other, files, threads=2, store=tmp_path / "store") for _ in range(2)]
+
+    a, n = (hashlib.sha256(one).hexdigest() for one in (b"a", b"n"))
+    assert first == [[a, n, a]] * 2
+    assert told() == a
 
 
 def test_what_was_changed_is_read(told: Callable[[], str], tmp_path: Path) -> None:
@@ -66,6 +83,8 @@ def test_a_memory_that_is_broken_or_cannot_be_written_costs_time_alone(told: Cal
     (memory,) = (tmp_path / "store").iterdir()
     memory.write_text("{")
     first = told()
+    memory.write_text("[1]")
+    assert first == told()
     memory.unlink()
     (tmp_path / "store").rmdir()
     (tmp_path / "store").write_text("a file")
