@@ -426,7 +426,11 @@ def _read_tflite(file: Path, run: Run) -> Callable[[Array], Answer]:
 def _write_onnx(run: Run, file: Path, _precision: Precision, _pixels: Array) -> None:
     import onnx
 
-    run.model.export(file, format="onnx", verbose=False)
+    from train.backend import keras
+
+    # Without a signature Keras refuses a model that was loaded and not called yet.
+    pixels = keras.InputSpec("float32", (None, run.image_size, run.image_size, 3), name="pixels")
+    run.model.export(file, format="onnx", verbose=False, input_signature=[pixels])
     graph = onnx.load(file)
     # Keras flattens outputs by name, and tf2onnx calls them what TensorFlow called the operation.
     found = [one.name for one in graph.graph.output]

@@ -43,11 +43,13 @@ import numpy as np
 from PIL import Image, ImageOps
 
 card = json.load(open("labels.json"))
-photo = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGB")
+photo = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGBA")
+photo = Image.alpha_composite(Image.new("RGBA", photo.size, "white"), photo).convert("RGB")
 pixels = np.asarray(photo.resize(({size}, {size}), Image.Resampling.BILINEAR), np.float32)[None]
 {load}
 for output in card["outputs"]:
-    print(dict(zip(output["labels"], np.asarray(answer[output["name"]])[0].round(4).tolist())))
+    said = np.asarray(answer[output["name"]])[0].tolist()
+    print({{label: round(probability, 4) for label, probability in zip(output["labels"], said)}})
 """
 
 

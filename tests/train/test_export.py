@@ -11,11 +11,12 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from dataset.errors import ConfigError, TrayError
-from tests.train.conftest import COLOURS, draw
+from tests.train.conftest import COLOURS
 from train.export import TOLERANCES, Exported, Format, Precision, _decisions, export
-from train.runs import Run
+from train.runs import Run, open_run
 
 RED = COLOURS["tomato"]
 WITH_ONNX = pytest.mark.skipif(importlib.util.find_spec("tf2onnx") is None, reason="ONNX's packages are an extra")
@@ -36,9 +37,9 @@ def exported(items_run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[t
 
 
 def once(run: Run, exported: dict[tuple[str, str], Exported], folder: Path, kind: tuple[Format, Precision]) -> Exported:
-    """Return a run's export, written where it is asked for first."""
+    """Return a run's export, written where it is asked for first; opened afresh, as the command opens it."""
     if kind not in exported:
-        exported[kind] = export(run, folder / "out", format=kind[0], precision=kind[1])
+        exported[kind] = export(open_run(run.path), folder / "out", format=kind[0], precision=kind[1])
     return exported[kind]
 
 
@@ -63,9 +64,11 @@ def test_each_file_says_what_the_run_says(
 def test_the_example_runs_alone(
     items_run: Run, exported: Any, tmp_path_factory: pytest.TempPathFactory, kind: Format, precision: Precision
 ) -> None:
-    """A process that never sees tray loads the file as its README says and finds the tomato."""
+    """A process that never sees tray loads the file as its README says and finds the tomato, on nothing but white."""
     result = once(items_run, exported, tmp_path_factory.mktemp("export"), (kind, precision))
-    draw(result.folder.parent / "red.png", RED, [77])
+    image = Image.new("RGBA", (64, 48), (*COLOURS["plum"], 0))
+    ImageDraw.Draw(image).ellipse((14, 6, 50, 42), fill=(*RED, 255))
+    image.save(result.folder.parent / "red.png")
     program = (result.folder / "example.py").read_text()
     assert program in (result.folder / "README.md").read_text()
     command = [sys.executable, "-P", "-c", program, str(result.folder.parent / "red.png")]
@@ -232,8 +235,6 @@ def test_onnx_names_what_it_lacks(plain_run: Run, tmp_path: Path) -> None:
 
 def test_pixels_are_those_of_predict(plain_run: Run, plain_data: Path, tmp_path: Path) -> None:
     """The Keras file, given a photo as labels.json describes it, answers as the run does."""
-    from PIL import Image
-
     from train.backend import keras
     from train.predict import predict
 
