@@ -52,6 +52,17 @@ class Command(click.Command):
             log.debug("", exc_info=True)
             click.echo(f"tray: {error}", err=True)
             ctx.exit(error.exit_code)
+        except OSError as error:
+            # What is read and written lies where the user said; a failure that names no file is no answer to that.
+            if error.filename is None:
+                raise
+            log.debug("", exc_info=True)
+            click.echo(
+                f"tray: Expected to read or write {error.filename}. Received: {error.strerror}. "
+                f"Mend that and run the command again; what was kept stays.",
+                err=True,
+            )
+            ctx.exit(1)
         except KeyboardInterrupt:
             click.echo(
                 "tray: interrupted; nothing that was kept is lost, the same command goes on from here.", err=True

@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -24,22 +24,25 @@ from dataset.folder import (
     POOL,
     REJECTED,
     REPORT,
+    REVIEW,
     class_folders,
     class_of,
     link,
     locked,
     make_folder,
+    passed_over,
     pictures,
     records,
+    subfolders,
+    unreadable,
     unwritable,
     write_whole,
 )
-from dataset.images import normalise
+from dataset.images import ImageInfo, normalise
 from dataset.origin import Raw, origin, raw
 from dataset.progress import Progress
 from dataset.quality import is_blank
 from dataset.relations import relate
-from dataset.review.verdicts import REVIEW
 from dataset.scan import SHARD, VERSION, Memory, Picture, remembering, scan
 from dataset.splits import SPLITS, Group, deal, place, read_ledger, wanted, write_ledger
 from dataset.tray import BACKGROUND, Build, Checks, Tray
@@ -180,6 +183,7 @@ def build_folder(source: Path, out: Path, settings: Build, *, dry_run: bool = Fa
             f"A classifier needs something to tell it from."
         )
     _check_out(out)
+    _tell_what_is_passed_over(path for path in subfolders(source) if path.name not in folders)
     plan = Plan(out.name, out, {name: ((name,),) for name in folders})
     work = Work(source, folders, (plan,), out / POOL, settings, lambda names: len(names) > 1)
     yield from _run(work, dry_run=dry_run)
@@ -232,6 +236,7 @@ def _run(work: Work, *, dry_run: bool) -> Iterator[Progress | Built]:
         if not dry_run and memory.recall("state") == state and all(_intact(plan.out, memory) for plan in work.plans):
             yield replace(_from_json(memory.recall("built")), unchanged=True)
             return
+        _tell_what_is_passed_over(work.folders.values())
         workers = held.enter_context(hired(work.settings.engine, work.settings.scheduler))
         while True:
             datasets, choice, sides = yield from _decide(work, files, memory, workers)
@@ -251,6 +256,20 @@ def _run(work: Work, *, dry_run: bool) -> Iterator[Progress | Built]:
         yield built
 
 
+def _unreadable(work: Work) -> Iterator[tuple[str, str]]:
+    """Yield the path of each name that leads to no file, and why."""
+    for name, folder in work.folders.items():
+        for file, why in unreadable(folder):
+            yield f"{name}/{file}", why
+
+
+def _tell_what_is_passed_over(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        if others := passed_over(folder):
+            what = ", ".join(f"{name} ({count:,})" for name, count in others.most_common())
+            log.warning("%s: passed over %s; a picture's name ends in .jpg, .png or the like.", folder, what)
+
+
 def _comparable(picture: Picture, checks: Checks) -> bool:
     """Whether a picture has anything to be compared by: blanks are all alike."""
     return picture.measures is not None and not is_blank(picture.measures, checks)
@@ -261,6 +280,7 @@ def _choose(
 ) -> Generator[Progress, None, tuple[Choice, list[str]]]:
     """Scan, compare and choose; yields Progress and returns the choice and the usable contents."""
     scanned = list(zip(files, (yield from scan(work.root, files, memory, workers)), strict=True))
+    scanned += [(source, Picture(ImageInfo(error=why), 0, None)) for source, why in _unreadable(work)]
     checks = work.settings.checks
     usable = {picture.info.sha256: source for source, picture in scanned if _comparable(picture, checks)}
     pairs = yield from relate(work.root, usable, memory, workers)
@@ -602,6 +622,8 @@ def _state(work: Work, files: Sequence[str]) -> str:
     for source in files:
         status = os.stat(f"{work.root}/{source}")  # noqa: PTH116 - a Path for each would take longer
         digest.update(f"{source} {status.st_size} {status.st_mtime_ns}\n".encode())
+    for source, why in _unreadable(work):
+        digest.update(f"{source} {why}\n".encode())
     for folder in work.folders.values():
         for path in (folder / MANIFEST, folder / REVIEW):
             if path.exists():

@@ -3,8 +3,8 @@
 import errno
 import json
 import os
-import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
@@ -27,12 +27,19 @@ METADATA = "metadata.jsonl"
 """Of a dataset: a line for each of its pictures."""
 REJECTED = "rejected.jsonl"
 """Of a dataset: a line for each picture that was left out, and why."""
+REVIEW = "review.jsonl"
+"""What a person said of a class folder's pictures."""
 REPORT = "report.html"
 """The page about a folder."""
 POOL = ".pool"
 """Normalised pictures of a dataset that was built with ``--from``, and what is remembered of its sources."""
 # What counts as a picture by its name alone; what it really is, dataset.images says.
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff", ".mpo", ".heic"})
+SUFFIXES = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".mpo", ".png", ".apng", ".webp", ".avif", ".gif", ".bmp",
+    ".dib", ".tif", ".tiff", ".heic", ".heif", ".hif",
+})  # fmt: skip
+# What lies in a class folder without being meant as a picture: ours, and what a desktop leaves.
+BESIDES = frozenset({MANIFEST, METADATA, REJECTED, REPORT, DATASET, REVIEW, "Thumbs.db", "desktop.ini"})
 # Bits of 256 within which two hashes count as one picture while scraping: copies in other sizes and encodings
 # lie below, and no two distinct photographs were seen there. The build looks closer.
 SAME_BITS = 12
@@ -301,11 +308,7 @@ def class_folders(root: Path) -> dict[str, Path]:
     """
     if not root.is_dir():
         raise TrayError(f"Expected a folder of class folders. Received: {root}, which is not a folder.")
-    found = {
-        path.name: path
-        for path in sorted(root.iterdir())
-        if path.is_dir() and not path.name.startswith(".") and next(pictures(path), None)
-    }
+    found = {path.name: path for path in subfolders(root) if next(pictures(path), None)}
     if not found:
         inside = next(pictures(root), None)
         what = "pictures but no subfolders" if inside else "no subfolder with a picture in it"
@@ -316,6 +319,11 @@ def class_folders(root: Path) -> dict[str, Path]:
     return found
 
 
+def subfolders(root: Path) -> list[Path]:
+    """Return the folders in ``root`` that are not hidden, sorted; raises OSError when it can't be listed."""
+    return [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+
+
 def class_of(source: str) -> str:
     """Return the class folder that a path below the folder of class folders begins with."""
     return source.partition("/")[0]
@@ -323,11 +331,56 @@ def class_of(source: str) -> str:
 
 def pictures(folder: Path) -> Iterator[Path]:
     """Yield the files of a class folder, sorted by name, that a picture's suffix names."""
+    for entry in _visible(folder):
+        if _is_named_a_picture(entry.name) and not _obstacle(entry):
+            yield folder / entry.name
+
+
+def unreadable(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the names in a class folder that are a picture's and lead to no file, each with the reason.
+
+    What opens without end or never (a pipe, a device) is among them, and a name that no text can hold.
+    """
+    for entry in _visible(folder):
+        if _is_named_a_picture(entry.name) and (why := _obstacle(entry)):
+            yield os.fsencode(entry.name).decode("utf-8", "backslashreplace"), f"unreadable: {why}"
+
+
+def passed_over(folder: Path) -> Counter[str]:
+    """Count what lies in a class folder and is named otherwise than a picture, by suffix; folders are ``folders``."""
+    others = [one for one in _visible(folder) if not _is_named_a_picture(one.name) and one.name not in BESIDES]
+    return Counter(
+        "folders" if one.is_dir() else _suffix(one.name).encode("utf-8", "replace").decode() or "no suffix"
+        for one in others
+    )
+
+
+def _visible(folder: Path) -> list[os.DirEntry[str]]:
     # A Path for each file that is looked at would take longer than all the rest.
-    for name in sorted(os.listdir(folder)):  # noqa: PTH208
-        stem, suffix = os.path.splitext(name)  # noqa: PTH122
-        if suffix.lower() in SUFFIXES and not name.startswith(".") and re.search(r"\w", stem):
-            yield folder / name
+    with os.scandir(folder) as entries:
+        return sorted((one for one in entries if not one.name.startswith(".")), key=lambda one: one.name)
+
+
+def _is_named_a_picture(name: str) -> bool:
+    return _suffix(name) in SUFFIXES
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122
+
+
+def _obstacle(entry: os.DirEntry[str]) -> str:
+    """Return why a name leads to no file that can be read; empty when it does."""
+    try:
+        entry.name.encode()
+        if entry.is_file():
+            return ""
+        entry.stat()
+    except UnicodeEncodeError:
+        return "its name is not UTF-8"
+    except OSError as error:
+        return error.strerror
+    return "not a file"
 
 
 def _cut_torn_line(manifest: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from dataset.errors import TrayError
-from dataset.folder import MANIFEST, class_folders, pictures
+from dataset.folder import MANIFEST, class_folders, pictures, subfolders
 from dataset.splits import SPLITS
 
 SplitName = Literal["train", "val", "test"]
@@ -29,7 +29,7 @@ def classes_in(root: Path) -> dict[str, Path]:
     """
     return {
         path.name: path
-        for path in _subfolders(root)
+        for path in subfolders(root)
         if (path / MANIFEST).exists() or next(pictures(path), None) is not None
     }
 
@@ -58,7 +58,7 @@ def lying_in(root: Path) -> tuple[list[LabelledFolder], Form]:
 
     Raises OSError when ``root`` can't be listed.
     """
-    inside = {path.name: path for path in _subfolders(root)}
+    inside = {path.name: path for path in subfolders(root)}
     if inside and not inside.keys() - set(SPLITS):
         parts = [
             LabelledFolder(label, split, path)
@@ -70,7 +70,3 @@ def lying_in(root: Path) -> tuple[list[LabelledFolder], Form]:
             return sorted(parts, key=lambda part: part.label), "class folders"
     found = [LabelledFolder(label, "", path) for label, path in classes_in(root).items()]
     return (found, "class folders") if found else ([LabelledFolder(root.name, "", root)], "class folder")
-
-
-def _subfolders(root: Path) -> list[Path]:
-    return [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataset.folder import DATASET, pictures
-from dataset.review.verdicts import REVIEW
+from dataset.folder import DATASET, REVIEW, pictures
 
 RAW = "raw"
 

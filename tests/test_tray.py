@@ -49,6 +49,16 @@ def test_help_answers_at_once() -> None:
     assert min(seconds) < 0.4
 
 
+def test_what_the_system_refuses_is_one_sentence(tmp_path: Path) -> None:
+    """A folder that can't be looked into is named, with what the system said; the traceback is for -v."""
+    told = run("build", "--from", "x" * 5000, "--out", str(tmp_path / "out"))
+
+    assert told.exit_code == 1
+    assert told.stderr.startswith("tray: Expected to read or write xxx")
+    assert "Received: File name too long. " in told.stderr
+    assert told.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("name", sorted(tray.main.commands))
 def test_every_command_explains_itself(name: str) -> None:
     """Each command has a help text, -v and -q."""

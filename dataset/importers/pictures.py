@@ -11,7 +11,7 @@ from dataset.folder import SUFFIXES
 from dataset.importers.labelled import Labelled, address, read_file
 
 log: Final = logging.getLogger("tray")
-KNOWN = SUFFIXES | {".ppm", ".jpe", ".jfif"}
+KNOWN = SUFFIXES | {".ppm"}
 Find = Callable[[str], Path | str]
 """From a picture's name, as a table gives it, to its file; or to the reason why there is none."""
 

@@ -10,9 +10,8 @@ from typing import Final, Literal, cast
 from filelock import FileLock, Timeout
 
 from dataset.errors import FolderLocked, TrayError
-from dataset.folder import unwritable
+from dataset.folder import REVIEW, unwritable
 
-REVIEW: Final = "review.jsonl"
 LOCK: Final = ".review.lock"
 """Its own lock: a folder can be reviewed while it is being filled."""
 PATIENCE: Final = 10.0

@@ -1,6 +1,7 @@
 """Builds: what goes in, what comes out, and that nothing leaks, moves or gets lost."""
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -68,6 +69,42 @@ def test_class_folders_become_a_dataset(source: Path, tmp_path: Path) -> None:
         assert (info.format, info.mode, info.width, info.error) == ("JPEG", "RGB", 96, "")
         assert row["file_name"] == f"{row['split']}/{row['label']}/{row['sha256'][:16]}.jpg"
         assert (source / row["source"]).is_file()
+
+
+def test_what_can_t_be_opened_keeps_its_line_and_nothing_hangs(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Pipes, devices, broken links and names that are no text are refused; what is named otherwise is told."""
+    logging.getLogger("tray").propagate = True
+    cat = source / "cat"
+    os.mkfifo(cat / "pipe.jpg")
+    (cat / "endless.jpg").symlink_to("/dev/zero")
+    (cat / "gone.jpg").symlink_to("nowhere.jpg")
+    (cat / "round.jpg").symlink_to("round.jpg")
+    (cat / "folder.jpg").mkdir()
+    (cat / os.fsdecode(b"caf\xe9.jpg")).write_bytes(encoded(drawn(201)))
+    odd = ("\N{SLICE OF PIZZA}.jpg", "two\nlines.jpg", "\u00fc" * 123 + ".jpg", "from a browser.jfif")
+    for at, name in enumerate(odd):
+        (cat / name).write_bytes(encoded(drawn(202 + at)))
+    (cat / "notes.txt").write_text("hello")
+    (source / "nested" / "deeper").mkdir(parents=True)
+    result = built(source, tmp_path / "out", TINY)
+
+    assert {one.source: one.reason for one in result.rejected} == {
+        "cat/pipe.jpg": "unreadable: not a file",
+        "cat/endless.jpg": "unreadable: not a file",
+        "cat/gone.jpg": "unreadable: No such file or directory",
+        "cat/round.jpg": "unreadable: Too many levels of symbolic links",
+        "cat/folder.jpg": "unreadable: not a file",
+        "cat/caf\\xe9.jpg": "unreadable: its name is not UTF-8",
+    }
+    assert result.kept == 36
+    assert [row["source"] for row in lines(tmp_path / "out" / "rejected.jsonl")] == [
+        one.source for one in result.rejected
+    ]
+    assert "cat: passed over .txt (1);" in caplog.text
+    assert "nested: passed over folders (1);" in caplog.text
+    assert built(source, tmp_path / "out", TINY).unchanged
 
 
 def test_a_second_run_does_nothing(source: Path, tmp_path: Path) -> None:

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from dataset.build import Built, build_folder
-from dataset.folder import DATASET
+from dataset.folder import DATASET, REVIEW
 from dataset.origin import source_of, staleness
 from dataset.report.page import write_report
 from dataset.review.catalogue import open_catalogue
-from dataset.review.verdicts import REVIEW
 from dataset.tray import Build
 from tests.dataset.conftest import built, fill
 

@@ -31,6 +31,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from dataset.errors import TrayError
+from dataset.folder import REVIEW
 from dataset.review.catalogue import open_catalogue
 from dataset.review.decisions import Decisions
 from dataset.review.server import Review
@@ -46,7 +47,7 @@ from dataset.review.suspicions import (
     suspicion,
 )
 from dataset.review.thumbnails import Thumbnails, Unreadable
-from dataset.review.verdicts import REVIEW, Journal, Verdict, read_verdicts
+from dataset.review.verdicts import Journal, Verdict, read_verdicts
 
 HUES = {"apple": (60, 150, 40), "pizza": (200, 90, 40), "quiche": (220, 190, 90)}
 
