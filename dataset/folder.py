@@ -379,7 +379,7 @@ def _obstacle(entry: os.DirEntry[str]) -> str:
     except UnicodeEncodeError:
         return "its name is not UTF-8"
     except OSError as error:
-        return error.strerror
+        return error.strerror or str(error)
     return "not a file"
 
 

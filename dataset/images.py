@@ -55,6 +55,8 @@ PLUGINS = (
 )
 STRIP = 1 << 14
 """Pixels that one matrix product takes: BLAS would set several threads on more, which costs more than it gives."""
+ROWS = 256
+"""Rows of a picture that are turned at once into what is held of it: copies of all of it would take gigabytes."""
 SMALL_SIDE = 80
 """Pictures are decoded to at least this many pixels on the shorter side before they are measured."""
 HASHED_SIDE = 96
@@ -68,6 +70,7 @@ _FOREIGN = (
     (0, b"\xff\x0a", "JPEG XL"),
     (4, b"JXL ", "JPEG XL"),
     (4, b"jP  ", "JPEG 2000"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
     (0, b"%!PS", "EPS"),
     *((4, b"ftyp" + brand, "HEIC") for brand in (b"hei", b"hev", b"mif1", b"msf1")),
     (4, b"ftyp", "video"),
@@ -83,6 +86,8 @@ _OURS = (
     (0, b"II*\x00"),
     (0, b"MM\x00*"),
 )
+HEAD = 1 << 16
+"""Bytes in which a page says what it is, whatever comments and scripts it begins with."""
 _END_MARKS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -195,6 +200,8 @@ def _look(  # noqa: PLR0913 - the row of switches of look
             # All bytes at once: fed in pieces, the decoder starts over where one ends.
             image.decodermaxblock = len(data)
             image.load()
+            if _lacks_its_end(image, data, max_pixels):
+                return replace(info, error="truncated"), None
             turn = _turn(image)
             if turn in _SIDEWAYS:
                 info = replace(info, width=info.height, height=info.width)
@@ -293,15 +300,15 @@ def _refusal(data: bytes, max_bytes: int, formats: tuple[str, ...]) -> str:
 
 def _foreign(data: bytes, formats: tuple[str, ...]) -> str:
     """Name what bytes without the mark of a format that is read here are, as far as that is known."""
-    head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if re.match(rb"<!doctype html|<html|<head|<body|<script", head) or b"<html" in head:
-        return "html"
-    if head.startswith(b"<") and b"<svg" in head:
-        return "format not allowed: SVG"
     name = next((name for at, mark, name in _FOREIGN if data.startswith(mark, at)), "")
-    if not name or (name == "HEIC" and "HEIF" in formats and _reads_heif()):
+    if name == "HEIC" and "HEIF" in formats and _reads_heif():
         return ""
-    return f"format not allowed: {name}"
+    if name:
+        return f"format not allowed: {name}"
+    head = data[:HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if re.search(rb"<!doctype html|<html|\A<(head|body|script|title|meta|h1|p|div)\b", head):
+        return "html"
+    return "format not allowed: SVG" if head.startswith(b"<") and b"<svg" in head else ""
 
 
 @lru_cache(maxsize=1)
@@ -366,6 +373,17 @@ def _mended(data: bytes, max_pixels: int) -> bytes:
     return data + end if len(decoded) == 1 else b""
 
 
+def _lacks_its_end(image: Image.Image, data: bytes, max_pixels: int) -> bool:
+    """Return whether a JPEG was cut and closed with an end marker: grey stands for what is missing.
+
+    Before that marker, more data changes a pixel only where some is missing.
+    """
+    if image.format != "JPEG" or image.getpixel((image.width - 1, image.height - 1)) not in {128, (128, 128, 128)}:
+        return False
+    end = data.rfind(b"\xff\xd9")
+    return _pixels(data[:end] + b"\x13\x57\x9b" * 24 + data[end:], max_pixels) != _pixels(data, max_pixels)
+
+
 def _pixels(data: bytes, max_pixels: int) -> bytes:
     with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
         if image.width * image.height > max_pixels:
@@ -405,7 +423,7 @@ def _plain(image: Image.Image, profile: bytes | None, *, colour: bool) -> Image.
     if image.mode.startswith("I") or image.mode == "F":
         image = _eight_bits(image)
     if image.has_transparency_data:
-        image = _over_white(image.convert("RGBA"))
+        image = _over_white(image)
     if profile:
         image = _to_srgb(image, profile)
     mode = "RGB" if colour else "L"
@@ -414,20 +432,28 @@ def _plain(image: Image.Image, profile: bytes | None, *, colour: bool) -> Image.
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Return 16-bit, 32-bit or floating grey levels as 8-bit ones."""
-    levels = np.nan_to_num(np.asarray(image, np.float64))
-    top = float(levels.max(initial=0))
+    levels = np.asarray(image)
+    top = float(np.nan_to_num(np.fmax.reduce(levels, axis=None, initial=0)))
     white = 65535 if image.mode.startswith("I;16") or 255 < top <= 65535 else top if top > 65535 else 255
     white = 1 if image.mode == "F" and 0 < top <= 1 else white
-    return Image.fromarray((levels * (255 / white)).clip(0, 255).astype(np.uint8))
+    made = np.empty(levels.shape, np.uint8)
+    for at in range(0, len(levels), ROWS):
+        strip = np.nan_to_num(levels[at : at + ROWS].astype(np.float64))
+        made[at : at + ROWS] = (strip * (255 / white)).clip(0, 255)
+    return Image.fromarray(made)
 
 
 def _over_white(image: Image.Image) -> Image.Image:
-    """Return an RGBA picture over white; over grey where white would hide all there is to see."""
-    flat = Image.new("RGB", image.size, "white")
-    flat.paste(image, mask=image.getchannel("A"))
-    if min(low for low, _ in _extrema(flat)) >= 240:
-        flat = Image.new("RGB", image.size, (128, 128, 128))
-        flat.paste(image, mask=image.getchannel("A"))
+    """Return a picture with alpha over white; over grey where white would hide all there is to see."""
+    flat = _over(image, (255, 255, 255))
+    return _over(image, (128, 128, 128)) if min(low for low, _ in _extrema(flat)) >= 240 else flat
+
+
+def _over(image: Image.Image, ground: tuple[int, int, int]) -> Image.Image:
+    flat = Image.new("RGB", image.size, ground)
+    for top in range(0, image.height, ROWS):
+        strip = image.crop((0, top, image.width, min(top + ROWS, image.height))).convert("RGBA")
+        flat.paste(strip.convert("RGB"), (0, top), strip.getchannel("A"))
     return flat
 
 

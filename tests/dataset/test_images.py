@@ -58,7 +58,11 @@ def test_a_camera_s_two_picture_file_is_a_jpeg() -> None:
         (b"", "empty"),
         (b"\n<!DOCTYPE html><html><body>404</body></html>", "html"),
         (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "format not allowed: SVG"),
-        (b"%PDF-1.7 ...", "format not allowed: PDF"),
+        (b"<!-- " + b"long " * 2000 + b"--><!doctype html><p>404", "html"),
+        (b"<h1>Not Found</h1>", "html"),
+        (b"<!-- " + b"long " * 2000 + b'--><svg width="9"/>', "format not allowed: SVG"),
+        (b"%PDF-1.7 <html>", "format not allowed: PDF"),
+        (b"\xff\x4f\xff\x51 a stream", "format not allowed: JPEG 2000"),
         (b"\x00\x00\x00\x20ftypisom" + b"\x00" * 40, "format not allowed: video"),
         (b"\x00\x00\x00\x20ftypheic" + b"\x00" * 40, "damaged"),
         (b"just some words, and no picture at all", "not an image"),
@@ -105,6 +109,17 @@ def test_a_jpeg_cut_anywhere_is_found_and_a_whole_one_never_accused() -> None:
 
     assert {inspect(cut).error for cut in cuts} == {"truncated"}
     assert {inspect(one).error for one in data} == {""}
+
+
+def test_a_jpeg_that_was_cut_and_closed_is_found() -> None:
+    """An end marker behind half a picture does not make it whole; one whose lower edge is grey is whole."""
+    data = [encoded(drawn(seed)) for seed in range(4)]
+    grey = drawn(4)
+    grey.paste((128, 128, 128), (0, 100, 240, 180))
+    whole = [encoded(grey), encoded(grey, progressive=True), encoded(grey.convert("L")), encoded(grey) + encoded(grey)]
+
+    assert {inspect(one[: len(one) // 2] + b"\xff\xd9").error for one in data} == {"truncated"}
+    assert {inspect(one).error for one in whole} == {""}
 
 
 def test_a_jpeg_without_its_end_marker_is_whole() -> None:
@@ -186,6 +201,22 @@ def test_every_mode_becomes_plain_rgb(mode: str) -> None:
     tiles = [np.asarray(one.convert("L").resize((24, 18), Image.Resampling.BOX), float) for one in (plain, image)]
     assert np.abs(tiles[0] - tiles[1]).mean() < 12
     assert inspect(data).mode == mode
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "I;16", "F"])
+def test_a_large_picture_is_turned_strip_by_strip(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The strips leave no seam: what comes out is what it would be of the whole at once."""
+    grey = np.asarray(drawn(9, (240, 300)).convert("L"))
+    image = drawn(9, (240, 300)).convert("RGB" if mode in {"I;16", "F"} else mode)
+    image = Image.fromarray(grey.astype(np.uint16) * 200) if mode == "I;16" else image
+    image = Image.fromarray(grey.astype(np.float32)) if mode == "F" else image
+    if mode in {"RGBA", "LA"}:
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+    data = encoded(image, "TIFF" if mode == "F" else "PNG", **({"transparency": 7} if mode == "P" else {}))
+    made = normalise(data, max_side=300, quality=90)
+    monkeypatch.setattr("dataset.images.ROWS", 70)
+
+    assert normalise(data, max_side=300, quality=90) == made
 
 
 def test_alpha_lies_over_white_unless_white_would_hide_it() -> None:
