@@ -47,7 +47,7 @@ from dataset.scan import SHARD, VERSION, Memory, Picture, remembering, scan
 from dataset.splits import SPLITS, Group, deal, place, read_ledger, wanted, write_ledger
 from dataset.tray import BACKGROUND, Build, Checks, Tray
 from dataset.workers import Workers, hired
-from dataset.written import DIGEST, digests, forget, is_as_written, note_written
+from dataset.written import DIGEST, digests, forget, is_as_written, note_written, put_aside
 
 log: Final = logging.getLogger("tray")
 LEDGER = "splits.jsonl"
@@ -485,6 +485,7 @@ def _write(  # noqa: PLR0913 - everything that a dataset consists of
     make_folder(plan.out)
     try:
         yield from _stage(plan, work, rows, files)
+        put_aside(plan.out, work.root)
         # Without dataset.json a folder is no finished dataset: it goes first and comes last.
         (plan.out / DATASET).unlink(missing_ok=True)
         # A page about what was here before would lie about what is here now.

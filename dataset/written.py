@@ -1,11 +1,21 @@
-"""Whether the pictures that a build wrote are as it wrote them: by size and time, by content where these differ."""
+"""Whether the pictures that a build wrote are as it wrote them, and what a person changed among them since."""
 
 import hashlib
 import json
+import logging
+import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
+from dataset.folder import BESIDES, DATASET, METADATA
 from dataset.scan import Memory
+from dataset.splits import SPLITS
+
+log: Final = logging.getLogger("tray")
+ASIDE = "by_hand"
+"""Folder of a dataset in which a build keeps what it did not write itself."""
+OURS = re.compile(r"[0-9a-f]{16}\.jpg")
 
 DIGEST = "digest"
 """What metadata.jsonl calls the start of the SHA-256 of a picture as it was written."""
@@ -68,6 +78,40 @@ def is_as_written(out: Path, metadata: Path, memory: Memory) -> bool:
         return False
     note_written(out, metadata, memory)
     return True
+
+
+def put_aside(out: Path, raw: Path) -> None:
+    """Keep what a person put among the pictures of a dataset that is to be written anew, below ``by_hand``.
+
+    What was moved or removed by hand is told, with the folder of ``raw`` pictures, where that would have lasted.
+    Raises OSError when a file can't be moved.
+    """
+    try:
+        written = set(_names(out / METADATA)) if (out / DATASET).exists() else set()
+    except (OSError, ValueError, KeyError, TypeError):
+        written = set()
+    found = [path for split in SPLITS for path in sorted((out / split).rglob("*")) if path.is_file()]
+    there = {path.relative_to(out).as_posix() for path in found}
+    foreign = [path for path in found if not (OURS.fullmatch(path.name) or path.name in BESIDES or path.name[0] == ".")]
+    for path in foreign:
+        target = out / ASIDE / path.relative_to(out)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # What was put aside before may have the same name.
+        path.replace(target if not target.exists() else target.with_stem(f"{path.stem}-{path.stat().st_mtime_ns}"))
+    if foreign:
+        log.warning(
+            "%s: among its pictures lay %d file%s that no build wrote; find them in %s. "
+            "To build with them, put them into the class folders of %s.",
+            out, len(foreign), "s" * (len(foreign) != 1), out / ASIDE, raw,
+        )  # fmt: skip
+    kept = {Path(name).name for name in there}
+    gone = sum(Path(name).name not in kept for name in written)
+    moved = len(written - there) - gone
+    if gone or moved:
+        log.warning(
+            "%s: pictures were moved (%d) or removed (%d) there by hand, and the build undoes that. "
+            "Do it in %s, or say it in its review: tray review %s", out, moved, gone, raw, raw,
+        )  # fmt: skip
 
 
 def _key(out: Path) -> str:

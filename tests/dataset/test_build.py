@@ -107,6 +107,31 @@ def test_what_can_t_be_opened_keeps_its_line_and_nothing_hangs(
     assert built(source, tmp_path / "out", TINY).unchanged
 
 
+def test_what_a_person_did_in_a_dataset_is_kept_or_told(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Own pictures among the built ones are put aside, not deleted; moves and removals are undone, and told."""
+    logging.getLogger("tray").propagate = True
+    out = tmp_path / "out"
+    built(source, out, TINY)
+    before = tree(out)
+    one, two, *_ = sorted((out / "train" / "cat").iterdir())
+    for more in ("mine", "mine too"):
+        (out / "train" / "cat" / "mine.jpg").write_bytes(more.encode())
+        (out / "train" / "cat" / ".DS_Store").write_bytes(b"")
+        one.rename(out / "train" / "dog" / one.name)
+        two.unlink()
+        built(source, out, TINY)
+    after = tree(out)
+    kept = {name: after.pop(name) for name in list(after) if name.startswith("by_hand/")}
+
+    assert sorted(kept.values()) == [b"mine", b"mine too"]
+    assert after == before
+    assert f"lay 1 file that no build wrote; find them in {out / 'by_hand'}" in caplog.text
+    assert f"were moved (1) or removed (1) there by hand, and the build undoes that. Do it in {source}" in caplog.text
+    assert built(source, out, TINY).unchanged
+
+
 def test_a_second_run_does_nothing(source: Path, tmp_path: Path) -> None:
     """Unchanged input and settings: the result says so, and no file is touched."""
     first = built(source, tmp_path / "out", TINY)
