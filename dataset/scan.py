@@ -67,6 +67,13 @@ class Memory:
     def _open(self) -> None:
         # Without a name SQLite takes a file of its own that goes when it is closed: a copy may be large.
         self.base = sqlite3.connect(str(self.path or ""))
+        try:
+            self._prepare()
+        except sqlite3.Error:
+            self.base.close()
+            raise
+
+    def _prepare(self) -> None:
         if self.copy and self.copy.exists():
             with closing(sqlite3.connect(self.copy)) as original:
                 original.backup(self.base)
