@@ -454,6 +454,8 @@ def predict(
         found = predict(opened, files, top=len(labels) if kind == "csv" else top)
     # Counted first and listed again, so that a million files are never held.
     total = sum(1 for _ in image_files(images))
+    if not total:
+        log.warning("There are no pictures in %s.", ", ".join(map(str, images)))
     unread: Counter[bool] = Counter()
     for line in written(watched(voice, found, unread, total=total), cast(Any, kind), labels=labels):
         click.echo(line)
@@ -976,17 +978,26 @@ def print_plan(result: dict[str, Any]) -> None:
 
 def print_run(result: dict[str, Any]) -> None:
     """Print a run's figures and where to look."""
-    rows = [(name or "all", one["accuracy"], one["macro_f1"], one["n"]) for name, one in result["items"].items()]
-    print_rows((f"judged on {result['metrics']['judged_on']}", "accuracy", "macro F1", "pictures"), *rows)
+    fields, rows = ["macro F1"], []
+    for name, one in result["items"].items():
+        figures = [one["macro_f1"]]
+        if len(one["per_class"]) == 2:
+            fields, positive = ["precision", "recall", "F1"], list(one["per_class"].values())[-1]
+            figures = [positive[field.lower()] for field in fields]
+        rows.append((name or "all", one["accuracy"], between(one["interval"]), *figures, one["n"]))
+    print_rows((f"judged on {result['metrics']['judged_on']}", "accuracy", "95 %", *fields, "pictures"), *rows)
     click.echo(f"\nrun     {result['run']}\nreport  {result['report']}")
 
 
 def print_comparison(result: dict[str, Any]) -> None:
     """Print how two runs did on the same pictures, and whether the difference may be chance."""
     alone = (result["only_first_right"], result["only_second_right"])
-    print_rows(("run", "accuracy", "right alone"), *zip(("first", "second"), result["accuracy"], alone, strict=True))
+    print_rows(("run", "right", "right alone"), *zip(("first", "second"), result["accuracy"], alone, strict=True))
     verdict = "more than chance gives" if result["p"] < SURE else "chance may give as much"
     click.echo(f"\n{result['n']} pictures of {result['judged_on']}; p = {result['p']:.3g} (McNemar, exact): {verdict}")
+    if result["classifiers"] > 1:
+        click.echo(f"A picture is right where all {result['classifiers']} classifiers are right about it.")
+    print_seen(result["seen"])
 
 
 def print_rates(found: Mapping[str, Any]) -> None:
@@ -1002,7 +1013,25 @@ def print_evaluation(result: dict[str, Any]) -> None:
     fields = ("precision", "recall", "f1", "support")
     rows = [(name, *(one[field] for field in fields)) for name, one in result["per_class"].items()]
     print_rows(("class", *fields), *rows)
-    click.echo(f"\naccuracy {result['accuracy']:.3f}, macro F1 {result['macro_f1']:.3f}, {result['n']} pictures")
+    if result["interval"]:
+        click.echo(
+            f"\naccuracy {result['accuracy']:.3f} (95 %: {between(result['interval'])}), "
+            f"macro F1 {result['macro_f1']:.3f}, {result['n']} pictures"
+        )
+    else:
+        click.echo(f"\n{result['accuracy']:.3f} of {result['n']} decisions right, mean F1 {result['f1']:.3f}")
+    print_seen(result["seen"])
+
+
+def print_seen(seen: int) -> None:
+    """Say that some of the judged pictures are those that were learned from."""
+    if seen:
+        click.echo(f"Of these pictures, {seen} were learned from: the figures flatter.")
+
+
+def between(interval: Sequence[float]) -> str:
+    """Return an interval of shares as text."""
+    return " to ".join(f"{end:.3f}" for end in interval)
 
 
 def print_trays(result: dict[str, Any]) -> None:

@@ -1,5 +1,7 @@
 """Whether one run is better than another, told by the same pictures."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from train.runs import Run
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two runs on the same pictures; a picture counts once for each classifier that was asked about it."""
+    """Two runs on the same pictures; of several classifiers, all have to be right about a picture."""
 
     judged_on: str
     n: int
@@ -19,6 +21,10 @@ class Comparison:
     only_first_right: int
     only_second_right: int
     both_wrong: int
+    classifiers: int
+    """How many of each run were asked."""
+    seen: int
+    """Pictures that one of the runs had learned from: they flatter it."""
     p: float
     """How likely so uneven a split of the pictures that one run alone got right is, were the two equally good."""
 
@@ -39,13 +45,13 @@ def compare(first: Run, second: Run, data: Path | None = None) -> Comparison:
             f"{first.path} and {second.path}, trained on other pictures. Name one with --data."
         )
     (mine, _), (theirs, _) = ask(first, data), ask(second, data)
-    counts = [0, 0, 0, 0]
-    for one, other in pairs:
-        if one in mine and other in theirs:
-            for place in _places(mine[one], theirs[other]):
-                counts[place] += 1
-    both, only_first, only_second, neither = counts
-    apart, n = only_first + only_second, sum(counts)
+    asked = [(mine[one], theirs[other]) for one, other in pairs if one in mine and other in theirs]
+    # Decisions about one picture are not independent, as the test takes its pictures to be.
+    first_right, second_right = _all_right(one for one, _ in asked), _all_right(one for _, one in asked)
+    places = Counter((right, second_right[sha256]) for sha256, right in first_right.items() if sha256 in second_right)
+    both, only_first = places[True, True], places[True, False]
+    only_second, neither = places[False, True], places[False, False]
+    apart, n = only_first + only_second, places.total()
     if not n:
         raise TrayError(f"Expected pictures that both runs can judge in {data or first.path}. Received: none.")
     return Comparison(
@@ -56,6 +62,8 @@ def compare(first: Run, second: Run, data: Path | None = None) -> Comparison:
         only_first_right=only_first,
         only_second_right=only_second,
         both_wrong=neither,
+        classifiers=len(asked),
+        seen=max(one.seen for pair in asked for one in pair),
         p=float(binomtest(only_first, apart).pvalue) if apart else 1.0,
     )
 
@@ -74,11 +82,10 @@ def _pairs(first: Run, second: Run) -> list[tuple[str, str]]:
     return pairs
 
 
-def _places(mine: Judged, theirs: Judged) -> list[int]:
-    """Return for each picture that both saw: 0 both right, 1 only the first, 2 only the second, 3 neither."""
-    right = {photo.sha256: bool(hit) for photo, hit in zip(theirs.photos, theirs.called == theirs.truth, strict=True)}
-    return [
-        2 * (not hit) + (not right[photo.sha256])
-        for photo, hit in zip(mine.photos, mine.called == mine.truth, strict=True)
-        if photo.sha256 in right
-    ]
+def _all_right(judged: Iterable[Judged]) -> dict[str, bool]:
+    """Return for each photo, by its SHA-256, whether all classifiers that were asked about it were right."""
+    right: dict[str, bool] = {}
+    for one in judged:
+        for photo, hit in zip(one.photos, one.called == one.truth, strict=True):
+            right[photo.sha256] = right.get(photo.sha256, True) and bool(hit)
+    return right

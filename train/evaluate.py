@@ -1,7 +1,9 @@
 """How good a classifier is, told by photos whose labels are known."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dataset.errors import NotEnoughImages, TrayError
-from dataset.folder import make_folder
+from dataset.folder import METADATA, make_folder
 from train.data import Dataset, Photo, read_dataset
 from train.predict import classify
 from train.ranking import average_precision, roc_auc
@@ -31,14 +33,17 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How a classifier did on ``n`` labelled photos; with several classifiers, the mean of theirs in ``items``."""
+    """How a classifier did on ``n`` labelled photos; with several classifiers, the mean of theirs in ``items``.
+
+    Each of several decides on the same photo: then ``n`` and ``accuracy`` count decisions.
+    """
 
     judged_on: str
     """Which photos: ``test``, ``val``, or the name of a folder."""
     n: int
     accuracy: float
-    interval: tuple[float, float]
-    """Wilson's 95 % interval of the accuracy."""
+    interval: tuple[float, float] | None
+    """Wilson's 95 % interval of the accuracy; None of several classifiers, whose decisions are not independent."""
     macro_f1: float
     f1: float
     """F1 of the positive class of a binary classifier; of several classes, the macro F1."""
@@ -51,6 +56,8 @@ class Evaluation:
     """Area under its receiver operating characteristic."""
     confusion: dict[str, dict[str, int]] = field(default_factory=dict)
     """How many photos of each class (outer) were called what (inner)."""
+    seen: int = 0
+    """Photos among them that the classifier had learned from: they flatter it."""
     items: dict[str, "Evaluation"] = field(default_factory=dict)
 
 
@@ -67,6 +74,8 @@ class Judged:
     judged_on: str
     threshold: float | Array = 0.5
     """The probability from which a binary classifier's positive class counts as present; one for all, or (n,)."""
+    seen: int = 0
+    """Photos among them that the classifier had learned from."""
 
     @cached_property
     def called(self) -> Array:
@@ -109,6 +118,7 @@ def judge(one: Judged) -> Evaluation:
         average_precision=average_precision(one.truth, one.probabilities[:, 1]) if ranked else None,
         roc_auc=roc_auc(one.truth, one.probabilities[:, 1]) if ranked else None,
         confusion=confusion,
+        seen=one.seen,
     )
 
 
@@ -197,6 +207,17 @@ def calibration_error(probabilities: Array, truth: Array, *, bins: int = 10) -> 
     return float(sum(gaps) / max(1, len(truth)))
 
 
+def expected_error(probabilities: Array, *, bins: int = 10) -> float:
+    """Return the calibration error that chance alone gives a classifier of these probabilities that is calibrated.
+
+    In each bin the count of right ones is nearly normal, and its mean distance from the middle sqrt(2 / pi) deviations.
+    """
+    confidence = probabilities.max(axis=1)
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    variance = np.bincount(place, confidence * (1 - confidence), bins)
+    return float(np.sqrt(2 / math.pi * variance).sum() / max(1, len(confidence)))
+
+
 def with_more(pictures: Sequence[float], errors: Sequence[float], more: int = 200) -> float | None:
     """Return the share of errors to expect with ``more`` training pictures; None where the past tells nothing.
 
@@ -232,7 +253,7 @@ def together(parts: Mapping[str, Evaluation]) -> Evaluation:
         judged_on=", ".join(dict.fromkeys(one.judged_on for one in every)),
         n=n,
         accuracy=right / n,
-        interval=wilson(right, n),
+        interval=every[0].interval if len(every) == 1 else None,
         macro_f1=sum(one.macro_f1 for one in every) / len(every),
         f1=sum(one.f1 for one in every) / len(every),
         per_class=every[0].per_class
@@ -242,6 +263,7 @@ def together(parts: Mapping[str, Evaluation]) -> Evaluation:
         average_precision=_mean(one.average_precision for one in every),
         roc_auc=_mean(one.roc_auc for one in every),
         confusion=every[0].confusion if len(every) == 1 else {},
+        seen=max(one.seen for one in every),
         items=dict(parts),
     )
 
@@ -271,6 +293,7 @@ def evaluate(run: Run, data: Path | None = None, out: Path | None = None) -> Eva
 
 def ask(run: Run, data: Path | None = None) -> tuple[dict[str, Judged], dict[Path, str]]:
     """Return what each classifier says about the photos that ``evaluate`` judges it on, and why some can't be read."""
+    known = learned_from(run) if data else frozenset()
     datasets = dict.fromkeys(run.items, read_dataset(data)) if data else run.datasets()
     if data is None:
         require_unchanged(run, datasets)
@@ -286,10 +309,29 @@ def ask(run: Run, data: Path | None = None) -> tuple[dict[str, Judged], dict[Pat
             photos = tuple(task.photos[n] for n in some)
             probabilities = np.stack([said[photo.sha256][item] for photo in photos])
             threshold = run.thresholds.get(item, 0.5)
-            found[item] = Judged(run.labels[item], photos, task.truth[some], probabilities, task.judged_on, threshold)
+            seen = sum(photo.sha256 in known for photo in photos)
+            found[item] = Judged(
+                run.labels[item], photos, task.truth[some], probabilities, task.judged_on, threshold, seen
+            )
     if not found:
         raise NotEnoughImages(f"Expected readable pictures in {data or run.path}. Received: none of {len(errors)}.")
     return found, errors
+
+
+def learned_from(run: Run) -> frozenset[str]:
+    """Return the SHA-256 of each picture that a run learned from or was chosen by, as built and as it was received.
+
+    Nothing where its datasets are gone.
+    """
+    found: set[str] = set()
+    with suppress(TrayError, OSError):
+        for dataset in run.datasets().values():
+            mine = {photo.path: photo.sha256 for photo in dataset.photos if photo.part != "test"}
+            card = dataset.path / METADATA
+            rows = map(json.loads, card.read_text(encoding="utf-8").splitlines()) if card.is_file() else ()
+            received = {dataset.path / str(row.get("file_name")): str(row.get("sha256")) for row in rows}
+            found |= {*mine.values(), *(received.get(path, "") for path in mine)}
+    return frozenset(found)
 
 
 def require_unchanged(run: Run, datasets: Mapping[str, Dataset]) -> None:

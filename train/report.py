@@ -19,7 +19,7 @@ from dataset.images import read
 from train import charts
 from train.adding import Recalled
 from train.data import UNREADABLE, Dataset, Photo
-from train.evaluate import Judged, doubts, together, with_more
+from train.evaluate import Judged, doubts, expected_error, together, with_more
 from train.ranking import precision_recall, roc
 from train.runs import HISTORY, ITEMS, METRICS, PREDICTIONS, REPORT, SUSPECTS
 
@@ -115,6 +115,7 @@ def _page(item: str, one: Judged, page: Page, *, several: bool = False) -> str:
         history=history,
         best=page.best.get(item, 0),
         ranking=_ranking(one),
+        by_chance=expected_error(one.probabilities),
         suspects=_suspects(page.suspects[item]) if item in page.suspects else None,
         counts=_counts(dataset) if dataset else None,
         dataset=dataset,

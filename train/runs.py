@@ -8,6 +8,7 @@ from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import numpy as np
 
@@ -139,8 +140,11 @@ class Run:
         try:
             return keras.models.load_model(self.path / MODEL, compile=False)
         except (OSError, ValueError, TypeError) as error:
+            there = (self.path / MODEL).is_file()
+            said = str(error).splitlines()[0].rstrip(".") if there and is_zipfile(self.path / MODEL) else ""
+            why = said or ("a damaged file" if there else "no such file")
             raise RunNotFound(
-                f"Expected a Keras model at {self.path / MODEL}. Received: {error}. Train again."
+                f"Expected a Keras model at {self.path / MODEL}. Received: {why}. Train again."
             ) from error
 
     def probabilities(self, pixels: Array) -> dict[str, Array]:

@@ -38,6 +38,22 @@ def test_mcnemar_counts_what_one_run_alone_got_right(items_run: Run, monkeypatch
     assert found.accuracy == (pytest.approx(10 / 12), pytest.approx(5 / 12))
 
 
+def test_a_picture_counts_once_for_all_classifiers(items_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three wrong decisions about one picture are one mistake: McNemar's test wants its pictures independent."""
+    truth = [1] * 4
+    answers = iter(
+        (
+            {item: judged([1, 1, 1, 1], truth) for item in items_run.items},
+            {"tomato": judged([0, 1, 1, 1], truth), **dict.fromkeys(("lettuce", "plum"), judged([0, 0, 1, 1], truth))},
+        )
+    )
+    monkeypatch.setattr("train.compare.ask", lambda _run, _data: (next(answers), {}))
+    found = compare(items_run, items_run)
+
+    assert (found.n, found.both_right, found.only_first_right, found.classifiers) == (4, 2, 2, 3)
+    assert found.p == pytest.approx(0.5)
+
+
 def test_a_run_is_as_good_as_itself(plain_run: Run) -> None:
     """No picture tells it from itself."""
     found = compare(plain_run, plain_run)

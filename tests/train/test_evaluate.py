@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from train.evaluate import Judged, calibration_error, cooled, temperature, threshold
+from train.evaluate import Judged, calibration_error, cooled, expected_error, temperature, threshold
 
 
 def told(probabilities: list[float], truth: list[int]) -> Judged:
@@ -38,6 +38,16 @@ def test_calibration_error_is_the_distance_of_promise_and_truth() -> None:
 
     assert calibration_error(sure, np.array([1] * 5 + [0] * 5)) == pytest.approx(0.4)
     assert calibration_error(sure, np.array([1] * 9 + [0])) == pytest.approx(0)
+
+
+def test_chance_makes_few_photos_look_miscalibrated() -> None:
+    """What is foretold of a calibrated classifier is what drawing its answers gives."""
+    rng = np.random.default_rng(0)
+    some = rng.uniform(0.5, 1, 70)
+    said = np.column_stack([1 - some, some])
+    drawn = [calibration_error(said, (rng.random(70) < some).astype(int)) for _ in range(400)]
+
+    assert expected_error(said) == pytest.approx(np.mean(drawn), rel=0.1)
 
 
 def test_a_temperature_mends_too_much_confidence() -> None:

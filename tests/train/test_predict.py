@@ -94,7 +94,9 @@ def test_an_answer_comes_before_the_next_question(items_run: Run, photos: Path, 
 
 
 def test_nothing_to_predict_is_an_empty_list(items_run: Run, tmp_path: Path) -> None:
-    """An empty folder gives JSON all the same."""
+    """An empty folder gives JSON all the same, and a word to whoever reads."""
     (tmp_path / "empty").mkdir()
 
     assert json.loads(ask(items_run, tmp_path / "empty", "json")) == []
+    said = CliRunner().invoke(tray.main, ["predict", str(items_run.path), str(tmp_path / "empty")])
+    assert "There are no pictures in" in said.stderr

@@ -1,5 +1,6 @@
 """Using a finished run: opening, predicting, evaluating."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -7,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+import tray
 from dataset.errors import ConfigError, RunNotFound, TrayError
 from tests.train.conftest import draw, draw_class
 from train.backend import keras
 from train.data import decode
-from train.evaluate import evaluate, wilson
+from train.evaluate import evaluate, learned_from, wilson
 from train.models import alone
 from train.predict import predict
 from train.runs import Run, open_run
@@ -168,6 +171,53 @@ def test_items_are_evaluated_on_one_folder_of_items(items_run: Run, tmp_path: Pa
     assert found.items["plum"].n == 14
     assert found.items["tomato"].n == 12
     assert found.items["plum"].per_class["plum"].support == 4
+
+
+def test_pictures_that_were_learned_from_are_counted(plain_run: Run, plain_data: Path, tmp_path: Path) -> None:
+    """Judged on what it was trained on, under another name, a run does not look better than it is without a word."""
+    draw_class(tmp_path / "mixed" / "tomato", ["tomato"], 3, seed=70)
+    draw_class(tmp_path / "mixed" / "not_tomato", ["plum"], 3, seed=70)
+    for n, path in enumerate(sorted((plain_data / "tomato").iterdir())[:5]):
+        shutil.copy(path, tmp_path / "mixed" / "tomato" / f"again{n}.jpg")
+    found = evaluate(plain_run, tmp_path / "mixed", tmp_path / "out")
+
+    assert (found.n, found.seen) == (11, 5)
+    assert "learned from 5 of them" in (tmp_path / "out" / "report.html").read_text()
+    assert evaluate(plain_run).seen == 0
+    said = CliRunner().invoke(tray.main, ["evaluate", str(plain_run.path), "--data", str(tmp_path / "mixed"), "-q"])
+    assert "5 were learned from" in said.stdout
+
+
+def test_what_a_build_received_is_known_again(built_data: dict[str, Path], items_run: Run, tmp_path: Path) -> None:
+    """A built picture has other bytes than the one that it was made of, which counts as learned from too."""
+    data = shutil.copytree(built_data["plum"], tmp_path / "built")
+    photo = next((data / "train" / "plum").iterdir())
+    row = {"file_name": photo.relative_to(data).as_posix(), "sha256": "a" * 64}
+    (data / "metadata.jsonl").write_text(json.dumps(row | {"digest": ""}) + "\n")
+    (data / "dataset.json").unlink()
+    record = json.loads(json.dumps(items_run.record))
+    record["items"] = {"plum": record["items"]["plum"] | {"data": str(data)}}
+    known = learned_from(Run(tmp_path, record))
+
+    assert "a" * 64 in known
+    assert hashlib.sha256(photo.read_bytes()).hexdigest() in known
+    assert hashlib.sha256(next((data / "test" / "plum").iterdir()).read_bytes()).hexdigest() not in known
+    assert learned_from(Run(tmp_path, {"items": {"": {"data": "gone", "class_names": []}}})) == frozenset()
+
+
+def test_several_classifiers_have_no_common_interval(items_run: Run) -> None:
+    """Decisions about one picture are not independent: an interval over all of them would be too narrow."""
+    assert items_run.metrics["interval"] is None
+    assert all(len(one["interval"]) == 2 for one in items_run.metrics["items"].values())
+
+
+def test_a_damaged_model_is_told_from_none(plain_run: Run, tmp_path: Path) -> None:
+    """The sentence says what is wrong with the file; Keras calls a damaged one "not found"."""
+    with pytest.raises(RunNotFound, match="no such file"):
+        _ = Run(tmp_path, plain_run.record).model
+    (tmp_path / "model.keras").write_bytes((plain_run.path / "model.keras").read_bytes()[:999])
+    with pytest.raises(RunNotFound, match="a damaged file"):
+        _ = Run(tmp_path, plain_run.record).model
 
 
 def test_a_label_the_run_never_saw_is_refused(plain_run: Run, tmp_path: Path) -> None:
