@@ -28,6 +28,8 @@ PART_RIDGE, PART_COUNTS = 0.5, 0.2
 RIDGES = np.geomspace(1e-4, 10, 16)
 
 Array = np.ndarray[Any, Any]
+Spectra = dict[tuple[bytes, float], tuple[Array, Array]]
+"""Strengths and directions of the kernels on the same landmarks, by mix and width: what they are takes the longest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +121,13 @@ def fit(  # noqa: PLR0913 - a head has this many sides
     seed: int = 0,
     mixes: Array | None = None,
     believed: Array | None = None,
+    spectra: Spectra | None = None,
 ) -> Head:
     """Fit a head to (n, d) unit features, choosing their mix, the kernel's width and the ridge by leave-one-out.
 
     ``mixes`` (k, d) are ways to weigh the features, each so that vectors keep length 1; without them all count the
     same. ``believed`` (n, classes) says how likely each photo shows each class, where that is more than its label;
-    the less it says of a photo, the less that photo counts.
+    the less it says of a photo, the less that photo counts. ``spectra`` is filled for the next fit to the same photos.
 
     It is a least-squares support vector machine (Suykens and Vandewalle, 1999) with a Gaussian kernel; on the unit
     sphere that kernel is the exponential of a dot product. One decomposition per width gives the leave-one-out
@@ -135,7 +138,7 @@ def fit(  # noqa: PLR0913 - a head has this many sides
     """
     believed = _shown(labels, classes) if believed is None else believed
     ways = [mixes] if mixes is None or classes == 2 else [mix[None] for mix in mixes]
-    heads = [_fit(features, [believed], labels, seed, way)[0] for way in ways]
+    heads = [_fit(features, [believed], labels, seed, way, spectra=spectra)[0] for way in ways]
     return heads[0] if len(heads) == 1 else _together(heads)
 
 
@@ -226,6 +229,7 @@ def _fit(  # noqa: PLR0913, PLR0917 - a head has this many sides
     seed: int,
     mixes: Array | None,
     gamma: float | None = None,
+    spectra: Spectra | None = None,
 ) -> list[Head]:
     """Return a head for each of several beliefs about the same photos that say equally much of each photo.
 
@@ -239,7 +243,7 @@ def _fit(  # noqa: PLR0913, PLR0917 - a head has this many sides
         few, *_ = _tried(features[some], [one[some] for one in believed], np.arange(len(some)), ways, gammas)
         ways, gammas = ways[[few.way]], (few.gamma,)
     chosen = np.sort(order[:LANDMARKS])
-    best = _tried(features, believed, chosen, ways, gammas)
+    best = _tried(features, believed, chosen, ways, gammas, spectra)
     mix = ways[best[0].way]
     kernel = _kernel(features[chosen], mix, best[0].gamma)
     return [_calibrated(one, kernel, mix, seen) for one, seen in zip(best, believed, strict=True)]
@@ -249,17 +253,29 @@ def _kernel(features: Array, mix: Array, gamma: float) -> Kernel:
     return Kernel((2 * gamma * features * mix).astype(np.float32).T, np.full(len(features), -2 * gamma, np.float32))
 
 
-def _tried(
-    features: Array, believed: Sequence[Array], chosen: Array, ways: Array, gammas: Sequence[float]
+def _tried(  # noqa: PLR0913, PLR0917 - what machines have in common is a long row
+    features: Array,
+    believed: Sequence[Array],
+    chosen: Array,
+    ways: Array,
+    gammas: Sequence[float],
+    spectra: Spectra | None = None,
 ) -> list[_Tried]:
     """Return a machine for each of several beliefs, each with its own ridge, all of the way and width best for all."""
     trust = _trust(believed[0])
     share = trust / trust.sum()
     targets = [2 * one - 1 for one in believed]
 
+    @cache
+    def dots(way: int) -> Array:
+        return np.asarray(features @ (features[chosen] * ways[way]).T, np.float64)
+
     def all_of(way: int, gamma: float) -> list[_Tried]:
-        dots = (features @ (features[chosen] * ways[way]).T).astype(np.float64)
-        span, basis, strength = _decompose(np.exp(2 * gamma * (dots - 1)), chosen, trust)
+        kernel, key = np.exp(2 * gamma * (dots(way) - 1)), (ways[way].tobytes(), gamma)
+        spectrum = (spectra or {}).get(key) or np.linalg.eigh(kernel[chosen])
+        if spectra is not None:
+            spectra[key] = spectrum
+        span, basis, strength = _decompose(kernel, spectrum, trust)
         leverages = trust[:, None] * (basis**2 @ (1 / (strength[:, None] + RIDGES)))
         found = []
         for target in targets:
@@ -351,21 +367,24 @@ def fit_doubting(features: Array, labels: Array, classes: int, *, seed: int = 0,
     labels, contradict them too little, and only tell more about single classes. Where the labels do not speak for
     errors, all are believed: photos that are hard and labelled rightly are worth the most.
     """
-    believing = fit(features, labels, classes, seed=seed, mixes=mixes)
-    said = _said(believing, features, _shown(labels, classes), labels, seed)
+    spectra: Spectra = {}
+    believing = fit(features, labels, classes, seed=seed, mixes=mixes, spectra=spectra)
+    said = _said(believing, features, _shown(labels, classes), labels, seed, spectra)
     given = _given(said, labels)
     if given is None:
         return believing
     first = _believed(said, labels, given).believed
-    said = _said(believing, features, first, labels, seed)
+    said = _said(believing, features, first, labels, seed, spectra)
     believed = _believed(said, labels, _moved(said, labels, given)).believed
-    return fit(features, labels, classes, seed=seed, mixes=mixes, believed=believed)
+    return fit(features, labels, classes, seed=seed, mixes=mixes, believed=believed, spectra=spectra)
 
 
-def _said(head: Head, features: Array, believed: Array, labels: Array, seed: int) -> Array:
+def _said(  # noqa: PLR0913, PLR0917 - a head has this many sides
+    head: Head, features: Array, believed: Array, labels: Array, seed: int, spectra: Spectra
+) -> Array:
     """Return what a machine like the head's best says of each photo, (n, classes), that believes this of all others."""
     chosen = np.sort(_drawn(features, labels, seed)[:LANDMARKS])
-    (machine,) = _tried(features, [believed], chosen, head.mix[None], (head.gamma,))
+    (machine,) = _tried(features, [believed], chosen, head.mix[None], (head.gamma,), spectra)
     return 2 * believed - 1 - machine.residual
 
 
@@ -523,17 +542,17 @@ def _lot(features: Array, seed: int) -> int:
     return int.from_bytes(hashlib.blake2b(features.tobytes(), digest_size=8, key=str(seed).encode()).digest())
 
 
-def _decompose(kernel: Array, chosen: Array, trust: Array) -> tuple[Array, Array, Array]:
+def _decompose(kernel: Array, spectrum: tuple[Array, Array], trust: Array) -> tuple[Array, Array, Array]:
     """Return a span, a basis and its strengths, so that ``kernel @ span == basis`` has orthogonal columns.
 
-    ``kernel`` is (n, m), its rows ``chosen`` those of the landmarks themselves. The columns are orthogonal when each
-    row counts as much as it is trusted.
+    ``kernel`` is (n, m), and ``spectrum`` that of the landmarks' own rows. The columns are orthogonal when each row
+    counts as much as it is trusted.
     """
-    values, vectors = np.linalg.eigh(kernel[chosen])
+    values, vectors = spectrum
     solid = values > 1e-9 * values[-1]
     values, vectors = values[solid], vectors[:, solid]
     whitened = vectors / np.sqrt(values)
-    if len(chosen) == len(kernel) and np.all(trust == 1):
+    if len(whitened) == len(kernel) and np.all(trust == 1):
         return whitened, vectors * np.sqrt(values), values
     basis = kernel @ whitened
     strength, turned = np.linalg.eigh(basis.T @ (trust[:, None] * basis))

@@ -197,6 +197,23 @@ def test_even_errors_are_forgotten() -> None:
     assert (doubting.believed.argmax(axis=1) == labels).mean() > 0.9
 
 
+def test_what_a_fit_worked_out_serves_the_next() -> None:
+    """A fit to the same photos that believes something else takes the spectra it finds, and is the same to the bit."""
+    features, labels = clouds(60, 3, spread=0.9)
+    doubted = np.full((60, 3), 0.1) + 0.7 * np.eye(3)[labels]
+    spectra: heads.Spectra = {}
+    heads.fit(features, labels, 3, spectra=spectra)
+    before = dict(spectra)
+    after = heads.fit(features, labels, 3, believed=doubted, spectra=spectra)
+    alone = heads.fit(features, labels, 3, believed=doubted)
+
+    assert len(before) == len(heads.GAMMAS)
+    assert all(spectra[key] is one for key, one in before.items())
+    assert spectra.keys() == before.keys()
+    assert np.array_equal(after.weights, alone.weights)
+    assert np.array_equal(after.left_out, alone.left_out)
+
+
 def test_a_widened_head_still_doubts() -> None:
     """Labels that a head does not believe are not believed again when it learns from parts of photos too."""
     features, labels = clouds(200, 2, spread=0.5)
