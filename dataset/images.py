@@ -86,6 +86,8 @@ _OURS = (
     (0, b"II*\x00"),
     (0, b"MM\x00*"),
 )
+MAX_SCANS = 500
+"""Passes over a progressive JPEG, each of which may cost the time of all its pixels in a few bytes; ten are usual."""
 HEAD = 1 << 16
 """Bytes in which a page says what it is, whatever comments and scripts it begins with."""
 _END_MARKS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}
@@ -126,7 +128,7 @@ class ImageInfo:
     """256-bit perceptual hash (``imagehash.phash(hash_size=16)``, a few bits off) in 64 hexadecimal digits."""
     error: str = ""
     """Why it can't be used: ``empty``, ``html``, ``not an image``, ``format not allowed: SVG``, ``truncated``,
-    ``damaged``, ``too small``, ``too many pixels``, ``too many bytes``."""
+    ``damaged``, ``too small``, ``too many pixels``, ``too many scans``, ``too many bytes``."""
     notes: tuple[str, ...] = ()
     """What is odd but harmless: ``animated``, ``end marker missing``."""
 
@@ -194,6 +196,7 @@ def _look(  # noqa: PLR0913 - the row of switches of look
             error = f"format not allowed: {info.format}" if info.format not in formats else ""
             error = error or ("too many pixels" if image.width * image.height > max_pixels else "")
             error = error or ("too small" if min(image.size) < min_side else "")
+            error = error or ("too many scans" if image.info.get("progressive") and _scans(data) > MAX_SCANS else "")
             if error:
                 return replace(info, error=error), None
             image.draft("RGB" if colour or "icc_profile" in image.info else "L", (side, side))
@@ -301,7 +304,7 @@ def _refusal(data: bytes, max_bytes: int, formats: tuple[str, ...]) -> str:
 def _foreign(data: bytes, formats: tuple[str, ...]) -> str:
     """Name what bytes without the mark of a format that is read here are, as far as that is known."""
     name = next((name for at, mark, name in _FOREIGN if data.startswith(mark, at)), "")
-    if name == "HEIC" and "HEIF" in formats and _reads_heif():
+    if name == "HEIC" and (b"avif" in data[8:64] or ("HEIF" in formats and _reads_heif())):
         return ""
     if name:
         return f"format not allowed: {name}"
@@ -328,9 +331,16 @@ def _openable(formats: tuple[str, ...]) -> tuple[str, ...]:
 
 def _describe(info: ImageInfo, image: Image.Image) -> ImageInfo:
     name = image.format or ""
-    notes = ("animated",) if getattr(image, "n_frames", 1) > 1 and name != "MPO" else ()
+    # A TIFF's pages are no animation, and counting them takes a time that grows with their square.
+    notes = ("animated",) if name not in {"MPO", "TIFF"} and getattr(image, "n_frames", 1) > 1 else ()
     width, height = image.size
     return ImageInfo(name, EXTENSIONS[name], width, height, image.mode, info.sha256, notes=notes)
+
+
+def _scans(data: bytes) -> int:
+    """Return how many scans a JPEG may have; bytes.count looks at each 0xff, of which such data are full."""
+    levels = np.frombuffer(data, np.uint8)
+    return int(np.count_nonzero((levels[:-1] == 0xFF) & (levels[1:] == 0xDA)))
 
 
 def _damage(data: bytes, error: BaseException) -> str:

@@ -143,6 +143,26 @@ def test_a_bomb_is_refused_before_it_is_decoded() -> None:
     assert info.error == "too many pixels"
 
 
+def test_what_costs_much_in_few_bytes_is_bounded() -> None:
+    """A progressive JPEG of very many empty passes is refused; a TIFF's pages are not counted."""
+    data = encoded(drawn(1), progressive=True)
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    pages = io.BytesIO()
+    drawn(1).save(pages, "TIFF", save_all=True, append_images=[drawn(2)])
+
+    assert inspect(data[:-2] + scan * 2 + data[-2:]).error == ""
+    assert inspect(data[:-2] + scan * 500 + data[-2:]).error == "too many scans"
+    assert (inspect(pages.getvalue()).error, inspect(pages.getvalue()).notes) == ("", ())
+
+
+def test_an_avif_that_calls_itself_a_general_picture_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some programs write the family's name first, which HEIC shares; no further package is needed for it."""
+    monkeypatch.setattr("dataset.images._reads_heif", lambda: False)
+    data = encoded(drawn(1), "AVIF")
+
+    assert inspect(data[:8] + b"mif1" + data[12:]).format == "AVIF"
+
+
 def test_limits_are_the_caller_s() -> None:
     """Pixels, bytes, sides and formats are refused by the numbers that were given."""
     data = encoded(drawn(5))
