@@ -53,6 +53,8 @@ log: Final = logging.getLogger("tray")
 LEDGER = "splits.jsonl"
 CACHE = ".cache.sqlite"
 STAGING = ".part"
+LINE_ENDS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
+"""Characters that JSON leaves as they are and that many a reader of lines, Python's too, ends a line at."""
 MULTICLASS = "multiclass"
 
 Counts = dict[str, dict[str, int]]
@@ -543,7 +545,7 @@ def _line(row: Chosen, made: str) -> str:
 
 
 def _json(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, ensure_ascii=False) + "\n"
+    return json.dumps(values, ensure_ascii=False).translate(LINE_ENDS) + "\n"
 
 
 def _sources(plan: Plan) -> set[str]:

@@ -63,6 +63,19 @@ def source_of(dataset: Path) -> Path | None:
     return None
 
 
+def led_to(raw: Path, source: str) -> Path | None:
+    """Return the file below the folder of raw pictures that a path leads to; None when it leads nowhere or out of it.
+
+    ``raw`` is absolute and without links.
+    """
+    try:
+        path = (raw / source).resolve()
+        return path if path.is_relative_to(raw) and path.is_file() else None
+    except (OSError, RuntimeError):
+        # A link that leads to itself.
+        return None
+
+
 def staleness(dataset: Path) -> tuple[str, ...]:
     """Return what has changed among a dataset's raw pictures since it was built, in words; nothing when nothing has.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dataset.folder import DATASET, METADATA, REJECTED, Record, class_of, records
-from dataset.origin import source_of, staleness
+from dataset.origin import led_to, source_of, staleness
 from dataset.report.holdings import DUPLICATES, Copies, Refused, Shown, Side, Survey, together
 from dataset.review.catalogue import json_lines
 
@@ -39,8 +39,7 @@ def built(root: Path) -> Survey | None:
     def place(source: str) -> Path | None:
         if source in of_source:
             return of_source[source].path
-        path = (raw / source).resolve() if raw and source else None
-        return path if path and raw and path.is_relative_to(raw) and path.is_file() else None
+        return led_to(raw, source) if raw and source else None
 
     drawn_on = _drawn_on(described)
     refused = [_refused_row(row, place, known.get(str(row.get("source", ""))), drawn_on) for row in away]

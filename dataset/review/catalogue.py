@@ -10,7 +10,7 @@ from typing import Any, Final
 from dataset.errors import TrayError
 from dataset.folder import MANIFEST, METADATA, Record, class_of, pictures, records
 from dataset.layout import Form, LabelledFolder, classes_in, lying_in
-from dataset.origin import source_of
+from dataset.origin import led_to, source_of
 
 log: Final = logging.getLogger("tray")
 
@@ -146,7 +146,7 @@ def _built(root: Path, raw: Path | None) -> Catalogue:
         shown = root / str(row.get("file_name", ""))
         if not shown.is_file() or not shown.resolve().is_relative_to(root):
             continue
-        places = tuple(place for place in _places(row, raw) if place.path.is_file())
+        places = tuple(_places(row, raw))
         if places:
             name = places[0].folder.name
             record = known.get((name, places[0].file), _record(row))
@@ -166,10 +166,8 @@ def _built(root: Path, raw: Path | None) -> Catalogue:
 def _places(row: Mapping[str, Any], raw: Path | None) -> Iterator[Place]:
     copies = row.get("copies")
     for source in [row.get("source"), *(copies if isinstance(copies, list) else [])]:
-        if raw and isinstance(source, str) and source:
-            path = (raw / source).resolve()
-            if path.is_relative_to(raw):
-                yield Place(path.parent, path.name)
+        if raw and isinstance(source, str) and source and (path := led_to(raw, source)):
+            yield Place(path.parent, path.name)
 
 
 def _record(row: Mapping[str, Any]) -> Record:

@@ -21,6 +21,8 @@ from dataset.build import Built, build
 from dataset.errors import ConfigError, FolderLocked, NotEnoughImages, TrayError
 from dataset.folder import ClassFolder, Record, locked, records
 from dataset.images import inspect
+from dataset.report.page import write_report
+from dataset.review.catalogue import open_catalogue
 from dataset.tray import Background, Build, Item, Split, Tray
 from tests.dataset.conftest import built, drawn, encoded, fill, tree
 
@@ -83,7 +85,7 @@ def test_what_can_t_be_opened_keeps_its_line_and_nothing_hangs(
     (cat / "round.jpg").symlink_to("round.jpg")
     (cat / "folder.jpg").mkdir()
     (cat / os.fsdecode(b"caf\xe9.jpg")).write_bytes(encoded(drawn(201)))
-    odd = ("\N{SLICE OF PIZZA}.jpg", "two\nlines.jpg", "\u00fc" * 123 + ".jpg", "from a browser.jfif")
+    odd = ("\N{SLICE OF PIZZA}.jpg", "two\nlines.jpg", "\u00fc" * 123 + ".jpg", "a\x85b\u2028c.jfif")
     for at, name in enumerate(odd):
         (cat / name).write_bytes(encoded(drawn(202 + at)))
     (cat / "notes.txt").write_text("hello")
@@ -102,6 +104,8 @@ def test_what_can_t_be_opened_keeps_its_line_and_nothing_hangs(
     assert [row["source"] for row in lines(tmp_path / "out" / "rejected.jsonl")] == [
         one.source for one in result.rejected
     ]
+    assert len(open_catalogue(tmp_path / "out").pictures) == 36
+    assert write_report(tmp_path / "out").is_file()
     assert "cat: passed over .txt (1);" in caplog.text
     assert "nested: passed over folders (1);" in caplog.text
     assert built(source, tmp_path / "out", TINY).unchanged
