@@ -671,14 +671,15 @@ def scrape_into(
 def examine_keras() -> Iterator["Finding"]:
     """Say which Keras and TensorFlow train here, and on what."""
     from scraper.doctor import Finding
+    from train.backend import keras, tf
+    from train.silence import quiet
 
     try:
-        import keras
-        import tensorflow as tf
+        with quiet():
+            devices = ", ".join(device.device_type for device in tf.config.list_physical_devices())
     except ImportError as error:
         yield Finding("keras", ok=False, detail=f"{error}; run make env")
         return
-    devices = ", ".join(device.device_type for device in tf.config.list_physical_devices())
     yield Finding("keras", ok=True, detail=f"{keras.__version__} on TensorFlow {tf.__version__}, {devices}")
 
 

@@ -326,7 +326,8 @@ def load(path: Path) -> Tray:
     except FileNotFoundError:
         raise ConfigError(
             f"Expected a configuration at {path}, and there is no such file. "
-            f"Write one (README, 'tray.toml'), or name another with --config."
+            f'Write one, two lines will do: [items.pizza] and below it terms = ["pizza", "cheese pizza"]. '
+            f"Or name another with --config."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"Expected a readable UTF-8 file at {path}. Received: {error}.") from None

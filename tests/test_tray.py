@@ -1,6 +1,7 @@
 """The command line, run as a user runs it."""
 
 import json
+import os
 import re
 import resource
 import shlex
@@ -86,6 +87,17 @@ def test_light_rooms_load_no_tensorflow() -> None:
 
     assert result.returncode == 0
     assert Path(result.stdout.strip()).parent == ROOT / "dataset"
+
+
+def test_the_doctor_lets_no_library_talk() -> None:
+    """What TensorFlow has to say of GPUs that are not there reaches nobody who asks what is missing."""
+    code = "import tray; print(*(finding.what for finding in tray.examine_keras()))"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    result = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT, env=environment
+    )
+
+    assert (result.stdout, result.stderr) == ("keras\n", "")
 
 
 def test_a_bar_ends_before_its_stage_s_error(capsys: pytest.CaptureFixture[str]) -> None:
