@@ -1005,7 +1005,10 @@ def print_rates(found: Mapping[str, Any]) -> None:
     """Print the learning rate to train each dataset's network at."""
     print_rows(
         ("dataset", "--learning-rate"),
-        *((item or "multiclass", f"{one['suggested']:.2g}") for item, one in found.items()),
+        *(
+            (item or "multiclass", f"{one['suggested']:.2g}" if one["suggested"] else "none made the loss fall clearly")
+            for item, one in found.items()
+        ),
     )
 
 

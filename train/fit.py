@@ -25,7 +25,7 @@ from train.data import Dataset, Part, read_all, require_enough
 from train.forward import devices
 from train.hashes import HASHES
 from train.learn import Row
-from train.plan import PLAN, WORK, Plan, effective, interrupted, is_same, new_folder
+from train.plan import PLAN, WORK, Plan, advise, effective, interrupted, is_same, new_folder
 from train.runs import HISTORY, ITEMS, METRICS, MODEL, RUN, SUSPECTS, Run, finished, open_run
 from train.ways import Outcome, carry_out
 from train.where import looking
@@ -68,6 +68,7 @@ def train(
             log.info("Nothing to do: %s was trained on the same pictures with the same settings.", done.path)
             yield done
             return
+        advise(plan)
         folder = interrupted(runs / name, plan) or new_folder(runs / name, plan)
         try:
             yield from _train(folder, plan)

@@ -23,6 +23,10 @@ PLAN = "plan.json"
 WORK = ".training"
 """What an interrupted run needs to go on; removed when it is finished."""
 
+FEW = 5000
+"""Training pictures below which a pretrained network is recommended: on 700 it was right in 95 % instead of 70, and
+what learned from nothing on 17,494 pictures of ten foods got 82."""
+
 log = logging.getLogger("tray")
 
 
@@ -108,11 +112,32 @@ def is_same(record: Mapping[str, Any], plan: Plan) -> bool:
 
 def interrupted(runs: Path, plan: Plan) -> Path | None:
     """Return the newest run folder that was to become what the plan asks for and was not finished."""
+    others = []
     for path in sorted(runs.glob(f"*/{PLAN}"), reverse=True):
-        if not (path.parent / RUN).exists() and is_same(json.loads(path.read_text(encoding="utf-8")), plan):
+        if (path.parent / RUN).exists():
+            continue
+        try:
+            same = is_same(json.loads(path.read_text(encoding="utf-8")), plan)
+        except (ValueError, KeyError, TypeError):
+            same = False
+        if same:
             log.info("Going on with %s, which was interrupted.", path.parent)
             return path.parent
+        others.append(path.parent)
+    for folder in others:
+        log.info("%s was interrupted with other settings or pictures, and stays: delete it if you need it not.", folder)
     return None
+
+
+def advise(plan: Plan) -> None:
+    """Say what is mostly better where a network is to learn from nothing on few pictures."""
+    training = len({photo.sha256 for one in plan.data.values() for photo in one.part("train")})
+    if training < FEW and not backbones.find_all(plan.settings.model):
+        log.info(
+            "%s learns from nothing, and %d training pictures are few for that: a network that others trained is "
+            "mostly better, such as --model mobilenetv2.",
+            plan.settings.model, training,
+        )  # fmt: skip
 
 
 def new_folder(runs: Path, plan: Plan) -> Path:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -25,7 +26,7 @@ from train.fit import train
 from train.learn import Epoch
 from train.models import AUGMENTATIONS
 from train.plan import effective
-from train.rates import find_rates
+from train.rates import find_rates, suggested
 from train.runs import Run, open_run
 
 
@@ -179,12 +180,21 @@ def test_interrupted_items_go_on_where_they_stopped(built_data: dict[str, Path],
     assert len(list((tmp_path / "b" / "x").iterdir())) == 2  # the run and the lock
 
 
-def test_kill_and_start_again_ends_like_an_undisturbed_run(plain_data: Path, tmp_path: Path) -> None:
-    """Killed in mid-epoch, training goes on where it was and ends with the same history."""
+def test_kill_and_start_again_ends_like_an_undisturbed_run(
+    plain_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Killed in mid-epoch, training goes on where it was and ends with the same history; what else was killed stays."""
+    logging.getLogger("tray").propagate = True
     settings = Train(image_size=64, epochs=4, patience=50, batch_size=8, augment=True)
     died = train_and_die(plain_data, tmp_path / "killed", settings)
     rest = list(train({"": plain_data}, tmp_path / "killed", settings, name="x"))
-    whole = finish(train({"": plain_data}, tmp_path / "whole", settings, name="x"))
+    torn = tmp_path / "whole" / "x" / "19990101-000000"
+    torn.mkdir(parents=True)
+    (torn / "plan.json").write_text('{"items": ')
+    with caplog.at_level("INFO"):
+        whole = finish(train({"": plain_data}, tmp_path / "whole", settings, name="x"))
+    assert f"{torn} was interrupted with other settings" in caplog.text
+    assert "cnn learns from nothing, and 64 training pictures are few" in caplog.text
     killed = rest[-1]
 
     assert died.returncode == -signal.SIGKILL
@@ -340,8 +350,24 @@ def test_a_learning_rate_is_found(plain_data: Path) -> None:
 
     assert list(one.rates) == sorted(one.rates)
     assert len(one.rates) == len(one.losses) > 20
-    assert 1e-6 <= one.suggested <= 0.05
+    assert one.suggested
+    assert 1e-5 <= one.suggested <= 0.05
     assert one.suggested == pytest.approx(one.rates[int(np.argmin(one.losses))] / 10)
+
+
+def test_noise_is_not_taken_for_a_falling_loss() -> None:
+    """Where no rate taught anything, none is named: the lowest of a hundred noisy losses says nothing."""
+    tried, noise = np.geomspace(1e-5, 0.5, 100), np.random.default_rng(0).normal(2, 0.1, 100)
+    falling = noise - np.interp(np.arange(100), [60, 80, 99], [0, 1, 0])
+
+    def smoothed(raw: Any) -> list[float]:
+        return [float(np.average(raw[: n + 1], weights=0.85 ** np.arange(n, -1, -1))) for n in range(100)]
+
+    noise[0] = 1.2
+    assert suggested(tried, noise, smoothed(noise)) is None
+    found = suggested(tried, falling, smoothed(falling))
+    assert found is not None
+    assert tried[70] < 10 * found < tried[90]
 
 
 def test_a_large_set_is_mapped_and_decoded_once(
