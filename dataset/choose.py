@@ -384,10 +384,14 @@ class _Chooser:
     def _refuse(
         self, members: Iterable[str], spared: frozenset[str], clash: str, reason: str = "conflict", why: str = ""
     ) -> None:
-        for sha in members:
-            for place in self.places[sha]:
-                if place.name not in spared:
-                    self.rejected.append(Rejected(place.source, place.name, sha, reason, kept=clash, detail=why))
+        places = [place for sha in members for place in self.places[sha]]
+        for place in places:
+            if place.name in spared:
+                continue
+            # A file of the class that the clash is with is shown one that is not.
+            own = {one.source for one in places if one.name == place.name}
+            other = next((one.source for one in places if one.name != place.name), clash) if clash in own else clash
+            self.rejected.append(Rejected(place.source, place.name, place.sha256, reason, kept=other, detail=why))
 
     def _galleries(self) -> list[tuple[str, str]]:
         """Return links between pictures that one web page shows together."""

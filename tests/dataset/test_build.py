@@ -224,6 +224,7 @@ def test_one_picture_in_two_classes_is_a_conflict(
 
     assert result.conflicts == 2
     assert result.dropped.get("conflict", 0) == 4 - 2 * len(labels)
+    assert all(one.source.split("/")[0] != one.kept.split("/")[0] for one in result.rejected)
     for name in ("both.jpg", "copy.jpg"):
         mine = [row for row in rows if row["source"].endswith(name)]
         assert sorted(row["label"] for row in mine) == labels
