@@ -39,12 +39,12 @@ from dataset.folder import (
     write_whole,
 )
 from dataset.images import ImageInfo, normalise
-from dataset.origin import Raw, origin, raw
+from dataset.origin import MADE_BY, Raw, is_built, origin, raw
 from dataset.progress import Progress
 from dataset.quality import is_blank
 from dataset.relations import relate
 from dataset.scan import SHARD, VERSION, Memory, Picture, remembering, scan
-from dataset.splits import SPLITS, Group, deal, place, read_ledger, wanted, write_ledger
+from dataset.splits import SPLITS, Group, deal, place, read_ledger, splits_of, wanted, write_ledger
 from dataset.tray import BACKGROUND, Build, Checks, Tray
 from dataset.workers import Workers, hired
 from dataset.written import DIGEST, digests, forget, is_as_written, note_written, put_aside
@@ -216,7 +216,7 @@ def _check_out(out: Path) -> None:
     if not out.is_dir():
         raise TrayError(f"Expected a folder for the dataset. Received: {out}, which is a file. Name another.")
     inside = {path.name for path in out.iterdir() if not path.name.startswith(".")}
-    if inside and not (out / POOL).is_dir():
+    if inside and not (out / POOL).is_dir() and not is_built(out):
         raise TrayError(
             f"Expected an empty folder or an earlier dataset for the result. Received: {out}, which holds "
             f"{', '.join(sorted(inside)[:3])}. Name another folder."
@@ -301,7 +301,10 @@ def _choose(
 
 def _decide(work: Work, files: Sequence[str], memory: Memory, workers: Workers) -> Generator[Progress, None, Decision]:
     """Choose and deal; yields Progress and returns the datasets, the choice and the ledger to come."""
-    ledger = read_ledger(work.pool / LEDGER, work.settings.split, seed=work.settings.seed)
+    shares, seed = work.settings.split, work.settings.seed
+    ledger = read_ledger(work.pool / LEDGER, shares, seed=seed)
+    for plan in () if ledger else work.plans:
+        ledger |= splits_of(plan.out, shares, seed=seed)
     choice, contents = yield from _choose(work, files, memory, ledger, workers)
     sides, keys = _deal(choice, contents, ledger, work.settings)
     datasets = {plan.name: _select(plan, choice.kept, sides, keys, work.settings) for plan in work.plans}
@@ -559,7 +562,7 @@ def _of(plan: Plan, rejected: Sequence[Rejected]) -> list[Rejected]:
 
 def _describe(plan: Plan, work: Work, rows: Sequence[Chosen], choice: Choice, digest: str) -> dict[str, Any]:
     return {
-        "made_by": "tray build",
+        "made_by": MADE_BY,
         "format": 1,
         "name": plan.name,
         "class_names": plan.class_names,

@@ -190,6 +190,9 @@ class ClassFolder:
         except OSError as error:
             self._lock.__exit__(None, None, None)
             raise unwritable(self.path, error) from error
+        except TrayError:
+            self._lock.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
@@ -270,15 +273,26 @@ class ClassFolder:
 
 
 def records(folder: Path) -> Iterator[Record]:
-    """Yield the manifest's records, oldest first; none where there is no manifest."""
+    """Yield the manifest's records, oldest first; none where there is no manifest.
+
+    Raises TrayError for a line that is none, which only another hand can have written.
+    """
     try:
-        lines = (folder / MANIFEST).open(encoding="utf-8")
+        lines = (folder / MANIFEST).open(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return
     with lines:
-        for line in lines:
-            if line.endswith("\n"):
-                yield from_line(line)
+        for number, line in enumerate(lines, 1):
+            if not line.endswith("\n"):
+                continue
+            try:
+                record = from_line(line)
+            except (ValueError, AttributeError) as error:
+                raise TrayError(
+                    f"Expected a JSON object on each line of {folder / MANIFEST}. "
+                    f"Received on line {number}: {line.strip()[:60]!r} ({error}). Take that line out."
+                ) from error
+            yield record
 
 
 def count_distinct(folder: Path) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from dataset.folder import DATASET, REVIEW, pictures
 
 RAW = "raw"
+MADE_BY = "tray build"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ def source_of(dataset: Path) -> Path | None:
         if any((place / name).is_dir() for name in names) or (not names and place.is_dir()):
             return place.resolve()
     return None
+
+
+def is_built(folder: Path) -> bool:
+    """Return whether a folder is a dataset that a build has finished."""
+    return _described(folder).get("made_by") == MADE_BY
 
 
 def led_to(raw: Path, source: str) -> Path | None:

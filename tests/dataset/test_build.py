@@ -159,6 +159,19 @@ def test_a_damaged_dataset_is_made_whole(source: Path, tmp_path: Path) -> None:
     assert tree(tmp_path / "out") == whole
 
 
+def test_a_dataset_that_lost_its_pool_grows_without_moving_a_picture(source: Path, tmp_path: Path) -> None:
+    """What is copied without its hidden folder is still a dataset of ours, and tells what was dealt where."""
+    built(source, tmp_path / "out", TINY)
+    before = sides(tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / ".pool")
+    fill(source / "cat", range(300, 340))
+    built(source, tmp_path / "out", TINY)
+    after = sides(tmp_path / "out")
+
+    assert len(after) == 72
+    assert {sha: after[sha] for sha in before} == before
+
+
 def test_the_order_of_files_changes_no_byte(source: Path, tmp_path: Path) -> None:
     """Files written in another order, at other times, give the same dataset, byte for byte."""
     other = tmp_path / "other" / "source"

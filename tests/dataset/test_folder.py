@@ -98,6 +98,19 @@ def test_a_torn_last_line_is_cut_back(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*.part"))
 
 
+@pytest.mark.parametrize("line", ["garbage", "[1]", '"text"', "caf\xe9"])
+def test_a_line_of_another_hand_is_named(tmp_path: Path, line: str) -> None:
+    """A manifest line that is no record is told with its number, and the folder can be opened when it is mended."""
+    good = to_line(Record("http://a/1"))
+    (tmp_path / MANIFEST).write_bytes((good + line + "\n" + good).encode("latin-1"))
+    for _ in range(2):
+        with pytest.raises(TrayError, match=r"on line 2: .* Take that line out"), ClassFolder(tmp_path):
+            pass
+    (tmp_path / MANIFEST).write_text(good)
+    with ClassFolder(tmp_path) as folder:
+        assert [one.url for one in folder] == ["http://a/1"]
+
+
 def test_lines_of_a_later_version_are_read(tmp_path: Path) -> None:
     """Unknown fields are passed over, missing ones are empty, and a record survives its line."""
     assert from_line('{"url": "u", "flavour": "sweet"}\n') == Record("u")
