@@ -80,7 +80,7 @@ def _add(graph: dict[str, Any], weights: io.BytesIO, items: Sequence[str], heads
         groups = file["layers"]
         named = _groups(graph)
         for layer, group in named.items():
-            if groups[group]["vars"].attrs["name"] != layer:
+            if groups[f"{group}/vars"].attrs["name"] != layer:
                 raise _UnknownLayoutError(f"{group} is not {layer}")
         if len(groups) != len(named):
             raise _UnknownLayoutError(f"it has {len(groups)} layers")
