@@ -628,7 +628,7 @@ def _state(work: Work, files: Sequence[str]) -> str:
     for source in files:
         status = os.stat(f"{work.root}/{source}")  # noqa: PTH116 - a Path for each would take longer
         digest.update(f"{source} {status.st_size} {status.st_mtime_ns}\n".encode())
-    for source, why in _unreadable(work):
+    for source, why in sorted(_unreadable(work)):
         digest.update(f"{source} {why}\n".encode())
     for folder in work.folders.values():
         for path in (folder / MANIFEST, folder / REVIEW):

@@ -345,9 +345,10 @@ def class_of(source: str) -> str:
 
 def pictures(folder: Path) -> Iterator[Path]:
     """Yield the files of a class folder, sorted by name, that a picture's suffix names."""
-    for entry in _visible(folder):
-        if _is_named_a_picture(entry.name) and not _obstacle(entry):
-            yield folder / entry.name
+    # A Path for each file that is looked at would take longer than all the rest.
+    for name in sorted(one.name for one in _visible(folder) if not _obstacle(one)):
+        if _suffix(name) in SUFFIXES:
+            yield folder / name
 
 
 def unreadable(folder: Path) -> Iterator[tuple[str, str]]:
@@ -355,28 +356,25 @@ def unreadable(folder: Path) -> Iterator[tuple[str, str]]:
 
     What opens without end or never (a pipe, a device) is among them, and a name that no text can hold.
     """
-    for entry in _visible(folder):
-        if _is_named_a_picture(entry.name) and (why := _obstacle(entry)):
-            yield os.fsencode(entry.name).decode("utf-8", "backslashreplace"), f"unreadable: {why}"
+    for one in _visible(folder):
+        if (why := _obstacle(one)) and _suffix(one.name) in SUFFIXES:
+            yield os.fsencode(one.name).decode("utf-8", "backslashreplace"), f"unreadable: {why}"
 
 
 def passed_over(folder: Path) -> Counter[str]:
     """Count what lies in a class folder and is named otherwise than a picture, by suffix; folders are ``folders``."""
-    others = [one for one in _visible(folder) if not _is_named_a_picture(one.name) and one.name not in BESIDES]
+    others = [one for one in _visible(folder) if _suffix(one.name) not in SUFFIXES and one.name not in BESIDES]
     return Counter(
-        "folders" if one.is_dir() else _suffix(one.name).encode("utf-8", "replace").decode() or "no suffix"
+        "folders"
+        if os.path.isdir(one.path)  # noqa: PTH112 - the entry's own method raises where a link leads to itself
+        else _suffix(one.name).encode("utf-8", "replace").decode() or "no suffix"
         for one in others
     )
 
 
-def _visible(folder: Path) -> list[os.DirEntry[str]]:
-    # A Path for each file that is looked at would take longer than all the rest.
+def _visible(folder: Path) -> Iterator[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
-        return sorted((one for one in entries if not one.name.startswith(".")), key=lambda one: one.name)
-
-
-def _is_named_a_picture(name: str) -> bool:
-    return _suffix(name) in SUFFIXES
+        yield from (one for one in entries if not one.name.startswith("."))
 
 
 def _suffix(name: str) -> str:
