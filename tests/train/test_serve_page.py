@@ -106,6 +106,7 @@ def test_a_chosen_picture_is_answered_with_bars(page: WebDriver, red: Path) -> N
 
     assert text(page, "h1") == "binary"
     assert "3 items" in text(page, "#facts")
+    assert "decisions on test pictures right" in text(page, "#facts")
     assert text(page, ".lead").casefold() == "on the tray"
     assert text(page, "h2") == "tomato"
     assert text(page, ".bar .label") == "tomato"
@@ -212,9 +213,10 @@ def test_answers_are_put_away(page: WebDriver, red: Path) -> None:
     assert "tomato, lettuce, plum" in text(page, "#knows")
 
 
-def test_it_fits_a_narrow_window_and_the_dark_theme(page: WebDriver, red: Path) -> None:
-    """At 320 pixels nothing has to be scrolled sideways; in the dark, text stays light on dark."""
-    choose(page, red)
+def test_it_fits_a_narrow_window_and_the_dark_theme(page: WebDriver, tmp_path: Path, red: Path) -> None:
+    """At 320 pixels nothing is scrolled sideways or lies under the cross; in the dark, text stays light on dark."""
+    (tmp_path / "notes.png").write_text("milk, eggs")
+    choose(page, red, tmp_path / "notes.png")
     try:
         screen = {"width": 320, "height": 700, "deviceScaleFactor": 1, "mobile": False}
         page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
@@ -222,6 +224,7 @@ def test_it_fits_a_narrow_window_and_the_dark_theme(page: WebDriver, red: Path) 
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
         until(page, lambda: page.execute_script("return innerWidth") == 320)
         wide = page.execute_script("return document.documentElement.scrollWidth")
+        cross, said = (page.find_element(By.CSS_SELECTOR, f".answer.wrong {part}").rect for part in (".away", "h2"))
         shades = page.execute_script(
             "return [document.documentElement, document.body].map((one, n) => "
             "getComputedStyle(one)[n ? 'color' : 'backgroundColor'].match(/[0-9.]+/g).slice(0, 3).map(Number))"
@@ -231,6 +234,7 @@ def test_it_fits_a_narrow_window_and_the_dark_theme(page: WebDriver, red: Path) 
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
     assert wide <= 320
+    assert said["x"] + said["width"] <= cross["x"]
     assert max(shades[0]) < 60
     assert min(shades[1]) > 200
 

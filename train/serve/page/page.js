@@ -21,7 +21,7 @@ const loaded = (async () => {
     several ? `${model.labels.length} items` : `${model.labels.length} classes`,
     model.network,
     `${model.image_size} px`,
-    model.metrics.accuracy === undefined ? "" : `${(100 * model.metrics.accuracy).toFixed(1)} % right on ${model.metrics.n} ${model.metrics.judged_on === "test" ? "test" : "held-back"} pictures`,
+    model.metrics.accuracy === undefined ? "" : `${(100 * model.metrics.accuracy).toFixed(1)} % of ${model.metrics.n} ${several ? "decisions on " : ""}${model.metrics.judged_on === "test" ? "test" : "held-back"} pictures right`,
   ].filter(Boolean).join(" · ");
   const known = model.labels.map(words);
   $("#facts").title = known.join(", ");
