@@ -105,6 +105,8 @@ _ORIENTATION = 0x0112
 _DECODE_ERRORS = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError, OverflowError,
                   MemoryError, ArithmeticError, AttributeError, RuntimeError, Warning)  # fmt: skip
 
+# A PNG may hold a printer's profile or a program's notes of several megabytes; Pillow calls it broken from one on.
+PngImagePlugin.MAX_TEXT_CHUNK = 1 << 24
 # The caller's max_pixels is the limit here; Pillow's notes on EXIF and palettes change nothing.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")

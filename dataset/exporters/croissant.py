@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -127,32 +127,25 @@ def _field(name: str, kind: str, files: str, extract: Mapping[str, str], *, rege
 
 def _splits(dataset: Dataset) -> dict[str, Any]:
     urls = {"train": "cr:TrainingSplit", "val": "cr:ValidationSplit", "test": "cr:TestSplit"}
-    rows = [{"splits/name": split, "splits/url": urls[split]} for split in dataset.splits]
-    return {
-        "@type": "cr:RecordSet",
-        "@id": "splits",
-        "name": "splits",
-        "dataType": "cr:Split",
-        "key": {"@id": "splits/name"},
-        "field": [
-            {"@type": "cr:Field", "@id": "splits/name", "name": "name", "dataType": "sc:Text"},
-            {"@type": "cr:Field", "@id": "splits/url", "name": "url", "dataType": "sc:URL"},
-        ],
-        "data": rows,
-    }
+    rows = [{"name": split, "url": urls[split]} for split in dataset.splits]
+    return _named("splits", "cr:Split", {"name": "sc:Text", "url": "sc:URL"}, rows)
 
 
 def _labels(dataset: Dataset) -> dict[str, Any]:
-    rows = [{"labels/name": name, "labels/number": number} for number, name in enumerate(dataset.class_names)]
+    rows = [{"name": name, "number": number} for number, name in enumerate(dataset.class_names)]
+    return _named("labels", "sc:Enumeration", {"name": "sc:Text", "number": "sc:Integer"}, rows)
+
+
+def _named(table: str, kind: str, fields: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return a table that lies in the description itself, its rows known by their name."""
     return {
         "@type": "cr:RecordSet",
-        "@id": "labels",
-        "name": "labels",
-        "dataType": "sc:Enumeration",
-        "key": {"@id": "labels/name"},
+        "@id": table,
+        "name": table,
+        "dataType": kind,
+        "key": {"@id": f"{table}/name"},
         "field": [
-            {"@type": "cr:Field", "@id": "labels/name", "name": "name", "dataType": "sc:Text"},
-            {"@type": "cr:Field", "@id": "labels/number", "name": "number", "dataType": "sc:Integer"},
+            {"@type": "cr:Field", "@id": f"{table}/{name}", "name": name, "dataType": of} for name, of in fields.items()
         ],
-        "data": rows,
+        "data": [{f"{table}/{name}": value for name, value in row.items()} for row in rows],
     }

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import imagehash
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin
 from pillow_heif import register_heif_opener
 
 from dataset.errors import TrayError
@@ -153,6 +153,17 @@ def test_what_costs_much_in_few_bytes_is_bounded() -> None:
     assert inspect(data[:-2] + scan * 2 + data[-2:]).error == ""
     assert inspect(data[:-2] + scan * 500 + data[-2:]).error == "too many scans"
     assert (inspect(pages.getvalue()).error, inspect(pages.getvalue()).notes) == ("", ())
+
+
+def test_notes_of_some_megabytes_are_no_damage() -> None:
+    """Profiles and notes that a program left in a PNG do not count against the picture, up to a limit."""
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("history", "edited " * 500_000, zip=True)
+    bomb = PngImagePlugin.PngInfo()
+    bomb.add_text("history", "edited " * 5_000_000, zip=True)
+
+    assert inspect(encoded(drawn(1), "PNG", pnginfo=notes)).error == ""
+    assert inspect(encoded(drawn(1), "PNG", pnginfo=bomb)).error == "damaged"
 
 
 def test_an_avif_that_calls_itself_a_general_picture_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
