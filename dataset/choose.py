@@ -10,7 +10,7 @@ from dataset.duplicates import Comparison, Star, components, stars
 from dataset.folder import Record, class_of, records
 from dataset.quality import defect, flags
 from dataset.relations import Pairs
-from dataset.review.verdicts import read_verdicts
+from dataset.review.verdicts import Verdict, read_verdicts
 from dataset.scan import Picture
 from dataset.tray import Build
 
@@ -123,13 +123,9 @@ def _joined(lines: Sequence[tuple[str, Record]]) -> Provenance:
     return Provenance(every("url"), every("page"), every("term"), every("engine"), fetched[0] if fetched else "", finds)
 
 
-def reviews(folders: Mapping[str, Path]) -> dict[str, tuple[str, str]]:
-    """Return what a person said of files in the review: verdict and label by path."""
-    return {
-        f"{name}/{file}": (one.verdict, one.label)
-        for name, folder in folders.items()
-        for file, one in read_verdicts(folder).items()
-    }
+def reviews(folders: Mapping[str, Path]) -> dict[str, Verdict]:
+    """Return what a person said of files in the review, by path."""
+    return {f"{name}/{file}": one for name, folder in folders.items() for file, one in read_verdicts(folder).items()}
 
 
 def choose(  # noqa: PLR0913 - everything that is known comes together here
@@ -139,7 +135,7 @@ def choose(  # noqa: PLR0913 - everything that is known comes together here
     order: Sequence[str],
     contradict: Contradict,
     known: Mapping[str, Provenance],
-    said: Mapping[str, tuple[str, str]],
+    said: Mapping[str, Verdict],
     settings: Build,
     dealt: Mapping[str, str],
 ) -> Choice:
@@ -156,7 +152,7 @@ def choose(  # noqa: PLR0913 - everything that is known comes together here
     spread = {sha: addresses(known[sha].urls if sha in known else (), files=count) for sha, count in files.items()}
     for source, picture in sorted(scanned, key=lambda row: (order.index(class_of(row[0])), row[0])):
         name, info = class_of(source), picture.info
-        verdict, label = said.get(source, ("", ""))
+        verdict, label = (said[source].verdict, said[source].label) if source in said else ("", "")
         if verdict == "relabel" and label in order:
             name = label
         reason = "review" if verdict == "drop" or (verdict == "relabel" and label not in order) else ""
@@ -174,16 +170,49 @@ def choose(  # noqa: PLR0913 - everything that is known comes together here
             continue
         pictures[info.sha256] = picture
         places[info.sha256].append(Place(name, source, info.sha256))
+    for spot, thrown in _thrown_out(places, pairs, known, said, dict(scanned)):
+        why = "it came after a copy of it had been thrown out"
+        rejected.append(Rejected(spot.source, spot.name, spot.sha256, "review", kept=thrown, detail=why))
+        places[spot.sha256].remove(spot)
+        if not places[spot.sha256]:
+            del places[spot.sha256], pictures[spot.sha256]
     for sha, tied in held_out(pictures, pairs, dealt).items():
         for spot in places.pop(sha):
             kept = f"ties pictures of {' and '.join(tied)}"
             rejected.append(Rejected(spot.source, spot.name, sha, "held out", detail=kept))
         del pictures[sha]
-    confirmed = frozenset(source for source, (verdict, _) in said.items() if verdict in {"keep", "relabel"})
+    confirmed = frozenset(source for source, one in said.items() if one.verdict in {"keep", "relabel"})
     held = _held(pictures, pairs)
     merits = {sha: _merit(one, known.get(sha), sha, held.get(sha)) for sha, one in pictures.items()}
     chooser = _Chooser(pictures, merits, places, rejected, known, spread, confirmed, order, contradict, settings)
     return chooser.choose(sorted(pictures, key=lambda sha: merits[sha]), pairs)
+
+
+def _thrown_out(
+    places: Mapping[str, Sequence[Place]],
+    pairs: Pairs,
+    known: Mapping[str, Provenance],
+    said: Mapping[str, Verdict],
+    scanned: Mapping[str, Picture],
+) -> list[tuple[Place, str]]:
+    """Return files that were fetched after a person had thrown a copy of them out of their class, each with that copy.
+
+    A copy that was there already may be the one that was meant to stay, and one that was kept is.
+    """
+    gone: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for source, one in sorted(said.items()):
+        if one.verdict == "drop" and one.time and source in scanned:
+            gone[scanned[source].info.sha256].append((source, one.time))
+    found: dict[Place, str] = {}
+    for (a, b), how in pairs.items() if gone else ():
+        for sha, other in ((a, b), (b, a)):
+            if how.verdict != "same" or other not in gone or sha not in places or sha not in known:
+                continue
+            for spot in places[sha]:
+                for source, time in gone[other]:
+                    if spot.name == class_of(source) and spot.source not in said and known[sha].fetched > time:
+                        found[spot] = min(source, found.get(spot, source))
+    return sorted(found.items(), key=lambda one: one[0].source)
 
 
 def addresses(urls: Iterable[str], *, files: int) -> int:

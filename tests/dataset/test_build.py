@@ -271,6 +271,34 @@ def test_far_more_searches_settle_a_conflict(source: Path, tmp_path: Path) -> No
     }
 
 
+def test_what_was_thrown_out_does_not_come_back_as_a_copy(source: Path, tmp_path: Path) -> None:
+    """A copy that a later search brings goes too; one that was there already, or that was kept since, stays."""
+    cat = source / "cat"
+    for name, size, day in (("bad", 240, 1), ("there", 480, 2), ("later", 360, 4), ("kept", 300, 4), ("other", 260, 4)):
+        seed = 301 if name in {"kept", "other"} else 300
+        (cat / f"{name}.jpg").write_bytes(encoded(drawn(seed, (size, size * 3 // 4))))
+        sha = inspect((cat / f"{name}.jpg").read_bytes()).sha256
+        row = {"url": name, "file": f"{name}.jpg", "sha256": sha, "fetched": f"2026-11-0{day}T08:00:00+00:00"}
+        with (cat / "manifest.jsonl").open("a") as manifest:
+            manifest.write(json.dumps(row) + "\n")
+    said = [("bad", "drop"), ("other", "drop"), ("kept", "keep")]
+    (cat / "review.jsonl").write_text(
+        "".join(
+            json.dumps({"file": f"{name}.jpg", "verdict": verdict, "time": "2026-11-03T08:00:00.123+00:00"}) + "\n"
+            for name, verdict in said
+        )
+    )
+    result = built(source, tmp_path / "out", TINY)
+    kept = {row["source"] for row in lines(tmp_path / "out" / "metadata.jsonl")}
+
+    assert {one.source: (one.reason, one.kept) for one in result.rejected} == {
+        "cat/bad.jpg": ("review", ""),
+        "cat/other.jpg": ("review", ""),
+        "cat/later.jpg": ("review", "cat/bad.jpg"),
+    }
+    assert {"cat/there.jpg", "cat/kept.jpg"} <= kept
+
+
 @pytest.mark.parametrize("conflicts", ["drop", "keep-first", "keep-all"])
 def test_a_person_s_keep_settles_a_conflict(source: Path, tmp_path: Path, conflicts: str) -> None:
     """The file that was kept in the review stays in its class and the other goes; keeping both settles nothing."""
