@@ -94,6 +94,7 @@ def read_dataset(folder: Path, *, positive: str = "", store: Path | None = None)
     hashes = sha256s(folder, [path for path, *_ in files], threads=threads(), store=store)
     photos = [Photo(*file, sha256) for file, sha256 in zip(files, hashes, strict=True)]
     _require_untouched(folder, photos, listed)
+    _tell_of_copies(folder, photos)
     if "val" not in found:
         photos = deal(photos)
     return Dataset(folder, class_names, tuple(photos), _fingerprint(class_names, photos), has_parts="val" in found)
@@ -395,6 +396,25 @@ def _require_untouched(folder: Path, photos: Iterable[Photo], listed: Mapping[st
             f"Expected the pictures in {folder} as they were built. Received: {len(changed)} that "
             f"{'was' if len(changed) == 1 else 'were'} changed since, such as {changed[0]}. Build the dataset again."
         )
+
+
+def _tell_of_copies(folder: Path, photos: Iterable[Photo]) -> None:
+    """Say when one file's bytes have two labels, or are learned from and judged by: a build would have left it out."""
+    copies: dict[str, list[Photo]] = {}
+    for photo in photos:
+        copies.setdefault(photo.sha256, []).append(photo)
+    torn = [some[0].path for some in copies.values() if len({photo.label for photo in some}) > 1]
+    shared = [some[0].path for some in copies.values() if len({photo.part for photo in some}) > 1]
+    if torn:
+        log.warning(
+            "Copies in %s: %d lie in more than one class, such as %s: they teach nothing. Delete one of each, or let "
+            "tray build leave them out.", folder, len(torn), torn[0],
+        )  # fmt: skip
+    if shared:
+        log.warning(
+            "Copies in %s: %d lie in more than one of train, val and test, such as %s: the figures flatter. Delete "
+            "one of each, or let tray build split them anew.", folder, len(shared), shared[0],
+        )  # fmt: skip
 
 
 def _class_names(folder: Path, by_split: Mapping[SplitName, Mapping[str, Path]], positive: str) -> tuple[str, ...]:

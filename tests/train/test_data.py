@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from dataset.errors import TrayError
+from tests.train.conftest import draw_class
 from train.data import class_weights, read_dataset
 
 
@@ -47,3 +49,22 @@ def test_a_picture_overwritten_since_the_build_is_named(built_data: dict[str, Pa
 
     with pytest.raises(TrayError, match=rf"1 that was changed since, such as {lines[0]['file_name']}\. Build"):
         read_dataset(folder)
+
+
+def test_copies_that_a_build_would_leave_out_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """In a folder that nobody built, a file may lie in two classes, or be learned from and judged by."""
+    logging.getLogger("tray").propagate = True
+    for part, seed in (("train", 1), ("test", 2)):
+        draw_class(tmp_path / part / "plum", ["plum"], 3, seed=seed)
+        draw_class(tmp_path / part / "other", ["tomato"], 3, seed=seed)
+    read_dataset(tmp_path)
+    assert caplog.text == ""
+
+    shutil.copy(tmp_path / "train" / "plum" / "plum000.jpg", tmp_path / "train" / "other" / "again.jpg")
+    for name in ("plum001.jpg", "plum002.jpg"):
+        shutil.copy(tmp_path / "train" / "plum" / name, tmp_path / "test" / "plum" / f"copy_{name}")
+    read_dataset(tmp_path)
+    assert ": 1 lie in" in caplog.text
+    assert "more than one class" in caplog.text
+    assert ": 2 lie in" in caplog.text
+    assert "more than one of train, val and test" in caplog.text
