@@ -111,12 +111,14 @@ def from_build(dataset: Path, raw: Path) -> Iterator[Suspicion]:
             yield Suspicion(raw / str(row.get("source", "")), score, flag)
     for row in json_lines(dataset / REJECTED):
         reason, kept = str(row.get("reason", "")), str(row.get("kept") or "")
-        if not reason or reason == "review":
+        if not reason or (reason == "review" and not kept):
             continue
         score = {"conflict": CONFLICT, "near duplicate": NEAR, "duplicate bytes": BYTES}.get(reason, OTHER_REJECTION)
         detail = str(row.get("detail") or "")
         if reason == "conflict" and kept:
             reason, detail = "in two classes", f"also {kept}"
+        elif reason == "review":
+            reason, detail = "thrown out before", f"as {kept}"
         yield Suspicion(raw / str(row.get("source", "")), score, reason, detail, raw / kept if kept else None)
 
 

@@ -331,6 +331,7 @@ def test_a_builds_findings_meet_the_raw_pictures(tmp_path: Path) -> None:
         {"source": "quiche/quiche00.jpg", "reason": "conflict", "kept": "pizza/pizza00.jpg"},
         {"source": "pizza/pizza01.jpg", "reason": "near duplicate", "kept": "pizza/pizza00.jpg"},
         {"source": "pizza/pizza02.jpg", "reason": "review"},
+        {"source": "apple/apple01.jpg", "reason": "review", "kept": "apple/apple00.jpg"},
     ]
     (out / "rejected.jsonl").write_text("".join(json.dumps(line) + "\n" for line in rejected))
     catalogue = open_catalogue(raw)
@@ -345,6 +346,7 @@ def test_a_builds_findings_meet_the_raw_pictures(tmp_path: Path) -> None:
         "pizza00.jpg": {"looks like quiche": "", "blurred": "", "dark": ""},
         "quiche00.jpg": {"in two classes": "pizza00.jpg"},
         "pizza01.jpg": {"near duplicate": "pizza00.jpg"},
+        "apple01.jpg": {"thrown out before": "apple00.jpg"},
     }
 
 
