@@ -29,6 +29,10 @@ REJECTED = "rejected.jsonl"
 """Of a dataset: a line for each picture that was left out, and why."""
 REVIEW = "review.jsonl"
 """What a person said of a class folder's pictures."""
+PROGRESS = "progress.jsonl"
+"""How far each search of a class folder has come."""
+TO_FORGET = "forgotten.txt"
+"""In a class folder, or beside class folders for all of them: one address or host a line, whose pictures stay out."""
 REPORT = "report.html"
 """The page about a folder."""
 POOL = ".pool"
@@ -39,7 +43,9 @@ SUFFIXES = frozenset({
     ".dib", ".tif", ".tiff", ".heic", ".heif", ".hif",
 })  # fmt: skip
 # What lies in a class folder without being meant as a picture: ours, and what a desktop leaves.
-BESIDES = frozenset({MANIFEST, METADATA, REJECTED, REPORT, DATASET, REVIEW, "Thumbs.db", "desktop.ini"})
+BESIDES = frozenset({
+    MANIFEST, METADATA, REJECTED, REPORT, DATASET, REVIEW, PROGRESS, TO_FORGET, "Thumbs.db", "desktop.ini",
+})  # fmt: skip
 # Bits of 256 within which two hashes count as one picture while scraping: copies in other sizes and encodings
 # lie below, and no two distinct photographs were seen there. The build looks closer.
 SAME_BITS = 12

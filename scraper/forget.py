@@ -3,15 +3,21 @@
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 from urllib.parse import urlsplit
 
 from dataset.errors import ConfigError, TrayError
-from dataset.folder import FORGOTTEN, MANIFEST, Record, locked, records, to_line, unwritable, write_whole
+from dataset.folder import (
+    FORGOTTEN,
+    MANIFEST,
+    TO_FORGET,
+    Record,
+    locked,
+    records,
+    to_line,
+    unwritable,
+    write_whole,
+)
 from scraper.engines import clean_address
-
-LIST: Final = "forgotten.txt"
-"""In a class folder, or beside class folders for all of them: one address or host a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,7 @@ def named(what: str) -> str:
 def listed(folder: Path) -> frozenset[str]:
     """Return what is to be forgotten in a class folder: its own list, and that of the folder around it."""
     found: set[str] = set()
-    for path in (folder / LIST, folder.parent / LIST):
+    for path in (folder / TO_FORGET, folder.parent / TO_FORGET):
         if path.is_file():
             found.update(line.strip() for line in path.read_text(encoding="utf-8").splitlines())
     return frozenset(found - {""})
@@ -116,7 +122,7 @@ def _ascii(host: str) -> str:
 
 
 def _listed(folder: Path, name: str) -> None:
-    path = folder / LIST
+    path = folder / TO_FORGET
     known = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     if name not in known:
         write_whole(path, "".join(f"{line}\n" for line in (*known, name)).encode())

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
-from dataset.folder import ClassFolder, Record, unwritable
+from dataset.folder import PROGRESS, ClassFolder, Record, unwritable
 from dataset.tray import ClassPlan
 from scraper.again import Chance, second_chances
 from scraper.engines import Inquiry
@@ -20,7 +20,6 @@ from scraper.search import Ended
 if TYPE_CHECKING:
     from scraper.pool import Job
 
-PROGRESS: Final = "progress.jsonl"
 UNFILTERED: Final = "safe=on"
 """Filters of a search whose note names none."""
 Room = Literal["start", "wait", "drop"]

@@ -89,7 +89,8 @@ def test_what_can_t_be_opened_keeps_its_line_and_nothing_hangs(
     odd = ("\N{SLICE OF PIZZA}.jpg", "two\nlines.jpg", "\u00fc" * 123 + ".jpg", "a\x85b\u2028c.jfif")
     for at, name in enumerate(odd):
         (cat / name).write_bytes(encoded(drawn(202 + at)))
-    (cat / "notes.txt").write_text("hello")
+    for name in ("notes.txt", "progress.jsonl", "forgotten.txt"):
+        (cat / name).write_text("")
     (source / "nested" / "deeper").mkdir(parents=True)
     result = built(source, tmp_path / "out", TINY)
 
@@ -107,8 +108,9 @@ def test_what_can_t_be_opened_keeps_its_line_and_nothing_hangs(
     ]
     assert len(open_catalogue(tmp_path / "out").pictures) == 36
     assert write_report(tmp_path / "out").is_file()
-    assert "cat: passed over" in caplog.text
+    assert f"{cat}: passed over" in caplog.text
     assert ".txt (1)" in caplog.text
+    assert ".jsonl" not in caplog.text
     assert "nested: passed over folders (1);" in caplog.text
     assert built(source, tmp_path / "out", TINY).unchanged
 
