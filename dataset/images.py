@@ -4,8 +4,9 @@ import hashlib
 import io
 import re
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import (
     GifImagePlugin,
     Image,
     ImageCms,
+    ImageFile,
     JpegImagePlugin,
     MpoImagePlugin,
     PngImagePlugin,
@@ -202,17 +204,13 @@ def _look(  # noqa: PLR0913 - the row of switches of look
             if error:
                 return replace(info, error=error), None
             image.draft("RGB" if colour or "icc_profile" in image.info else "L", (side, side))
-            # All bytes at once: fed in pieces, the decoder starts over where one ends.
-            image.decodermaxblock = len(data)
-            image.load()
+            _load(image, data)
             if _lacks_its_end(image, data, max_pixels):
                 return replace(info, error="truncated"), None
             turn = _turn(image)
             if turn in _SIDEWAYS:
                 info = replace(info, width=info.height, height=info.width)
-            factor = min(image.size) // side
-            small = image.reduce(factor) if factor > 1 and image.mode in {"RGB", "L"} else image
-            return info, _upright(_plain(small, image.info.get("icc_profile"), colour=colour), turn)
+            return info, _upright(_plain(_reduced(image, side), image.info.get("icc_profile"), colour=colour), turn)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return replace(info, error="too many pixels"), None
     except _DECODE_ERRORS as damage:
@@ -237,13 +235,25 @@ def read(data: bytes, *, max_side: int | None = None) -> Image.Image:
 
     Raises what Pillow raises (mostly OSError) when ``data`` can't be read.
     """
+    return _or_mended(data, partial(_read, max_side=max_side))
+
+
+def shrunk(data: bytes, *, side: int) -> Image.Image:
+    """Return the picture as ``read`` does, as small as it comes cheaply with ``side`` pixels on its shorter side.
+
+    It is for those who resize it anyway. Raises what Pillow raises (mostly OSError) when ``data`` can't be read.
+    """
+    return _or_mended(data, partial(_shrunk, side=side))
+
+
+def _or_mended(data: bytes, decode: Callable[[bytes], Image.Image]) -> Image.Image:
     try:
-        return _read(data, max_side)
+        return decode(data)
     except _DECODE_ERRORS:
         whole = _mended(data, MAX_PIXELS)
         if not whole:
             raise
-        return _read(whole, max_side)
+        return decode(whole)
 
 
 def stored(data: bytes) -> tuple[tuple[int, int], int]:
@@ -408,13 +418,32 @@ def _read(data: bytes, max_side: int | None) -> Image.Image:
         if max_side:
             scale = min(1.0, max_side / max(image.size))
             image.draft("RGB", (max(1, round(image.width * scale)), max(1, round(image.height * scale))))
-        image.load()
+        _load(image, data)
         plain = _upright(_plain(image, image.info.get("icc_profile"), colour=True), _turn(image))
     scale = min(1.0, max_side / max(plain.size)) if max_side else 1.0
     if scale == 1.0:
         return plain
     size = (max(1, round(plain.width * scale)), max(1, round(plain.height * scale)))
     return plain.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def _shrunk(data: bytes, side: int) -> Image.Image:
+    with Image.open(io.BytesIO(data), formats=_openable(FORMATS)) as image:
+        image.draft("RGB", (side, side))
+        _load(image, data)
+        return _upright(_plain(_reduced(image, side), image.info.get("icc_profile"), colour=True), _turn(image))
+
+
+def _load(image: ImageFile.ImageFile, data: bytes) -> None:
+    """Decode a picture from all its bytes at once: fed in pieces, the decoder starts over where one ends."""
+    image.decodermaxblock = len(data)
+    image.load()
+
+
+def _reduced(image: Image.Image, side: int) -> Image.Image:
+    """Return a picture made smaller by whole numbers, while its shorter side keeps ``side`` pixels."""
+    factor = min(image.size) // side
+    return image.reduce(factor) if factor > 1 and image.mode in {"RGB", "L"} else image
 
 
 def _turn(image: Image.Image) -> int:

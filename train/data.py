@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from dataset.errors import ConfigError, NotEnoughImages, TrayError
 from dataset.folder import make_folder, pictures, write_whole
-from dataset.images import read
+from dataset.images import shrunk
 from dataset.layout import SplitName, class_folders_by_split
 from dataset.progress import Progress
 from train.hashes import sha256s
@@ -35,6 +35,8 @@ TOLD_EVERY = 64
 """Pictures read between two notes on how far it is."""
 KEPT_EVERY = 1024
 """Pictures that an interruption costs at most."""
+SQUARES = "squares2"
+"""Another one whenever ``square`` gives other pixels: what was computed from the old ones must not mix with the new."""
 UNREADABLE = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError, OverflowError, MemoryError,
               AttributeError, RuntimeError, Image.DecompressionBombError)  # fmt: skip
 """What decoders raise for files that are no pictures, or broken ones."""
@@ -272,8 +274,11 @@ def decode(file: Path, size: int) -> Array:
 
 def square(data: bytes, size: int) -> Array:
     """Return the picture that some bytes are, stretched to (size, size, 3) uint8; raises UNREADABLE."""
-    # Twice the size leaves enough of the shorter side of a wide picture, and lets JPEGs be decoded small.
-    image = read(data, max_side=2 * size)
+    return squared(shrunk(data, side=size), size)
+
+
+def squared(image: Image.Image, size: int) -> Array:
+    """Return an RGB picture stretched to (size, size, 3) uint8."""
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
 
 

@@ -17,7 +17,7 @@ from dataset.progress import Progress
 from dataset.tray import Train
 from train import backbones
 from train.backend import keras, layers
-from train.data import Photo, decode_ahead
+from train.data import SQUARES, Photo, decode_ahead
 from train.forward import fastest
 from train.models import TRUNK, taken_apart
 from train.runs import Run
@@ -47,7 +47,7 @@ class Extractor:
     """Gives the Keras model, which is not needed where another runtime has what it needs."""
     input_size: int
     key: str
-    """Names everything that the features depend on: size, views, and the backbone by the hash of its weights."""
+    """Names everything that the features depend on: size, views, how pictures are squared, the backbone's weights."""
     mixes: Array
     """(ways, d): ways to weigh the features, for a head to choose from."""
 
@@ -82,7 +82,7 @@ def extractor_of(trunk: Any, settings: Train) -> Extractor:
     built = [trunk.get_layer(f"backbone_{number}") for number in range(len(backbones.find_all(settings.model)))]
     hashes = "+".join(backbones.fingerprint(backbone) for backbone in built)
     widths = [maps.shape[-1] for level in zip(*(backbone.outputs for backbone in built), strict=True) for maps in level]
-    key = f"{trunk.input_shape[1]}-{len(_views(settings))}-levels-{hashes}"
+    key = f"{trunk.input_shape[1]}-{len(_views(settings))}-{SQUARES}-levels-{hashes}"
     return Extractor(lambda: trunk, trunk.input_shape[1], key, _mixes(widths, len(built)))
 
 

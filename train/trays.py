@@ -127,13 +127,19 @@ class Windows:
 
 def opened(data: bytes, size: int, scales: Sequence[float]) -> Windows | str:
     """Return the windows of the picture that some bytes are, or why it can't be read."""
-    info, image = inspected(data, min_side=1, side=round(size / min(scales)))
-    if image is None:
-        return info.error
-    boxes = windows(info.width, info.height, scales)
-    if len(boxes) > MOST_WINDOWS:
-        return "too narrow for windows"
-    return cut(image, boxes, size, (info.width, info.height))
+    info, image = inspected(data, min_side=1, side=least_side(size, scales))
+    return info.error if image is None else windows_of(image, (info.width, info.height), size, scales)
+
+
+def least_side(size: int, scales: Sequence[float]) -> int:
+    """Return how many pixels a picture's shorter side needs for its smallest windows to have ``size``."""
+    return round(size / min(scales))
+
+
+def windows_of(image: Image.Image, of: tuple[int, int], size: int, scales: Sequence[float]) -> Windows | str:
+    """Return the windows of a picture whose width and height were ``of`` before it was made smaller, or why none."""
+    boxes = windows(*of, scales)
+    return cut(image, boxes, size, of) if len(boxes) <= MOST_WINDOWS else "too narrow for windows"
 
 
 def cut(image: Image.Image, boxes: Sequence[Box], size: int, of: tuple[int, int] | None = None) -> Windows:

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 from pillow_heif import register_heif_opener
 
 from dataset.errors import TrayError
-from dataset.images import FORMATS, inspect, normalise
+from dataset.images import FORMATS, inspect, normalise, read, shrunk
 from tests.dataset.conftest import drawn, encoded
 
 register_heif_opener()
@@ -300,6 +300,23 @@ def test_only_the_first_frame_of_an_animation_counts() -> None:
 
     assert inspect(out.getvalue()).notes == ("animated",)
     assert bits(inspect(out.getvalue()).phash, inspect(first).phash) <= 8
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_shrunk_picture_is_the_whole_one_with_enough_left_of_its_shorter_side(kind: str) -> None:
+    """It is upright, between once and twice as large as was asked for, and shows what the whole one shows."""
+    image = drawn(6, (900, 600))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(image, kind, exif=exif)
+
+    small = shrunk(data, side=100)
+
+    assert small.width < small.height
+    assert 100 <= small.width < 200
+    whole = read(data).resize(small.size, Image.Resampling.BOX)
+    assert np.abs(np.asarray(small, np.int16) - np.asarray(whole, np.int16)).mean() < 3
+    assert shrunk(data, side=2000).size == (600, 900)
 
 
 def test_normalising_what_is_no_picture_says_so() -> None:

@@ -11,10 +11,11 @@ from urllib.parse import parse_qs, unquote_to_bytes
 
 import numpy as np
 from flask import Request
+from PIL import Image
 
 from dataset.errors import TrayError
-from dataset.images import look
-from train.data import UNREADABLE, square
+from dataset.images import ImageInfo, look
+from train.data import squared
 
 Array = np.ndarray[Any, Any]
 ADDRESS: Final = re.compile(rb"\s*(https?://|data:)", re.IGNORECASE)
@@ -70,19 +71,19 @@ def sent(request: Request, limits: Limits) -> list[Sent]:
 
 def decode(data: bytes, size: int, limits: Limits) -> tuple[Array, int, int]:
     """Return a picture as (size, size, 3) uint8, with its width and height; raises Refused for what is none."""
-    width, height = checked(data, limits)
-    try:
-        return square(data, size), width, height
-    except UNREADABLE as error:
-        raise Refused(f"Expected a whole picture. Received: one that is damaged ({error}).", 422) from error
+    info, image = opened(data, limits, side=size)
+    return squared(image, size), info.width, info.height
 
 
-def checked(data: bytes, limits: Limits) -> tuple[int, int]:
-    """Return the width and height of a picture; raises Refused for what is none, or beyond the limits."""
-    info, _ = look(data, max_pixels=limits.pixels, max_bytes=limits.body, min_side=1, colour=False)
-    if info.error:
+def opened(data: bytes, limits: Limits, *, side: int) -> tuple[ImageInfo, Image.Image]:
+    """Return what a picture is, and the picture with at least ``side`` pixels on its shorter side, if it has them.
+
+    Raises Refused for what is no picture, or beyond the limits.
+    """
+    info, image = look(data, max_pixels=limits.pixels, max_bytes=limits.body, min_side=1, side=side)
+    if image is None:
         raise Refused(_sentence(data, info.error, limits), _status(info.error))
-    return info.width, info.height
+    return info, image
 
 
 def _sent(request: Request) -> Iterator[Sent]:

@@ -20,7 +20,7 @@ from train.data import threads
 from train.predict import describe
 from train.runs import Run
 from train.serve.batches import Batches
-from train.serve.pictures import Limits, Refused, Sent, checked, decode
+from train.serve.pictures import Limits, Refused, Sent, decode, opened
 
 # It brings TensorFlow along, which only those wait for who ask where a run looked.
 if TYPE_CHECKING:
@@ -123,8 +123,9 @@ class Service:
         if isinstance(data, Refused):
             raise data
         with self._decoding:
-            checked(data, self.limits)
-            found = trays.opened(data, self.run.image_size, self._look.scales)
+            size, scales = self.run.image_size, self._look.scales
+            info, image = opened(data, self.limits, side=trays.least_side(size, scales))
+            found = trays.windows_of(image, (info.width, info.height), size, scales)
         if isinstance(found, str):
             raise Refused(f"Expected a picture that can be looked at by windows. Received: {found}.", 422)
         return found
