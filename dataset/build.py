@@ -414,7 +414,7 @@ def _fill_pool(
 ) -> Generator[Progress, None, list[str]]:
     """Normalise what the pool lacks; yields Progress and returns the contents that could not be normalised."""
     settings, pool = work.settings, work.pool
-    stamp = json.dumps({"max_side": settings.max_side, "quality": settings.quality, "version": 1})
+    stamp = json.dumps({"max_side": settings.max_side, "quality": settings.quality, "version": 2})
     if _text(pool / "pool.json") != stamp:
         for path in pool.glob("*.jpg"):
             path.unlink()

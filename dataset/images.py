@@ -424,7 +424,8 @@ def _read(data: bytes, max_side: int | None) -> Image.Image:
     if scale == 1.0:
         return plain
     size = (max(1, round(plain.width * scale)), max(1, round(plain.height * scale)))
-    return plain.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    # Half the time of Lanczos, which takes longer than all else that is done to a picture; side by side nobody sees it.
+    return plain.resize(size, Image.Resampling.HAMMING, reducing_gap=3.0)
 
 
 def _shrunk(data: bytes, side: int) -> Image.Image:
