@@ -28,6 +28,8 @@ FETCH_STATUS: Final = {
 SURE: Final = 0.05
 """Below this p, a difference between two runs is called more than chance."""
 FOLDER: Final = click.Path(path_type=Path, file_okay=False)
+ANEW: Final = frozenset({"evaluate", "explain", "predict", "report"})
+"""Commands that keep nothing of what they have begun: all others go on where they were interrupted."""
 
 
 class Command(click.Command):
@@ -64,9 +66,8 @@ class Command(click.Command):
             )
             ctx.exit(1)
         except KeyboardInterrupt:
-            click.echo(
-                "tray: interrupted; nothing that was kept is lost, the same command goes on from here.", err=True
-            )
+            then = "begins anew" if ctx.command.name in ANEW else "goes on from here"
+            click.echo(f"tray: interrupted; nothing that was kept is lost, the same command {then}.", err=True)
             ctx.exit(130)
 
 

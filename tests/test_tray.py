@@ -89,6 +89,19 @@ def test_light_rooms_load_no_tensorflow() -> None:
     assert Path(result.stdout.strip()).parent == ROOT / "dataset"
 
 
+@pytest.mark.parametrize(("name", "then"), [("build", "goes on from here"), ("predict", "begins anew")])
+def test_who_interrupts_is_told_what_the_same_command_does(name: str, then: str) -> None:
+    """It goes on where that was kept, and says so only there."""
+
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    result = CliRunner().invoke(tray.Command(name, callback=stopped))
+
+    assert result.exit_code == 130
+    assert then in result.stderr
+
+
 def test_the_doctor_lets_no_library_talk() -> None:
     """What TensorFlow has to say of GPUs that are not there reaches nobody who asks what is missing."""
     code = "import tray; print(*(finding.what for finding in tray.examine_keras()))"
