@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import math
 import re
 import warnings
 from collections.abc import Callable
@@ -61,8 +62,6 @@ ROWS = 256
 """Rows of a picture that are turned at once into what is held of it: copies of all of it would take gigabytes."""
 SMALL_SIDE = 80
 """Pictures are decoded to at least this many pixels on the shorter side before they are measured."""
-HASHED_SIDE = 96
-"""The same for those of which only the hash is wanted: it comes nearer to imagehash's then."""
 
 # Foreign formats worth a name in the reason; the offset is that of the mark in the file.
 _FOREIGN = (
@@ -103,6 +102,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = frozenset({5, 6, 7, 8})
+_BACKWARDS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
+"""Turns after which the rows, or the columns, run against the order in which they were stored."""
 _ORIENTATION = 0x0112
 _DECODE_ERRORS = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError, OverflowError,
                   MemoryError, ArithmeticError, AttributeError, RuntimeError, Warning)  # fmt: skip
@@ -127,9 +128,11 @@ class ImageInfo:
     height: int = 0
     mode: str = ""
     """Pillow's mode as stored, such as ``RGB``, ``CMYK``, ``P``."""
+    turn: int = 1
+    """EXIF's orientation, 1 to 8: how it had to be turned."""
     sha256: str = ""
     phash: str = ""
-    """256-bit perceptual hash (``imagehash.phash(hash_size=16)``, a few bits off) in 64 hexadecimal digits."""
+    """256-bit perceptual hash (``imagehash.phash(hash_size=16)``, hardly a bit off) in 64 hexadecimal digits."""
     error: str = ""
     """Why it can't be used: ``empty``, ``html``, ``not an image``, ``format not allowed: SVG``, ``truncated``,
     ``damaged``, ``too small``, ``too many pixels``, ``too many scans``, ``too many bytes``."""
@@ -152,11 +155,11 @@ def inspect(  # noqa: PLR0913 - the row of switches of look
     """
     info, small = look(
         data, max_pixels=max_pixels, max_bytes=max_bytes, min_side=min_side, formats=formats, colour=False,
-        side=HASHED_SIDE, sha256=sha256,
+        sha256=sha256,
     )  # fmt: skip
     if small is None:
         return info
-    return replace(info, phash=phash(small))
+    return replace(info, phash=phash(small, info))
 
 
 def look(  # noqa: PLR0913 - the limits are one row of switches
@@ -208,8 +211,8 @@ def _look(  # noqa: PLR0913 - the row of switches of look
             if _lacks_its_end(image, data, max_pixels):
                 return replace(info, error="truncated"), None
             turn = _turn(image)
-            if turn in _SIDEWAYS:
-                info = replace(info, width=info.height, height=info.width)
+            size = (info.height, info.width) if turn in _SIDEWAYS else (info.width, info.height)
+            info = replace(info, width=size[0], height=size[1], turn=turn)
             return info, _upright(_plain(_reduced(image, side), image.info.get("icc_profile"), colour=colour), turn)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return replace(info, error="too many pixels"), None
@@ -270,24 +273,37 @@ def to_jpeg(image: Image.Image, *, quality: int) -> bytes:
     return out.getvalue()
 
 
-def phash(small: Image.Image) -> str:
+def phash(small: Image.Image, info: ImageInfo) -> str:
     """Return the 256-bit perceptual hash of an L or RGB picture at reduced size in 64 hexadecimal digits.
 
-    It is imagehash's ``phash(hash_size=16)``, a few bits off: which of the 16x16 lowest cosine coefficients lie above
-    their median. They are taken from the picture as it is, which need not be stretched to a square first.
+    It is imagehash's ``phash(hash_size=16)``, hardly a bit off: which of the 16x16 lowest cosine coefficients lie above
+    their median. They are taken from the picture as it is, which need not be stretched to a square first. Where the
+    whole picture, which ``info`` tells of, is no multiple of the squares that became a pixel each, the last ones hold
+    less than the others: counting them whole would stretch the picture by up to a hundredth.
     """
     grey = small if small.mode == "L" else small.convert("L")
     levels = np.frombuffer(grey.tobytes(), np.uint8).reshape(grey.height, grey.width)
-    return hashes_of(low_frequencies(levels.astype(np.float32)).ravel()).tobytes().hex()
+    square = math.ceil(max(info.width / small.width, info.height / small.height))
+    up, left = _BACKWARDS.get(info.turn, (1, 1))
+    stored = levels[::up, ::left].astype(np.float32)
+    found = low_frequencies(stored, (info.height / square, info.width / square))
+    # Backwards, waves that are odd about the middle change their sign.
+    found[1::2] *= up
+    found[:, 1::2] *= left
+    return hashes_of(found.ravel()).tobytes().hex()
 
 
-def low_frequencies(grey: Values) -> Values:
-    """Return the 16x16 lowest coefficients of the 2-D cosine transform of grey pictures, shape (..., rows, columns)."""
+def low_frequencies(grey: Values, extent: tuple[float, float] | None = None) -> Values:
+    """Return the 16x16 lowest coefficients of the 2-D cosine transform of grey pictures, shape (..., rows, columns).
+
+    ``extent`` is how many rows and columns they have, the last of each counted by the part of it that is there.
+    """
     high, wide = grey.shape[-2:]
-    across = _cosines(wide, grey.dtype).T
+    rows, columns = extent or (high, wide)
+    across = _cosines(wide, columns, grey.dtype).T
     step = max(1, STRIP // wide)
     strips = (grey[..., at : at + step, :] for at in range(0, high, step))
-    return np.asarray(_cosines(high, grey.dtype) @ np.concatenate([strip @ across for strip in strips], axis=-2))
+    return np.asarray(_cosines(high, rows, grey.dtype) @ np.concatenate([strip @ across for strip in strips], axis=-2))
 
 
 def hashes_of(coefficients: Values) -> NDArray[np.uint8]:
@@ -298,10 +314,11 @@ def hashes_of(coefficients: Values) -> NDArray[np.uint8]:
     return np.packbits(coefficients > middle, axis=-1)
 
 
-@lru_cache(maxsize=64)
-def _cosines(length: int, precision: np.dtype[Any]) -> Values:
-    angles = np.pi / (2 * length) * np.outer(np.arange(16), 2 * np.arange(length) + 1)
-    return np.asarray(2 * np.cos(angles), precision)
+@lru_cache(maxsize=512)
+def _cosines(length: int, extent: float, precision: np.dtype[Any]) -> Values:
+    edges = np.minimum(np.arange(length + 1), extent)
+    middles, widths = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
+    return np.asarray(2 * widths * np.cos(np.pi / extent * np.outer(np.arange(16), middles)), precision)
 
 
 def _refusal(data: bytes, max_bytes: int, formats: tuple[str, ...]) -> str:
@@ -346,7 +363,7 @@ def _describe(info: ImageInfo, image: Image.Image) -> ImageInfo:
     # A TIFF's pages are no animation, and counting them takes a time that grows with their square.
     notes = ("animated",) if name not in {"MPO", "TIFF"} and getattr(image, "n_frames", 1) > 1 else ()
     width, height = image.size
-    return ImageInfo(name, EXTENSIONS[name], width, height, image.mode, info.sha256, notes=notes)
+    return ImageInfo(name, EXTENSIONS[name], width, height, image.mode, sha256=info.sha256, notes=notes)
 
 
 def _scans(data: bytes) -> int:

@@ -52,7 +52,7 @@ def look_at(path: Path, settings: Build = AS_EVER) -> Look:
         info.height,
         size,
         info.sha256,
-        phash(small),
+        phash(small, info),
         tuple(flags(info, measures, settings.checks)),
     )
 
