@@ -1,6 +1,5 @@
 """How good a classifier is, told by photos whose labels are known."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -13,6 +12,7 @@ import numpy as np
 
 from dataset.errors import NotEnoughImages, TrayError
 from dataset.folder import METADATA, make_folder
+from dataset.review.catalogue import json_lines
 from train.data import Dataset, Photo, read_dataset
 from train.predict import classify
 from train.ranking import average_precision, roc_auc
@@ -327,8 +327,7 @@ def learned_from(run: Run) -> frozenset[str]:
     with suppress(TrayError, OSError):
         for dataset in run.datasets().values():
             mine = {photo.path: photo.sha256 for photo in dataset.photos if photo.part != "test"}
-            card = dataset.path / METADATA
-            rows = map(json.loads, card.read_text(encoding="utf-8").splitlines()) if card.is_file() else ()
+            rows = json_lines(dataset.path / METADATA)
             received = {dataset.path / str(row.get("file_name")): str(row.get("sha256")) for row in rows}
             found |= {*mine.values(), *(received.get(path, "") for path in mine)}
     return frozenset(found)
