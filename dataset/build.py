@@ -27,11 +27,11 @@ from dataset.folder import (
     REVIEW,
     class_folders,
     class_of,
+    holds_pictures,
     link,
     locked,
     make_folder,
     passed_over,
-    pictures,
     records,
     subfolders,
     unreadable,
@@ -192,7 +192,7 @@ def build_folder(source: Path, out: Path, settings: Build, *, dry_run: bool = Fa
 
 
 def _has_pictures(folder: Path) -> bool:
-    return folder.is_dir() and next(pictures(folder), None) is not None
+    return folder.is_dir() and holds_pictures(folder)
 
 
 def _there(name: str, folders: Mapping[str, Path]) -> tuple[str, ...]:

@@ -328,7 +328,7 @@ def class_folders(root: Path) -> dict[str, Path]:
     """
     if not root.is_dir():
         raise TrayError(f"Expected a folder of class folders. Received: {root}, which is not a folder.")
-    found = {path.name: path for path in subfolders(root) if next(pictures(path), None)}
+    found = {path.name: path for path in subfolders(root) if holds_pictures(path)}
     if not found:
         inside = next(pictures(root), None)
         what = "pictures but no subfolders" if inside else "no subfolder with a picture in it"
@@ -352,9 +352,17 @@ def class_of(source: str) -> str:
 def pictures(folder: Path) -> Iterator[Path]:
     """Yield the files of a class folder, sorted by name, that a picture's suffix names."""
     # A Path for each file that is looked at would take longer than all the rest.
-    for name in sorted(one.name for one in _visible(folder) if not _obstacle(one)):
-        if _suffix(name) in SUFFIXES:
-            yield folder / name
+    for name in sorted(one.name for one in _visible(folder) if _is_picture(one)):
+        yield folder / name
+
+
+def holds_pictures(folder: Path) -> bool:
+    """Tell whether a class folder has a picture, as ``pictures`` knows them; only as many files are looked at."""
+    return any(map(_is_picture, _visible(folder)))
+
+
+def _is_picture(entry: os.DirEntry[str]) -> bool:
+    return _suffix(entry.name) in SUFFIXES and not _obstacle(entry)
 
 
 def unreadable(folder: Path) -> Iterator[tuple[str, str]]:

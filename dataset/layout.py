@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from dataset.errors import TrayError
-from dataset.folder import MANIFEST, class_folders, pictures, subfolders
+from dataset.folder import MANIFEST, class_folders, holds_pictures, subfolders
 from dataset.splits import SPLITS
 
 SplitName = Literal["train", "val", "test"]
@@ -27,11 +27,7 @@ def classes_in(root: Path) -> dict[str, Path]:
 
     Raises OSError when ``root`` can't be listed.
     """
-    return {
-        path.name: path
-        for path in subfolders(root)
-        if (path / MANIFEST).exists() or next(pictures(path), None) is not None
-    }
+    return {path.name: path for path in subfolders(root) if (path / MANIFEST).exists() or holds_pictures(path)}
 
 
 def class_folders_by_split(root: Path) -> dict[SplitName, dict[str, Path]]:

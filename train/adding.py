@@ -1,9 +1,11 @@
 """What adding items to a finished run takes: what may be added, and what the run says of the items it has."""
 
 import csv
+import io
+import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -104,8 +106,8 @@ class Recalled(Judged):
 
     folder: Path = Path()
     """Where its own report and figures lie."""
-    rows: tuple[list[str], ...] = ()
-    """All that it said: item, file, part, label, what that was called, and the probability of the positive class."""
+    lines: str = ""
+    """All that it said, as predictions.csv of several items has it."""
     told: Evaluation | None = None
 
     @property
@@ -122,20 +124,31 @@ class Recalled(Judged):
 
 def recalled(run: Run) -> dict[str, Recalled]:
     """Return what each classifier of a run of binary ones said about the photos that it was judged on."""
-    with (run.path / PREDICTIONS).open(encoding="utf-8", newline="") as file:
-        lines = list(csv.reader(file))[1:]
-    if len(run.items) == 1:
-        # It stands by itself, with the probability of either class.
-        lines = [[*run.items, *line[:4], line[5]] for line in lines]
-    rows: dict[str, list[list[str]]] = {item: [] for item in run.items}
-    for line in lines:
-        rows[line[0]].append(line)
-    return {item: _recalled(run, item, tuple(some)) for item, some in rows.items()}
+    text = (run.path / PREDICTIONS).read_bytes().decode()
+    lines = list(io.StringIO(text if len(run.items) > 1 else _as_of_several(text, run.items[0]), newline=""))
+    table = csv.reader(lines)
+    # One row is several lines where a file's name breaks.
+    ends = [(row, table.line_num) for row in table]
+    said: dict[str, list[str]] = {item: [] for item in run.items}
+    wrong: dict[str, list[list[str]]] = {item: [] for item in run.items}
+    for (_, start), (row, end) in itertools.pairwise(ends):
+        item, _, _, label, called, _ = row
+        said[item] += lines[start:end]
+        if label != called:
+            wrong[item].append(row)
+    return {item: _recalled(run, item, wrong[item], "".join(said[item])) for item in run.items}
 
 
-def _recalled(run: Run, item: str, rows: tuple[list[str], ...]) -> Recalled:
+def _as_of_several(text: str, item: str) -> str:
+    """Return predictions.csv of a run of one item, with the probability of either class, as if there were others."""
+    file = io.StringIO()
+    table = csv.writer(file, lineterminator="\n")
+    table.writerows([item, *row[:4], row[5]] for row in csv.reader(io.StringIO(text, newline="")))
+    return file.getvalue()
+
+
+def _recalled(run: Run, item: str, wrong: Sequence[list[str]], lines: str) -> Recalled:
     names, told = run.labels[item], _evaluation(run.metrics["items"][item])
-    wrong = [row for row in rows if row[3] != row[4]]
     photos = tuple(Photo(Path(row[1]), names.index(row[3]), row[2], "") for row in wrong)  # type: ignore[arg-type]
     positive = np.array([float(row[5]) for row in wrong])
     return Recalled(
@@ -146,7 +159,7 @@ def _recalled(run: Run, item: str, rows: tuple[list[str], ...]) -> Recalled:
         told.judged_on,
         run.thresholds[item],
         folder=run.path / ITEMS / item if len(run.items) > 1 else run.path,
-        rows=rows,
+        lines=lines,
         told=told,
     )
 

@@ -10,6 +10,7 @@ import io
 import json
 import logging
 import re
+import shutil
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -62,7 +63,10 @@ def _enlarge(old: Path, new: Path, items: Sequence[str], heads: Mapping[str, Hea
     try:
         with zipfile.ZipFile(old) as source:
             config = json.loads(source.read(CONFIG))
-            weights = io.BytesIO(source.read(WEIGHTS))
+            weights = io.BytesIO()
+            with source.open(WEIGHTS) as stored:
+                # In small pieces, which stay in the processor's cache while they are checked.
+                shutil.copyfileobj(stored, weights)
             _add(config["config"], weights, items, heads)
             made: dict[str, bytes | memoryview] = {CONFIG: json.dumps(config).encode(), WEIGHTS: weights.getbuffer()}
             with zipfile.ZipFile(new, "w") as target:
@@ -86,35 +90,39 @@ def _add(graph: dict[str, Any], weights: io.BytesIO, items: Sequence[str], heads
             raise _UnknownLayoutError(f"it has {len(groups)} layers")
         if "kernel_0" not in named:
             raise _UnknownLayoutError("each of its items has a kernel of its own")
-        for layer, group in named.items():
-            groups.move(group, layer)
-        for further, arrays in _further(graph["layers"], groups, len(items), heads.values()):
-            graph["layers"].append(further)
-            variables = groups.create_group(f"{further['name']}/vars")
-            variables.attrs["name"] = further["name"]
-            for place, array in enumerate(arrays):
-                variables.create_dataset(str(place), data=array)
+        number, kernels = len(items), sum(layer.startswith("kernel_") for layer in named)
+        known = [Kernel(*(groups[named[f"kernel_{n}"]]["vars"][place][()] for place in "01")) for n in range(kernels)]
+        further = list(_further(graph["layers"], known, number, heads.values()))
+        graph["layers"] += [one for one, _ in further]
         outputs = graph["output_layers"]
         graph["output_layers"] = outputs if isinstance(outputs, dict) else {items[0]: outputs}
-        for number, item in enumerate(heads, start=len(items)):
-            graph["output_layers"][item] = [f"probabilities_{number}", 0, 0]
-        for layer, group in _groups(graph).items():
-            groups.move(layer, group)
+        for n, item in enumerate(heads, start=number):
+            graph["output_layers"][item] = [f"probabilities_{n}", 0, 0]
+        placed = _groups(graph)
+        moved = [layer for layer, group in named.items() if placed[layer] != group]
+        # One may take the place of another that is to move as well.
+        for layer in moved:
+            groups.move(named[layer], layer)
+        for layer in moved:
+            groups.move(layer, placed[layer])
+        for one, arrays in further:
+            variables = groups.create_group(f"{placed[one['name']]}/vars")
+            variables.attrs["name"] = one["name"]
+            for place, array in enumerate(arrays):
+                variables.create_dataset(str(place), data=array)
 
 
 def _further(
-    there: Sequence[Layer], groups: Any, number: int, heads: Iterable[Head]
+    there: Sequence[Layer], known: Sequence[Kernel], number: int, heads: Iterable[Head]
 ) -> Iterator[tuple[Layer, Sequence[Array]]]:
     """Yield the layers that heads need beside those of a model of so many items, like its last ones, and their arrays.
 
-    As ``train.models.joined`` puts them together.
+    As ``train.models.joined`` puts them together; ``known`` are the kernels that it has.
     """
     inside = {layer["name"]: layer for layer in there}
     like, last, answer = (
         inside[name] for name in ("kernel_0", f"classifier_{number - 1}", f"probabilities_{number - 1}")
     )
-    names = [f"kernel_{n}" for n in range(sum(name.startswith("kernel_") for name in inside))]
-    known = [Kernel(*(groups[name]["vars"][place][()] for place in "01")) for name in names]
     kernels, wires = wired(heads, known)
     widths = {f"kernel_{n}": len(kernel.biases) for n, kernel in enumerate(kernels)}
     for n, kernel in enumerate(kernels[len(known) :], start=len(known)):

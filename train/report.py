@@ -179,7 +179,7 @@ def _predictions(found: Mapping[str, Judged]) -> str:
     table.writerow([*(["item"] if several else []), "file", "part", "label", "predicted", *names])
     for item, one in found.items():
         if isinstance(one, Recalled):
-            table.writerows(one.rows)
+            file.write(one.lines)
             continue
         for photo, is_label, said, row in zip(one.photos, one.truth, one.called, one.probabilities, strict=True):
             shown = [f"{value:.6f}" for value in (row[1:] if several else row)]
