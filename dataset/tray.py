@@ -102,6 +102,7 @@ class Scrape:
     connect_timeout: Annotated[float, Field(gt=0)] = 5.0
     read_timeout: Annotated[float, Field(gt=0)] = 15.0
     total_timeout: Annotated[float, Field(gt=0)] = 30.0
+    """Seconds that a picture may take; on a slow line one that comes steadily may take ten times as many."""
     page_timeout: Annotated[float, Field(gt=0)] = 30.0
     """Seconds in which a result page has to answer and load."""
     max_bytes: Count = 25_000_000

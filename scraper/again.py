@@ -11,11 +11,14 @@ from scraper.download import AGAIN, RESET, TIMEOUT
 from scraper.engines import OF_ENGINES, Candidate
 from scraper.optout import UNREAD
 
+UNCOMPARED: Final = "size is another one, and no thumbnail to compare"
 RUNS: Final = 3
 """Runs in which an address may fail in passing before it is left for good."""
 REST: Final = timedelta(hours=1)
 """How long a host in trouble is left alone before another run asks it again."""
-PASSING: Final = frozenset({TIMEOUT, RESET, "no connection", "host not found", UNREAD.error, *map(str, AGAIN)})
+PASSING: Final = frozenset(
+    {TIMEOUT, RESET, "no connection", "host not found", UNREAD.error, UNCOMPARED, *map(str, AGAIN)}
+)
 """Failures that say nothing about the picture: another day its host may answer."""
 KINDS: Final[tuple[Kind, ...]] = ("full", "cached")
 """What the first addresses of a result promise, in the order in which they are tried."""

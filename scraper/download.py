@@ -46,6 +46,10 @@ ROBOTS_AGAIN: Final = 60.0
 """Seconds after which a robots.txt that could not be read is asked for again."""
 ROBOTS_BYTES: Final = 512_000
 CHUNK: Final = 65536
+SLOWEST: Final = 2000
+"""Bytes a second at which a body that is still coming may go on past the total time-out: the line is shared."""
+LONGEST: Final = 10
+"""How many total time-outs such a body may take."""
 LONGEST_REFERER: Final = 4096
 
 
@@ -98,6 +102,11 @@ class Fetcher:
         with self._lock:
             for _, sock in self._waiting.values():
                 _shut(sock)
+
+    def look_again(self) -> None:
+        """Forget which robots.txt could not be read: their hosts may have come back."""
+        with self._lock:
+            self._robots = {origin: known for origin, known in self._robots.items() if not known[0].error}
 
     def fetch(self, url: str, *, referer: str = "", forgotten: frozenset[str] = frozenset()) -> Fetched:
         """Return the bytes behind a data: or http(s) address, or the reason why there are none; never raises.
@@ -164,7 +173,8 @@ class Fetcher:
                         opt_out=opt_out,
                         retry_after=wait_of(response.headers.get("Retry-After", "")),
                     ), ""
-                data, error = self._body(response, deadline)
+                grace = (LONGEST - 1) * self._settings.total_timeout
+                data, error = self._body(response, deadline, self._settings.max_bytes, grace=grace)
                 return Fetched(url, b"" if error else data, error, status, opt_out), ""
         except Exception as error:  # noqa: BLE001 - one bad host is data, whatever it brings a client to raise
             late = time.monotonic() >= deadline
@@ -188,21 +198,26 @@ class Fetcher:
         request.prepare_headers({**session.headers, "Referer": page} if page else session.headers)
         return session.get_adapter(url).send(request, timeout=timeout, stream=True, verify=True)
 
-    def _body(self, response: requests.Response, deadline: float, most: int = 0) -> tuple[bytes, str]:
-        """Return a body, or as much as came and why it was broken off. What Content-Length says is not believed."""
-        most = most or self._settings.max_bytes
+    def _body(
+        self, response: requests.Response, deadline: float, most: int, *, grace: float = 0.0
+    ) -> tuple[bytes, str]:
+        """Return a body, or as much as came and why it was broken off. What Content-Length says is not believed.
+
+        What comes steadily may take so many seconds of ``grace`` more.
+        """
         pieces: list[bytes] = []
         size = 0
-        while (
-            size <= most and time.monotonic() <= deadline and (piece := response.raw.read1(CHUNK, decode_content=True))
-        ):
+        until = deadline
+        while size <= most and time.monotonic() <= until and (piece := response.raw.read1(CHUNK, decode_content=True)):
             size += len(piece)
             pieces.append(piece)
+            until = deadline + min(size / SLOWEST, grace)
+            self._wait_until(until)
         body = b"".join(pieces)
         # A line that was cut at the deadline, or at our own end, looks like the end of the body.
         if self._stopped.is_set():
             return body, "stopped"
-        if time.monotonic() > deadline:
+        if time.monotonic() > until:
             return body, TIMEOUT
         return body, "too many bytes" if size > most else "" if size else "empty"
 
@@ -280,6 +295,12 @@ class Fetcher:
                 self._watchman.start()
         if self._stopped.is_set():
             _shut(sock)
+
+    def _wait_until(self, deadline: float) -> None:
+        """Move the deadline of what this thread waits for."""
+        with self._lock:
+            if known := self._waiting.get(threading.get_ident()):
+                self._waiting[threading.get_ident()] = (deadline, known[1])
 
     def _keep_watch(self) -> None:
         while not self._stopped.wait(0.5):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
 from dataset.folder import Kind
-from scraper.download import host_of
+from scraper.download import host_of, short_name
 from scraper.engines import Candidate
 from scraper.gathering import Gathering, Room
 
@@ -30,6 +30,10 @@ class Job:
     """Short name of the best address, under which the job is known while it is under way."""
     tried: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    passing: list[tuple[str, Kind]] = field(default_factory=list)
+    """Of those that failed, the ones that may answer yet."""
+    last_try: bool = False
+    """Whether these had their second try."""
     waiting: list[Candidate] = field(default_factory=list)
     """Other results with the same best address: they try their other ones if this job fails."""
     likeness: str = ""
@@ -42,6 +46,20 @@ class Job:
     def key(self) -> tuple[Gathering, str]:
         """What the job counts for: its class folder and its term."""
         return self.gathering, self.candidate.term
+
+    @property
+    def hopeful(self) -> bool:
+        """Whether an address failed in passing, and is still to have its second try."""
+        return bool(self.passing) and not self.last_try
+
+    def try_again(self) -> None:
+        """Put back what failed in passing, before what is left, as if it had not been tried."""
+        self.last_try = True
+        for url, _ in self.passing:
+            place = self.tried.index(short_name(url))
+            del self.failures[place - len(self.tried)]
+            del self.tried[place]
+        self.addresses.extendleft(reversed(self.passing))
 
     @property
     def host(self) -> str:

@@ -17,7 +17,7 @@ from dataset.errors import BrowserError, EngineBlocked, EngineBroken, TrayError
 from dataset.folder import FORGOTTEN, ClassFolder, Kind, Record, bits_apart
 from dataset.images import inspect
 from dataset.tray import ClassPlan, Scrape
-from scraper.again import second_chances
+from scraper.again import PASSING, UNCOMPARED, second_chances
 from scraper.browser import Window
 from scraper.chromium import chromium, display_for
 from scraper.download import Fetcher, short_name
@@ -258,13 +258,13 @@ class Run:
         self._pool.join(5)
 
     def _over(self) -> bool:
-        """Whether every class is done; starts the thumbnails of those whose searches have all ended."""
+        """Whether every class is done; starts what was put off in those whose searches have all ended."""
         over = True
         for one in self.gatherings:
             if one.engines or one.pending.total() > len(one.deferred):
                 over = False
             elif one.deferred and one.missing:
-                self._start_thumbnails(one)
+                self._start_put_off(one)
                 over = False
             else:
                 jobs, one.deferred = one.deferred, []
@@ -308,7 +308,7 @@ class Run:
         self._less_pending(one, job.candidate)
 
     def _put_off(self, job: Job) -> None:
-        """Keep a picture's thumbnail for last: another engine may have the picture itself."""
+        """Keep for last what failed in passing, and thumbnails: another engine may have the picture itself."""
         self._pool.retire(job)
         waiting = self._let_go(job, good=False)
         job.gathering.deferred.append(job)
@@ -327,13 +327,25 @@ class Run:
             waiting, job.waiting = job.waiting, []
         return waiting
 
+    def _start_put_off(self, one: Gathering) -> None:
+        """Try again what failed in passing, now that the line is free; after that fetch the thumbnails."""
+        one.sharing = False
+        hopeful = [job for job in one.deferred if job.hopeful]
+        if not hopeful:
+            self._start_thumbnails(one)
+            return
+        self._fetcher.look_again()
+        one.deferred = [job for job in one.deferred if not job.hopeful]
+        for job in hopeful:
+            job.try_again()
+            self._pool.put(job)
+
     def _start_thumbnails(self, one: Gathering) -> None:
         """Fetch the thumbnails that were kept for last, as many as are missing."""
         # Their order must not depend on the threads: of two thumbnails of one picture the same one wins each time.
         order = {name: place for place, name in enumerate(self.tallies)}
         one.deferred.sort(key=lambda job: (order[job.candidate.engine], job.candidate.term, job.candidate.rank))
         jobs, one.deferred = one.deferred[: one.missing], one.deferred[one.missing :]
-        one.sharing = False
         batch: dict[Job, Got | None] = dict.fromkeys(jobs)
         for job in jobs:
             job.batch = batch
@@ -390,8 +402,12 @@ class Run:
             return Got(record, fetched.data)
         job.tried.append(record.url)
         job.failures.append(record.error)
-        if record.error in FINAL or not job.addresses:
+        if record.error in PASSING:
+            job.passing.append((url, kind))
+        if record.error in FINAL:
             return Got(record)
+        if not job.addresses:
+            return Got(record, deferred=job.hopeful)
         if job.addresses[0][1] == "thumbnail" and job.batch is None:
             return Got(record, deferred=True)
         return None
@@ -429,7 +445,7 @@ class Run:
         if fetched.error and 0 in shown:
             return ""
         if fetched.error:
-            return "stopped" if fetched.error == "stopped" else "size is another one, and no thumbnail to compare"
+            return "stopped" if fetched.error == "stopped" else UNCOMPARED
         with self._decoding:
             shown_as = inspect(fetched.data, min_side=1).phash
         return ANOTHER if shown_as and bits_apart(shown_as, record.phash) > UNLIKE_BITS else ""

@@ -14,7 +14,9 @@ from werkzeug import Request, Response
 
 from dataset.folder import MANIFEST, Record, records
 from scraper.again import REST, RUNS, second_chances
-from tests.scraper.conftest import QUICK, downloaded
+from scraper.download import TRIES
+from scraper.engines import Candidate
+from tests.scraper.conftest import QUICK, downloaded, gathered
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 FULL = "http://host.example/full.jpg"
@@ -124,3 +126,51 @@ def test_a_later_run_brings_what_failed_in_passing(httpserver: HTTPServer, tmp_p
     assert run("/a.jpg", "/gone.jpg") == []
     assert [one.path for one, _ in httpserver.log if one.path != "/robots.txt"].count("/a.jpg") == 1
     assert sum(record.kept for record in records(folder)) == 1
+
+
+def stumbling(httpserver: HTTPServer, path: str, body: bytes, failures: int) -> None:
+    """Serve a body, after so many answers that the host has too much to do."""
+
+    def answer(_: Request) -> Response:
+        here = sum(request.path == path for request, _ in httpserver.log)
+        return Response("", status=503) if here < failures else Response(body, content_type="image/jpeg")
+
+    httpserver.expect_request("/robots.txt").respond_with_data(status=404)
+    httpserver.expect_request(path).respond_with_handler(answer)
+
+
+@pytest.mark.parametrize(
+    ("failures", "kind", "asked"), [(0, "full", 1), (TRIES, "full", TRIES + 1), (99, "thumbnail", 2 * TRIES)]
+)
+def test_a_thumbnail_comes_after_a_second_try(httpserver: HTTPServer, tmp_path, failures, kind, asked):
+    """What failed in passing is tried once more at a run's end, before its thumbnail stands in for it."""
+    stumbling(httpserver, "/full.jpg", picture(), failures)
+    stumbling(httpserver, "/thumb.jpg", picture(), 0)
+    urls = (httpserver.url_for("/full.jpg"), httpserver.url_for("/thumb.jpg"))
+    result = Candidate(urls, ("full", "thumbnail"), engine="list", term="list", rank=1, width=300, height=200)
+    (record,) = gathered([result], tmp_path / "found", QUICK, site=httpserver.url_for(""))
+
+    assert (record.kept, record.kind) == (True, kind)
+    assert record.failures == (("503",) if kind == "thumbnail" else ())
+    assert sum(request.path == "/full.jpg" for request, _ in httpserver.log) == asked
+
+
+@pytest.mark.parametrize("failures", [TRIES, 99])
+def test_what_has_no_thumbnail_has_its_second_try_too(httpserver: HTTPServer, tmp_path, failures):
+    """A picture without any other address is tried once more, and written down once."""
+    stumbling(httpserver, "/full.jpg", picture(), failures)
+    (record,) = downloaded([httpserver.url_for("/full.jpg")], tmp_path / "found", QUICK, site=httpserver.url_for(""))
+
+    assert (record.kept, record.error) == ((True, "") if failures == TRIES else (False, "503"))
+
+
+def test_a_thumbnail_that_stumbles_costs_no_picture(httpserver: HTTPServer, tmp_path):
+    """A picture of another size than was said waits for the thumbnail that speaks for it."""
+    body = picture()
+    stumbling(httpserver, "/full.jpg", body, 0)
+    stumbling(httpserver, "/thumb.jpg", body, TRIES)
+    urls = (httpserver.url_for("/full.jpg"), httpserver.url_for("/thumb.jpg"))
+    result = Candidate(urls, ("full", "thumbnail"), engine="list", term="list", rank=1, width=640, height=480)
+    (record,) = gathered([result], tmp_path / "found", QUICK, site=httpserver.url_for(""))
+
+    assert (record.kept, record.kind) == (True, "full")

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 
 import pytest
@@ -267,6 +267,26 @@ def stall(connection: socket.socket) -> None:
 def silent(connection: socket.socket) -> None:
     """Hold the line."""
     time.sleep(20)
+
+
+def test_a_picture_that_comes_steadily_is_waited_for(monkeypatch):
+    """On a slow line a picture may take longer than the total time-out; the same pause without bytes ends it."""
+    monkeypatch.setattr("scraper.download.SLOWEST", len(PICTURE) / 60)
+    patient = replace(QUICK, read_timeout=20.0, total_timeout=2.0)
+
+    def fetched_after(first: int) -> bytes:
+        """Fetch the picture from a host that pauses once it has sent so many bytes."""
+
+        def talk(connection: socket.socket) -> None:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(PICTURE) + PICTURE[:first])
+            time.sleep(3.0)
+            connection.sendall(PICTURE[first:])
+
+        with raw_host(talk) as url, closing(Fetcher(patient, guard_for(url))) as fetcher:
+            return fetcher.fetch(url).data
+
+    assert fetched_after(len(PICTURE) // 2) == PICTURE
+    assert fetched_after(1) == b""
 
 
 @pytest.mark.parametrize("talk", [drip_headers, drip_body, drip_chunks, stall, silent])
