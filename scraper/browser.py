@@ -25,6 +25,8 @@ BEGUN = """window.stop();
 return location.protocol.startsWith("http") && performance.now() < arguments[0] + 500"""
 """Whether the page that is open began to load no longer ago than so many milliseconds."""
 EMPTY_ANSWER = "net::ERR_HTTP_RESPONSE_CODE_FAILURE"
+SCRIPTED = frozenset({"XHR", "Fetch"})
+"""What the driver calls that which a page's own scripts ask for."""
 MARKERS = ("blocked", "wall", "consent", "none", "end", "more")
 
 
@@ -100,6 +102,8 @@ class Window:
         self._handle = driver.current_window_handle
         self._received = 0
         self._notes: list[dict[str, Any]] = []
+        self._asked: dict[str, float] = {}
+        """When each request of the page's scripts was made that has no answer yet."""
 
     def open(self, address: str) -> None:
         """Open an address and wait until the page can be looked at; raises NoPage when none comes."""
@@ -107,6 +111,7 @@ class Window:
         from urllib3.exceptions import ReadTimeoutError
 
         self._answers().clear()
+        self._asked.clear()
         self.driver.set_page_load_timeout(self.page_seconds)
         client = self.driver.command_executor.client_config
         patience, client.timeout = client.timeout, self.page_seconds + DRIVER_SECONDS
@@ -163,6 +168,11 @@ class Window:
         batches = [answer["response"] for answer in self._answers() if answer["type"] != "Document"]
         return int(batches[-1]["status"]) if batches else 0
 
+    def awaits(self, seconds: float) -> bool:
+        """Whether the page's scripts wait for something that they asked for no longer ago than so many seconds."""
+        self._answers()
+        return any(time.monotonic() - asked < seconds for asked in self._asked.values())
+
     def _answers(self) -> list[dict[str, Any]]:
         """Return the driver's notes of the answers to this page and to what its scripts asked for.
 
@@ -176,8 +186,14 @@ class Window:
             lines = [line["message"] for line in self.driver.get_log("performance")]
         except WebDriverException:
             return []
-        notes = [json.loads(line)["message"]["params"] for line in lines if '"Network.responseReceived"' in line]
-        self._notes += [note for note in notes if note.get("type") in {"Document", "XHR", "Fetch"}]
+        for note in (json.loads(line)["message"] for line in lines if '"Network.' in line):
+            what, told = note["method"].removeprefix("Network."), note["params"]
+            if what == "requestWillBeSent" and told.get("type") in SCRIPTED:
+                self._asked[told["requestId"]] = time.monotonic()
+            elif what in {"loadingFinished", "loadingFailed"}:
+                self._asked.pop(told["requestId"], None)
+            elif what == "responseReceived" and told.get("type") in {"Document", *SCRIPTED}:
+                self._notes.append(told)
         return self._notes
 
     def look(self, engine: Engine) -> Look:

@@ -20,7 +20,7 @@ PATIENCE: Final = (0.5, 1.0, 2.0, 4.0)
 PATIENCE_FLOOR: Final = 0.25
 END: Final = "end of results"
 BUSY_SECONDS: Final = 20.0
-"""How long a spinner is believed."""
+"""How long a spinner is believed, and an answer to the page's scripts is waited for."""
 REPEATS: Final = 70
 """Results in a row that were all seen before in this search."""
 BARREN: Final = 80
@@ -281,7 +281,7 @@ def _rest(window: Window, state: Reading, step: Step, rhythm: Rhythm) -> None:
         # A page asks again for a batch that failed when one moves on it.
         window.step(state.reader, distance=-0.3, duration=0.3 * rhythm.pace, hand_out=False)
         window.step(state.reader, distance=0.3, duration=0.3 * rhythm.pace, hand_out=False)
-    elif look.busy and state.idle <= 2:
+    elif state.idle <= 2 and (look.busy or window.awaits(BUSY_SECONDS)):
         _until_idle(window, state.reader, step)
     # A page may say so a moment before the next batch comes; it means it when it says so twice.
     elif (look.end and state.idle >= 2) or state.idle >= len(PATIENCE):
@@ -294,11 +294,11 @@ def _rest(window: Window, state: Reading, step: Step, rhythm: Rhythm) -> None:
 
 
 def _until_idle(window: Window, reader: Engine, step: Step) -> None:
-    """Wait while the page says that it is busy and brings nothing."""
+    """Wait while the page says that it is busy, or its scripts wait for an answer, and it brings nothing."""
     end = time.monotonic() + BUSY_SECONDS
     while time.monotonic() < end:
         now = window.step(reader, wait=1.0, settle=0.0, hand_out=False)
-        if now.count != step.count or not window.look(reader).busy:
+        if now.count != step.count or not (window.look(reader).busy or window.awaits(BUSY_SECONDS)):
             return
 
 

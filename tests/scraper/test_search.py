@@ -163,6 +163,20 @@ def test_a_spinner_is_believed_while_it_turns(window, httpserver):
     assert len(results) == 40
 
 
+def test_an_answer_that_is_on_its_way_is_waited_for(window, httpserver):
+    """On a slow line a batch takes seconds, and not every page says meanwhile that it is busy."""
+
+    def late(_: Request) -> Response:
+        threading.Event().wait(4.0)
+        return Response("{}")
+
+    httpserver.expect_request("/late").respond_with_handler(late)
+    script = 'fetch("/late").then(() => { options.total += 20; batch(); });'
+    results, _ = found(window, served(httpserver, page(total=20, script=script)))
+
+    assert len(results) == 40
+
+
 def test_alerts_and_popups_are_sent_away(window, httpserver):
     """A dialogue does not stop the search."""
     script = 'setTimeout(() => alert("hello"), 100); setInterval(() => window.open("about:blank"), 200);'
