@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import ImageFile
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -53,3 +54,17 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in an empty folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def decodes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Return the list to which each decode of a picture in this process adds the size that it was decoded at."""
+    sizes: list[tuple[int, int]] = []
+    prepare = ImageFile.ImageFile.load_prepare
+
+    def noted(image: ImageFile.ImageFile) -> None:
+        sizes.append(image.size)
+        prepare(image)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", noted)
+    return sizes

@@ -3,7 +3,9 @@
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import imagehash
 import numpy as np
@@ -12,7 +14,8 @@ from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 from pillow_heif import register_heif_opener
 
 from dataset.errors import TrayError
-from dataset.images import FORMATS, inspect, normalise, read, shrunk
+from dataset.images import FORMATS, inspect, look, normalise, read, shrunk
+from dataset.scan import examine
 from tests.dataset.conftest import drawn, encoded
 
 register_heif_opener()
@@ -335,3 +338,21 @@ def test_many_threads_see_the_same() -> None:
     data = [encoded(drawn(seed), ("JPEG", "PNG", "WEBP")[seed % 3]) for seed in range(20)]
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(inspect, data)) == [inspect(one) for one in data]
+
+
+def test_a_jpeg_is_decoded_once_and_as_small_as_will_do(decodes: list[tuple[int, int]], tmp_path: Path) -> None:
+    """Whoever needs a small picture has its decoder make it small, by 8, 4 or 2 each way; nobody decodes twice."""
+    data = encoded(drawn(1).resize((1600, 1200)), "JPEG")
+    (tmp_path / "a.jpg").write_bytes(data)
+
+    def cost(what: Callable[[], object]) -> list[tuple[int, int]]:
+        decodes.clear()
+        what()
+        return list(decodes)
+
+    assert cost(lambda: inspect(data)) == [(200, 150)]
+    assert cost(lambda: examine([tmp_path / "a.jpg"], limits=(10**8, 10**8))) == [(200, 150)]
+    assert cost(lambda: look(data, side=224)) == [(400, 300)]
+    assert cost(lambda: shrunk(data, side=224)) == [(400, 300)]
+    assert cost(lambda: normalise(data, max_side=512, quality=90)) == [(800, 600)]
+    assert cost(lambda: read(data)) == [(1600, 1200)]

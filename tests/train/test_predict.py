@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 import tray
 from tests.train.conftest import draw
@@ -100,3 +101,15 @@ def test_nothing_to_predict_is_an_empty_list(items_run: Run, tmp_path: Path) -> 
     assert json.loads(ask(items_run, tmp_path / "empty", "json")) == []
     said = CliRunner().invoke(tray.main, ["predict", str(items_run.path), str(tmp_path / "empty")])
     assert "There are no pictures in" in said.stderr
+
+
+def test_each_photo_is_decoded_once_and_small(items_run: Run, decodes: list[tuple[int, int]], tmp_path: Path) -> None:
+    """A prediction costs one decode, at the least size of 1/8, 1/4, 1/2 or 1 that the model can be fed from."""
+    for name in ("a.jpg", "b.jpg"):
+        Image.effect_noise((960, 720), 50).convert("RGB").save(tmp_path / name)
+    decodes.clear()
+    found = list(predict(items_run, sorted(tmp_path.iterdir())))
+    least = min(side for side in (90, 180, 360, 720) if side >= items_run.image_size)
+
+    assert [one.error for one in found] == ["", ""]
+    assert decodes == [(least * 4 // 3, least)] * 2

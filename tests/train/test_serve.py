@@ -340,6 +340,19 @@ def test_other_sites_pages_are_refused(server: Server, red: bytes) -> None:
     assert ask(server, "/predict", red, {"Sec-Fetch-Site": "same-origin"})[0] == 200
 
 
+@pytest.mark.parametrize("path", ["/predict", "/predict?tray=1"])
+def test_an_answer_costs_one_small_decode(server: Server, decodes: list[tuple[int, int]], path: str) -> None:
+    """A picture is decoded once to be checked, measured and looked at, and not at its full size."""
+    picture = io.BytesIO()
+    Image.linear_gradient("L").resize((960, 720)).convert("RGB").save(picture, "JPEG")
+    decodes.clear()
+    (answer,) = ask(server, path, picture.getvalue(), RAW)[1]["predictions"]
+    ((width, height),) = decodes
+
+    assert (answer["width"], answer["height"]) == (960, 720)
+    assert (width * 2, height * 2) <= (960, 720)
+
+
 def test_a_tray_is_looked_at_by_windows(server: Server, items_run: Run, red: bytes, tmp_path: Path) -> None:
     """With ?tray=1 the answer is that of `tray predict --tray`; what is no picture, or has no windows, is refused."""
     (tmp_path / "red.png").write_bytes(red)
