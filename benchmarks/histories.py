@@ -23,10 +23,10 @@ import numpy as np
 
 from dataset.tray import Train
 from train import features
+from train.belief import softmax
 from train.data import read_dataset
 from train.evaluate import wilson
 from train.fit import train
-from train.heads import softmax
 from train.plan import effective
 from train.predict import predict
 from train.runs import Run

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from train import belief
+
 LANDMARKS = 1024
 """Training photos at most that the kernel is spanned by; with more photos, a stratified sample of them."""
 CHOOSERS = 512
@@ -18,18 +20,11 @@ GAMMAS = (2.0, 1.0, 4.0, 8.0)
 """Widths of the kernel; the first is the one that mixes are compared at."""
 EVEN = 0.01
 """How strongly machines that are heard together are held to weigh the same."""
-LEAST, MOST = 0.1, 0.45
-"""Where labels are wrong, at least so great a share of one class's are, and at most so great a share of all."""
-SUPPOSED = 10.0
-"""How firmly all classes are supposed to be mislabelled alike: as if so many photos for each other class told it."""
-STEPS = 30
 PART_RIDGE, PART_COUNTS = 0.5, 0.2
 """The least ridge where parts of photos are learned from, and for how much of a photo each of them counts."""
 RIDGES = np.geomspace(1e-4, 10, 16)
 
 Array = np.ndarray[Any, Any]
-Spectra = dict[tuple[bytes, float], tuple[Array, Array]]
-"""Strengths and directions of the kernels on the same landmarks, by mix and width: what they are takes the longest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +89,7 @@ class Head:
 
     def probabilities(self, features: Array) -> Array:
         """Return (n, classes) probabilities for (n, d) unit features."""
-        return softmax(self.logits(features))
+        return belief.softmax(self.logits(features))
 
 
 @contextmanager
@@ -121,13 +116,12 @@ def fit(  # noqa: PLR0913 - a head has this many sides
     seed: int = 0,
     mixes: Array | None = None,
     believed: Array | None = None,
-    spectra: Spectra | None = None,
 ) -> Head:
     """Fit a head to (n, d) unit features, choosing their mix, the kernel's width and the ridge by leave-one-out.
 
     ``mixes`` (k, d) are ways to weigh the features, each so that vectors keep length 1; without them all count the
     same. ``believed`` (n, classes) says how likely each photo shows each class, where that is more than its label;
-    the less it says of a photo, the less that photo counts. ``spectra`` is filled for the next fit to the same photos.
+    the less it says of a photo, the less that photo counts.
 
     It is a least-squares support vector machine (Suykens and Vandewalle, 1999) with a Gaussian kernel; on the unit
     sphere that kernel is the exponential of a dot product. One decomposition per width gives the leave-one-out
@@ -136,10 +130,8 @@ def fit(  # noqa: PLR0913 - a head has this many sides
     Of more than two classes, each mix gives a machine, and the head is their mean, since they err on other photos; how
     much each says there is also left to leave-one-out.
     """
-    believed = _shown(labels, classes) if believed is None else believed
-    ways = [mixes] if mixes is None or classes == 2 else [mix[None] for mix in mixes]
-    heads = [_fit(features, [believed], labels, seed, way, spectra=spectra)[0] for way in ways]
-    return heads[0] if len(heads) == 1 else _together(heads)
+    believed = belief.one_hot(labels, classes) if believed is None else believed
+    return _head(_spanned(features, labels, seed), believed, mixes)
 
 
 def fit_side_by_side(  # noqa: PLR0913 - a head has this many sides
@@ -159,8 +151,8 @@ def fit_side_by_side(  # noqa: PLR0913 - a head has this many sides
     photos show the same: landmarks are taken from all kinds. With ``gamma`` the kernel is known, that of the one mix
     and of this width.
     """
-    shown = [_shown(one, 2) for one in labels.values()]
-    return dict(zip(labels, _fit(features, shown, kinds, seed, mixes, gamma), strict=True))
+    shown = [belief.one_hot(one, 2) for one in labels.values()]
+    return dict(zip(labels, _fit(_spanned(features, kinds, seed), shown, mixes, gamma), strict=True))
 
 
 @_on_one_thread()
@@ -170,7 +162,7 @@ def answers(heads: Mapping[str, Head], features: Array) -> dict[str, Array]:
     Heads that were fitted side by side share their kernel, which is asked once for all of them.
     """
     nearness = {kernel: kernel.nearness(features) for kernel in {head.kernel for head in heads.values()}}
-    return {item: softmax(head.logits_by(nearness[head.kernel])) for item, head in heads.items()}
+    return {item: belief.softmax(head.logits_by(nearness[head.kernel])) for item, head in heads.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,31 +213,83 @@ def _columns(kernel: Kernel) -> list[bytes]:
     return [column.tobytes() for column in np.vstack([kernel.weights, kernel.biases]).T]
 
 
+@dataclass(frozen=True, slots=True)
+class _Decomposed:
+    """A kernel as ``kernel @ span == basis``, whose columns are orthogonal when each row counts as it is trusted."""
+
+    span: Array
+    """(m, r)"""
+    basis: Array
+    """(n, r)"""
+    strength: Array
+    """(r,) the square of each column's length."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Spanned:
+    """Photos, and those among them that span kernels and choose them; what takes the longest is worked out once."""
+
+    features: Array
+    """(n, d), each of length 1."""
+    landmarks: Array
+    """(m,) the places of the photos that span a kernel."""
+    choosers: Array
+    """The places of those that choose mix and width where there are more photos than landmarks."""
+    _spectra: dict[tuple[bytes, float], tuple[Array, ...]] = field(default_factory=dict)
+    """Strengths and directions of kernels on the landmarks, by mix and width."""
+
+    def choosing(self) -> "_Spanned":
+        """Return the photos that choose, all of which are landmarks."""
+        all_ = np.arange(len(self.choosers))
+        return _Spanned(self.features[self.choosers], all_, all_)
+
+    def dots(self, mix: Array) -> Array:
+        """Return (n, m) dot products of photos and landmarks, of which kernels of each width are made."""
+        return np.asarray(self.features @ (self.features[self.landmarks] * mix).T, np.float64)
+
+    def decomposed(self, dots: Array, mix: Array, gamma: float, trust: Array) -> _Decomposed:
+        """Return the kernel of a width on the ``dots`` of a mix; ``trust``, (n,), is how much each row counts."""
+        kernel, key = np.exp(2 * gamma * (dots - 1)), (mix.tobytes(), gamma)
+        if key not in self._spectra:
+            self._spectra[key] = tuple(np.linalg.eigh(kernel[self.landmarks]))
+        values, vectors = self._spectra[key]
+        solid = values > 1e-9 * values[-1]
+        values, vectors = values[solid], vectors[:, solid]
+        whitened = vectors / np.sqrt(values)
+        if len(whitened) == len(kernel) and np.all(trust == 1):
+            return _Decomposed(whitened, vectors * np.sqrt(values), values)
+        basis = kernel @ whitened
+        strength, turned = np.linalg.eigh(basis.T @ (trust[:, None] * basis))
+        return _Decomposed(whitened @ turned, basis @ turned, np.maximum(strength, 0))
+
+
+def _spanned(features: Array, kinds: Array, seed: int) -> _Spanned:
+    """Return (n, d) photos with their landmarks, taken from all ``kinds``, (n,)."""
+    order = _drawn(features, kinds, seed)
+    return _Spanned(features, np.sort(order[:LANDMARKS]), np.sort(order[:CHOOSERS]))
+
+
+def _head(photos: _Spanned, believed: Array, mixes: Array | None) -> Head:
+    """Return the head of the best mix; of more than two classes, the mean over all mixes' heads."""
+    ways = [mixes] if mixes is None or believed.shape[1] == 2 else [mix[None] for mix in mixes]
+    heads = [_fit(photos, [believed], way)[0] for way in ways]
+    return heads[0] if len(heads) == 1 else _together(heads)
+
+
 @_on_one_thread()
-def _fit(  # noqa: PLR0913, PLR0917 - a head has this many sides
-    features: Array,
-    believed: Sequence[Array],
-    kinds: Array,
-    seed: int,
-    mixes: Array | None,
-    gamma: float | None = None,
-    spectra: Spectra | None = None,
-) -> list[Head]:
+def _fit(photos: _Spanned, believed: Sequence[Array], mixes: Array | None, gamma: float | None = None) -> list[Head]:
     """Return a head for each of several beliefs about the same photos that say equally much of each photo.
 
     Of more photos than landmarks, a sample chooses mix and width: what they are hardly depends on how many choose.
     """
-    ways = np.ones((1, features.shape[1]), np.float32) if mixes is None else mixes
+    ways = np.ones((1, photos.features.shape[1]), np.float32) if mixes is None else mixes
     gammas = GAMMAS if gamma is None else (gamma,)
-    order = _drawn(features, kinds, seed)
-    if gamma is None and len(features) > LANDMARKS:
-        some = np.sort(order[:CHOOSERS])
-        few, *_ = _tried(features[some], [one[some] for one in believed], np.arange(len(some)), ways, gammas)
+    if gamma is None and len(photos.landmarks) < len(photos.features):
+        few, *_ = _tried(photos.choosing(), [one[photos.choosers] for one in believed], ways, gammas)
         ways, gammas = ways[[few.way]], (few.gamma,)
-    chosen = np.sort(order[:LANDMARKS])
-    best = _tried(features, believed, chosen, ways, gammas, spectra)
+    best = _tried(photos, believed, ways, gammas)
     mix = ways[best[0].way]
-    kernel = _kernel(features[chosen], mix, best[0].gamma)
+    kernel = _kernel(photos.features[photos.landmarks], mix, best[0].gamma)
     return [_calibrated(one, kernel, mix, seen) for one, seen in zip(best, believed, strict=True)]
 
 
@@ -253,42 +297,16 @@ def _kernel(features: Array, mix: Array, gamma: float) -> Kernel:
     return Kernel((2 * gamma * features * mix).astype(np.float32).T, np.full(len(features), -2 * gamma, np.float32))
 
 
-def _tried(  # noqa: PLR0913, PLR0917 - what machines have in common is a long row
-    features: Array,
-    believed: Sequence[Array],
-    chosen: Array,
-    ways: Array,
-    gammas: Sequence[float],
-    spectra: Spectra | None = None,
-) -> list[_Tried]:
+def _tried(photos: _Spanned, believed: Sequence[Array], ways: Array, gammas: Sequence[float]) -> list[_Tried]:
     """Return a machine for each of several beliefs, each with its own ridge, all of the way and width best for all."""
-    trust = _trust(believed[0])
-    share = trust / trust.sum()
-    targets = [2 * one - 1 for one in believed]
-
-    @cache
-    def dots(way: int) -> Array:
-        return np.asarray(features @ (features[chosen] * ways[way]).T, np.float64)
+    trust = belief.trust(believed[0])
+    dots = cache(lambda way: photos.dots(ways[way]))
 
     def all_of(way: int, gamma: float) -> list[_Tried]:
-        kernel, key = np.exp(2 * gamma * (dots(way) - 1)), (ways[way].tobytes(), gamma)
-        spectrum = (spectra or {}).get(key) or np.linalg.eigh(kernel[chosen])
-        if spectra is not None:
-            spectra[key] = spectrum
-        span, basis, strength = _decompose(kernel, spectrum, trust)
-        leverages = trust[:, None] * (basis**2 @ (1 / (strength[:, None] + RIDGES)))
-        found = []
-        for target in targets:
-            mean, best = share @ target, _Tried()
-            projected = basis.T @ (trust[:, None] * (target - mean))
-            for ridge, leverage in zip(RIDGES, leverages.T, strict=True):
-                shrunk = projected / (strength + ridge)[:, None]
-                residual = (target - mean - basis @ shrunk) / np.maximum(1 - leverage, 1e-9)[:, None]
-                error = float((share @ residual**2).mean())
-                if error < best.error:
-                    best = _Tried(error, way, gamma, float(ridge), shrunk, residual)
-            found.append(replace(best, weights=span @ best.weights))
-        return found
+        kernel = photos.decomposed(dots(way), ways[way], gamma, trust)
+        leverages = trust[:, None] * (kernel.basis**2 @ (1 / (kernel.strength[:, None] + RIDGES)))
+        found = (_best_ridge(kernel, 2 * one - 1, trust, leverages) for one in believed)
+        return [replace(one, way=way, gamma=gamma) for one in found]
 
     def error(machines: Sequence[_Tried]) -> float:
         return sum(one.error for one in machines)
@@ -298,9 +316,26 @@ def _tried(  # noqa: PLR0913, PLR0917 - what machines have in common is a long r
     return min((best, *(all_of(best[0].way, gamma) for gamma in others)), key=error)
 
 
+def _best_ridge(kernel: _Decomposed, target: Array, trust: Array, leverages: Array) -> _Tried:
+    """Return the machine of the ridge that errs the least where each photo is left out.
+
+    ``target`` is (n, classes), and ``leverages``, (n, ridges), how much each photo tells of itself.
+    """
+    share = trust / trust.sum()
+    mean, best = share @ target, _Tried()
+    projected = kernel.basis.T @ (trust[:, None] * (target - mean))
+    for ridge, leverage in zip(RIDGES, leverages.T, strict=True):
+        shrunk = projected / (kernel.strength + ridge)[:, None]
+        residual = (target - mean - kernel.basis @ shrunk) / np.maximum(1 - leverage, 1e-9)[:, None]
+        error = float((share @ residual**2).mean())
+        if error < best.error:
+            best = _Tried(error, ridge=float(ridge), weights=shrunk, residual=residual)
+    return replace(best, weights=kernel.span @ best.weights)
+
+
 def _calibrated(best: _Tried, kernel: Kernel, mix: Array, believed: Array) -> Head:
     """Return the machine that was found to be best as a head whose probabilities keep what they promise."""
-    targets, trust = 2 * believed - 1, _trust(believed)
+    targets, trust = 2 * believed - 1, belief.trust(believed)
     share = trust / trust.sum()
     left_out = targets - best.residual
     slope, offset = _calibrate(left_out, believed, share)
@@ -311,7 +346,7 @@ def _calibrated(best: _Tried, kernel: Kernel, mix: Array, believed: Array) -> He
         ridge=best.ridge,
         weights=(slope * best.weights).astype(np.float32),
         bias=(slope * (share @ targets) + offset).astype(np.float32),
-        left_out=softmax(slope * left_out + offset),
+        left_out=belief.softmax(slope * left_out + offset),
         believed=believed,
     )
 
@@ -319,7 +354,7 @@ def _calibrated(best: _Tried, kernel: Kernel, mix: Array, believed: Array) -> He
 def _together(heads: Sequence[Head]) -> Head:
     """Return a head whose logits are a weighed mean of several heads' for the same photos, calibrated anew."""
     believed = heads[0].believed
-    trust = _trust(believed)
+    trust = belief.trust(believed)
     share = trust / trust.sum()
     said = np.log(np.maximum([head.left_out for head in heads], 1e-12))
     voices = _voices(said, believed, share)
@@ -335,7 +370,7 @@ def _together(heads: Sequence[Head]) -> Head:
         ),
         weights=np.concatenate(weights).astype(np.float32),
         bias=(slope * (voices @ [head.bias for head in heads]) + offset).astype(np.float32),
-        left_out=softmax(slope * left_out + offset),
+        left_out=belief.softmax(slope * left_out + offset),
     )
 
 
@@ -347,14 +382,14 @@ def _voices(said: Array, believed: Array, share: Array) -> Array:
     from scipy.optimize import minimize
 
     def loss(parameters: Array) -> tuple[float, Array]:
-        voices = softmax(parameters[None])[0]
-        probabilities = softmax(np.tensordot(voices, said, 1))
+        voices = belief.softmax(parameters[None])[0]
+        probabilities = belief.softmax(np.tensordot(voices, said, 1))
         value = -(share @ (believed * np.log(np.maximum(probabilities, 1e-12)))).sum() + EVEN * (parameters**2).mean()
         slope = (said * (share[:, None] * (probabilities - believed))).sum(axis=(1, 2))
         return value, voices * (slope - voices @ slope) + 2 * EVEN * parameters / len(parameters)
 
     found = minimize(loss, np.zeros(len(said)), jac=True, method="L-BFGS-B")
-    return np.asarray(softmax(found.x[None])[0])
+    return np.asarray(belief.softmax(found.x[None])[0])
 
 
 @_on_one_thread()
@@ -367,117 +402,21 @@ def fit_doubting(features: Array, labels: Array, classes: int, *, seed: int = 0,
     labels, contradict them too little, and only tell more about single classes. Where the labels do not speak for
     errors, all are believed: photos that are hard and labelled rightly are worth the most.
     """
-    spectra: Spectra = {}
-    believing = fit(features, labels, classes, seed=seed, mixes=mixes, spectra=spectra)
-    said = _said(believing, features, _shown(labels, classes), labels, seed, spectra)
-    given = _given(said, labels)
+    photos, shown = _spanned(features, labels, seed), belief.one_hot(labels, classes)
+    believing = _head(photos, shown, mixes)
+    said = _said(believing, photos, shown)
+    given = belief.confusion(said, labels)
     if given is None:
         return believing
-    first = _believed(said, labels, given).believed
-    said = _said(believing, features, first, labels, seed, spectra)
-    believed = _believed(said, labels, _moved(said, labels, given)).believed
-    return fit(features, labels, classes, seed=seed, mixes=mixes, believed=believed, spectra=spectra)
+    said = _said(believing, photos, belief.weighed(said, labels, given).believed)
+    believed = belief.weighed(said, labels, belief.refined(said, labels, given)).believed
+    return _head(photos, believed, mixes)
 
 
-def _said(  # noqa: PLR0913, PLR0917 - a head has this many sides
-    head: Head, features: Array, believed: Array, labels: Array, seed: int, spectra: Spectra
-) -> Array:
+def _said(head: Head, photos: _Spanned, believed: Array) -> Array:
     """Return what a machine like the head's best says of each photo, (n, classes), that believes this of all others."""
-    chosen = np.sort(_drawn(features, labels, seed)[:LANDMARKS])
-    (machine,) = _tried(features, [believed], chosen, head.mix[None], (head.gamma,), spectra)
+    (machine,) = _tried(photos, [believed], head.mix[None], (head.gamma,))
     return 2 * believed - 1 - machine.residual
-
-
-@dataclass(frozen=True, slots=True)
-class _Belief:
-    """What to believe of photos by what was said of them and by their labels."""
-
-    believed: Array
-    """(n, classes) how likely each photo shows each class."""
-    said: Array
-    """(n, classes) the same before its label is seen."""
-    likelihood: float
-    """The logarithm of how likely the labels are."""
-
-
-def _given(scores: Array, labels: Array) -> Array | None:
-    """Return the share of each class that is given each label, (classes, classes), by what was said of photos.
-
-    First it is worked out which share of all labels is wrong, the mean of what is possible by how likely it makes
-    them; the shares of each class begin there, and move as far as its photos ask for.
-    None where several classes' labels are likeliest without errors: no share for all makes them likelier, and the
-    classes' own shares no likelier than numbers do that have nothing to say (by chance a free number brings half a
-    natural logarithm, as Wilks, 1938, found; twice that is asked of each class). Of two classes, few photos can't tell,
-    and doubt costs nothing.
-    """
-    classes = scores.shape[1]
-    shares = np.linspace(LEAST / classes, MOST, 18)
-    likelihoods = np.array([_believed(scores, labels, _mixed_up(classes, share)).likelihood for share in shares])
-    given = _moved(scores, labels, _mixed_up(classes, softmax(likelihoods[None])[0] @ shares))
-    if classes == 2:
-        return given
-    without = _believed(scores, labels, np.eye(classes)).likelihood
-    gained = _believed(scores, labels, given).likelihood - without
-    return given if likelihoods.max() > without or gained > classes else None
-
-
-def _moved(scores: Array, labels: Array, supposed: Array) -> Array:
-    """Return the share of each class that is given each label, as far from what is supposed as photos ask for.
-
-    They are found by expectation and maximisation.
-    """
-    classes = scores.shape[1]
-    said, shown, given = _believed(scores, labels, supposed).said, _shown(labels, classes), supposed
-    for _ in range(STEPS):
-        joint = said * given[:, labels].T
-        given = SUPPOSED * (classes - 1) * supposed + (joint / joint.sum(axis=1, keepdims=True)).T @ shown
-        given /= given.sum(axis=1, keepdims=True)
-    return given
-
-
-def _believed(scores: Array, labels: Array, given: Array) -> _Belief:
-    """Return what to believe of photos of whose classes (n, classes) scores were said, and of whose labels is doubted.
-
-    ``given`` is the share of each class that is given each label. Slope and offset of the scores are those under which
-    the labels are likeliest (the forward correction of Patrini et al., 2017).
-    """
-    from scipy.optimize import minimize
-
-    n, classes = scores.shape
-    seen = given[:, labels].T
-
-    def unpacked(parameters: Array) -> tuple[Array, Array]:
-        said = softmax(np.exp(parameters[0]) * scores + parameters[1:])
-        return said, np.maximum(said * seen, 1e-300)
-
-    def loss(parameters: Array) -> tuple[float, Array]:
-        said, joint = unpacked(parameters)
-        likely, offset = joint.sum(axis=1), parameters[1:]
-        slack = said - joint / likely[:, None]
-        value = -np.log(likely).sum() + 1e-3 * n * offset @ offset
-        slope = np.exp(parameters[0]) * (slack * scores).sum()
-        return value / n, np.concatenate([[slope], slack.sum(axis=0) + 2e-3 * n * offset]) / n
-
-    bounds = [(-3, 4)] + [(-10, 10)] * classes
-    found = minimize(loss, np.zeros(1 + classes), jac=True, method="L-BFGS-B", bounds=bounds)
-    said, joint = unpacked(found.x)
-    likely = joint.sum(axis=1)
-    return _Belief(joint / likely[:, None], said, float(np.log(likely).sum()))
-
-
-def _mixed_up(classes: int, share: float) -> Array:
-    """Return the shares of each class that get each label when a ``share`` of the labels is wrong, evenly."""
-    return np.full((classes, classes), share / (classes - 1)) + (1 - share * classes / (classes - 1)) * np.eye(classes)
-
-
-def _shown(labels: Array, classes: int) -> Array:
-    return np.asarray(labels[:, None] == np.arange(classes), np.float64)
-
-
-def _trust(believed: Array) -> Array:
-    """Return how much each photo counts: from next to nothing where any class is as likely, to 1 where one is sure."""
-    evenly = 1 / believed.shape[1]
-    return np.asarray(np.maximum((believed.max(axis=1) - evenly) / (1 - evenly), 0.01))
 
 
 @dataclass(frozen=True, slots=True)
@@ -503,8 +442,8 @@ def widened(head: Head, photos: Known, more: Known, val: Known, *, seed: int = 0
     chosen = np.sort(_drawn(features, labels, seed)[:LANDMARKS])
     kernel = _kernel(features[chosen], head.mix, head.gamma)
     near = kernel.nearness(features).astype(np.float64)
-    targets = 2 * np.concatenate([head.believed, _shown(more.labels, classes)]) - 1
-    counts = np.concatenate([_trust(head.believed), np.full(len(more.labels), PART_COUNTS)])
+    targets = 2 * np.concatenate([head.believed, belief.one_hot(more.labels, classes)]) - 1
+    counts = np.concatenate([belief.trust(head.believed), np.full(len(more.labels), PART_COUNTS)])
     mean = np.average(targets, axis=0, weights=counts)
     weighted = (near * counts[:, None]).T
     solved = np.linalg.solve(
@@ -512,15 +451,9 @@ def widened(head: Head, photos: Known, more: Known, val: Known, *, seed: int = 0
         weighted @ (targets - mean),
     )
     apart = kernel.nearness(val.features) @ solved + mean
-    slope, offset = _calibrate(apart, _shown(val.labels, classes))
+    slope, offset = _calibrate(apart, belief.one_hot(val.labels, classes))
     weights, bias = (slope * solved).astype(np.float32), (slope * mean + offset).astype(np.float32)
     return replace(head, kernel=kernel, weights=weights, bias=bias)
-
-
-def softmax(logits: Array) -> Array:
-    """Return the probabilities of (n, classes) logits."""
-    power = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(power / power.sum(axis=1, keepdims=True))
 
 
 def _drawn(features: Array, labels: Array, seed: int) -> Array:
@@ -542,23 +475,6 @@ def _lot(features: Array, seed: int) -> int:
     return int.from_bytes(hashlib.blake2b(features.tobytes(), digest_size=8, key=str(seed).encode()).digest())
 
 
-def _decompose(kernel: Array, spectrum: tuple[Array, Array], trust: Array) -> tuple[Array, Array, Array]:
-    """Return a span, a basis and its strengths, so that ``kernel @ span == basis`` has orthogonal columns.
-
-    ``kernel`` is (n, m), and ``spectrum`` that of the landmarks' own rows. The columns are orthogonal when each row
-    counts as much as it is trusted.
-    """
-    values, vectors = spectrum
-    solid = values > 1e-9 * values[-1]
-    values, vectors = values[solid], vectors[:, solid]
-    whitened = vectors / np.sqrt(values)
-    if len(whitened) == len(kernel) and np.all(trust == 1):
-        return whitened, vectors * np.sqrt(values), values
-    basis = kernel @ whitened
-    strength, turned = np.linalg.eigh(basis.T @ (trust[:, None] * basis))
-    return whitened @ turned, basis @ turned, np.maximum(strength, 0)
-
-
 def _calibrate(scores: Array, believed: Array, share: Array | None = None) -> tuple[float, Array]:
     """Return the slope and the offset per class that bring the softmax of scores nearest to what is believed."""
     from scipy.optimize import minimize
@@ -567,11 +483,11 @@ def _calibrate(scores: Array, believed: Array, share: Array | None = None) -> tu
     share = np.full(n, 1 / n) if share is None else share
     # A little doubt, as Platt has it: few photos must not promise certainty.
     doubt = 1 / (n / classes + 2)
-    targets = believed @ _mixed_up(classes, doubt)
+    targets = believed @ belief.mixed_up(classes, doubt)
 
     def loss(parameters: Array) -> tuple[float, Array]:
         slope = np.exp(parameters[0])
-        probabilities = softmax(slope * scores + parameters[1:])
+        probabilities = belief.softmax(slope * scores + parameters[1:])
         slack = share[:, None] * (probabilities - targets)
         value = (
             -(share @ (targets * np.log(np.maximum(probabilities, 1e-12)))).sum() + 1e-3 * (parameters[1:] ** 2).sum()

@@ -10,7 +10,7 @@ import numpy as np
 
 from dataset.progress import Progress
 from dataset.tray import Train
-from train import backbones, features, heads, models
+from train import backbones, belief, features, heads, models
 from train.adding import Shape, agreed
 from train.archive import Enlarged
 from train.data import Dataset, Part, Photo, Pixels, decode_all, distinct, let_go, require_enough
@@ -201,7 +201,7 @@ def _tuned(
     for item, dataset in data.items():
         photos = [photo for part in HELD_BACK for photo in dataset.part(part)]
         inputs = np.stack([seen[photo.sha256] for photo in photos])
-        said = heads.softmax(np.asarray(tuned.parts[item](inputs)))
+        said = belief.softmax(np.asarray(tuned.parts[item](inputs)))
         val = np.array([photo.part == "val" for photo in photos])
         by = temperature(said[val], np.array([photo.label for photo in dataset.part("val")]))
         answers[item] = dict(zip((photo.sha256 for photo in photos), cooled(said, by), strict=True))

@@ -8,6 +8,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from train import heads, models
+from train.belief import softmax
 from train.evaluate import Judged, doubts
 
 
@@ -43,7 +44,7 @@ def test_left_out_answers_are_those_of_refitting_without_the_photo(monkeypatch: 
         weights = np.linalg.solve(kernel[np.ix_(rest, rest)] + 0.3 * np.eye(23), targets[rest] - mean)
         expected.append(kernel[n, rest] @ weights + mean)
 
-    assert heads.fit(features, labels, 2).left_out == pytest.approx(heads.softmax(np.array(expected)), abs=1e-5)
+    assert heads.fit(features, labels, 2).left_out == pytest.approx(softmax(np.array(expected)), abs=1e-5)
 
 
 def test_left_out_answers_hold_for_photos_that_are_trusted_less(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +65,7 @@ def test_left_out_answers_hold_for_photos_that_are_trusted_less(monkeypatch: pyt
         expected.append(kernel[n, rest] @ weights + mean)
 
     assert heads.fit(features, labels, 2, believed=believed).left_out == pytest.approx(
-        heads.softmax(np.array(expected)), abs=1e-5
+        softmax(np.array(expected)), abs=1e-5
     )
 
 
@@ -197,21 +198,23 @@ def test_even_errors_are_forgotten() -> None:
     assert (doubting.believed.argmax(axis=1) == labels).mean() > 0.9
 
 
-def test_what_a_fit_worked_out_serves_the_next() -> None:
-    """A fit to the same photos that believes something else takes the spectra it finds, and is the same to the bit."""
-    features, labels = clouds(60, 3, spread=0.9)
-    doubted = np.full((60, 3), 0.1) + 0.7 * np.eye(3)[labels]
-    spectra: heads.Spectra = {}
-    heads.fit(features, labels, 3, spectra=spectra)
-    before = dict(spectra)
-    after = heads.fit(features, labels, 3, believed=doubted, spectra=spectra)
-    alone = heads.fit(features, labels, 3, believed=doubted)
+def test_what_a_fit_worked_out_serves_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Doubting fits to the same photos several times, and decomposes the kernel of each width once for all of them."""
+    features, labels = clouds(200, 4)
+    rng = np.random.default_rng(5)
+    wrong = np.where(rng.random(200) < 0.2, (labels + rng.integers(1, 4, 200)) % 4, labels)
+    seen: list[bytes] = []
+    decompose = np.linalg.eigh
+    monkeypatch.setattr(np.linalg, "eigh", lambda matrix: (seen.append(matrix.tobytes()), decompose(matrix))[1])
+    believing = heads.fit(features, wrong, 4)
+    kernels = list(seen)
+    seen.clear()
+    doubting = heads.fit_doubting(features, wrong, 4)
 
-    assert len(before) == len(heads.GAMMAS)
-    assert all(spectra[key] is one for key, one in before.items())
-    assert spectra.keys() == before.keys()
-    assert np.array_equal(after.weights, alone.weights)
-    assert np.array_equal(after.left_out, alone.left_out)
+    assert not np.array_equal(doubting.believed, believing.believed)
+    assert len(kernels) == len(heads.GAMMAS)
+    # What a kernel spans is turned where photos are trusted less; that is another matrix.
+    assert [one for one in seen if one in kernels] == kernels
 
 
 def test_a_widened_head_still_doubts() -> None:
