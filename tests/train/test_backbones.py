@@ -1,6 +1,8 @@
 """Frozen backbones: their names, what they expect, and runs that stand on their features."""
 
 import csv
+import hashlib
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -8,15 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dataset.errors import ConfigError, TrayError
 from dataset.progress import Progress
 from dataset.review.suspicions import from_run
 from dataset.tray import Train
 from tests.train.conftest import draw, finish
+from tests.train.test_fit import ended
 from train import backbones, features
 from train.backend import keras
-from train.data import decode
+from train.data import SQUARES, Photo, decode, square
 from train.evaluate import evaluate
 from train.fit import train
 from train.plan import effective
@@ -111,6 +115,46 @@ def test_interrupted_features_are_kept(
     assert next(rest).done == 32
     assert isinstance(list(rest)[-1], Run)
     assert len(list((tmp_path / "x").glob("2*"))) == 1
+
+
+def test_each_picture_is_decoded_once_and_small(
+    decodes: list[tuple[int, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Features cost one decode of a picture, at the least size that they can be taken from; kept ones cost none."""
+    photos = {name: Photo(tmp_path / f"{name}.jpg", 0, "train", name) for name in "abc"}
+    for photo in photos.values():
+        Image.effect_noise((960, 720), 50).convert("RGB").save(photo.path)
+    monkeypatch.setattr(features, "fastest", lambda *_, **__: lambda pixels: {"": pixels.mean(axis=(1, 2))})
+    with_ = features.Extractor(lambda: None, 100, "mean", np.ones((1, 3), np.float32))
+    decodes.clear()
+    found, errors = ended(features.embed(photos, with_, tmp_path))
+    first = list(decodes)
+    again, _ = ended(features.embed(photos, with_, tmp_path))
+
+    assert errors == {}
+    assert first == decodes == [(240, 180)] * 3
+    assert all(np.array_equal(found[name], again[name]) for name in photos)
+
+
+def test_features_of_other_pixels_have_a_key_of_their_own(settings: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Size, views and the way in which pictures are squared are part of the key: what is kept of others is not taken.
+
+    Where the last line fails, pictures are squared otherwise than before: SQUARES has to be named anew.
+    """
+    known = features.extractor(effective(settings))
+    others = (replace(settings, image_size=48), replace(settings, augment=True))
+    keys = [features.extractor(effective(one)).key for one in others]
+    monkeypatch.setattr(features, "SQUARES", "others")
+    keys += [known.key, features.extractor_of(known.model(), effective(settings)).key]
+    rng = np.random.default_rng(0)
+    digest = hashlib.sha256()
+    for shape in ((60, 90, 3), (500, 700, 3), (300, 200)):
+        file = io.BytesIO()
+        Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(file, "PNG")
+        digest.update(square(file.getvalue(), 96).tobytes())
+
+    assert len(set(keys)) == 4
+    assert (SQUARES, digest.hexdigest()[:16]) == ("squares2", "af4b095d058c2f57")
 
 
 def test_views_are_averaged_in_the_model(built_data: dict[str, Path], settings: Train, tmp_path: Path) -> None:
