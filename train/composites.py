@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from dataset.images import read
+from dataset.images import shrunk
 from train.data import UNREADABLE
 
 Array = np.ndarray[Any, Any]
@@ -106,7 +106,7 @@ def compose(kitchen: Kitchen, rng: np.random.Generator, *, foods: tuple[int, int
 def _photo(paths: Sequence[Path], rng: np.random.Generator) -> Image.Image | None:
     """Return one of some photos, or None where that one can't be read."""
     try:
-        return read(paths[int(rng.integers(len(paths)))].read_bytes(), max_side=SIDES[0])
+        return shrunk(paths[int(rng.integers(len(paths)))].read_bytes(), side=SIDES[1])
     except UNREADABLE:
         return None
 
