@@ -151,7 +151,7 @@ def _likeliest(pairs: Sequence[Sequence[Way]]) -> Iterator[Way]:
 
 
 def _placings(ways: Sequence[Way]) -> tuple[Values, Values]:
-    stretches, shifts = zip(*(placing(match) for _, _, match in ways), strict=True)
+    stretches, shifts = zip(*(placing(match.crop) for _, _, match in ways), strict=True)
     return np.stack(stretches), np.stack(shifts)
 
 
@@ -204,15 +204,16 @@ def _means(size: int) -> Short:
     return matrix
 
 
-def placing(match: Match) -> tuple[Values, Values]:
+@cache
+def placing(crop: tuple[int, int] | None) -> tuple[Values, Values]:
     """Return where the second picture begins to be looked for on the first: a 2x2 matrix, and a shift in pixels of 64.
 
-    Both are of points (x, y) from the centre.
+    Both are of points (x, y) from the centre; ``crop`` is as in Match.
     """
-    if match.crop is None:
+    if crop is None:
         return np.eye(2), np.zeros(2)
-    larger, crop = match.crop
-    left, top, right, bottom = crop_box(crop)
+    larger, which = crop
+    left, top, right, bottom = crop_box(which)
     size = np.array([right - left, bottom - top])
     shift = np.array([(left + right) / 2 - 0.5, (top + bottom) / 2 - 0.5]) * SIDE
     return (np.diag(1 / size), -shift / size) if larger == 0 else (np.diag(size), shift)

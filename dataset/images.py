@@ -45,6 +45,8 @@ EXTENSIONS = {
 }
 """Formats that are read, by Pillow's names, and the extension that tells the truth about each."""
 FORMATS = tuple(EXTENSIONS)
+# MPO comes out of the JPEG opener, which has no name of its own for it.
+_OPENERS = tuple(name for name in FORMATS if name not in {"MPO", "HEIF"})
 # Importing a plugin registers its format; Pillow would import all forty of them otherwise.
 PLUGINS = (
     AvifImagePlugin,
@@ -198,7 +200,7 @@ def _look(  # noqa: PLR0913 - the row of switches of look
 ) -> tuple[ImageInfo, Image.Image | None]:
     max_pixels, min_side = limits
     try:
-        with Image.open(io.BytesIO(data), formats=_openable(FORMATS)) as image:
+        with Image.open(io.BytesIO(data), formats=_openable()) as image:
             info = _describe(info, image)
             error = f"format not allowed: {info.format}" if info.format not in formats else ""
             error = error or ("too many pixels" if image.width * image.height > max_pixels else "")
@@ -261,7 +263,7 @@ def _or_mended(data: bytes, decode: Callable[[bytes], Image.Image]) -> Image.Ima
 
 def stored(data: bytes) -> tuple[tuple[int, int], int]:
     """Return width and height of a picture as it is stored, and EXIF's orientation, 1 to 8: how it is to be shown."""
-    with Image.open(io.BytesIO(data), formats=_openable(FORMATS)) as image:
+    with Image.open(io.BytesIO(data), formats=_openable()) as image:
         return image.size, _turn(image)
 
 
@@ -353,9 +355,8 @@ def _reads_heif() -> bool:
     return True
 
 
-def _openable(formats: tuple[str, ...]) -> tuple[str, ...]:
-    # MPO comes out of the JPEG opener, which has no name of its own for it.
-    return tuple(name for name in formats if name != "MPO" and (name != "HEIF" or _reads_heif()))
+def _openable() -> tuple[str, ...]:
+    return (*_OPENERS, "HEIF") if _reads_heif() else _OPENERS
 
 
 def _describe(info: ImageInfo, image: Image.Image) -> ImageInfo:
@@ -431,7 +432,7 @@ def _pixels(data: bytes, max_pixels: int) -> bytes:
 
 
 def _read(data: bytes, max_side: int | None) -> Image.Image:
-    with Image.open(io.BytesIO(data), formats=_openable(FORMATS)) as image:
+    with Image.open(io.BytesIO(data), formats=_openable()) as image:
         if max_side:
             scale = min(1.0, max_side / max(image.size))
             image.draft("RGB", (max(1, round(image.width * scale)), max(1, round(image.height * scale))))
@@ -446,7 +447,7 @@ def _read(data: bytes, max_side: int | None) -> Image.Image:
 
 
 def _shrunk(data: bytes, side: int) -> Image.Image:
-    with Image.open(io.BytesIO(data), formats=_openable(FORMATS)) as image:
+    with Image.open(io.BytesIO(data), formats=_openable()) as image:
         image.draft("RGB", (side, side))
         _load(image, data)
         return _upright(_plain(_reduced(image, side), image.info.get("icc_profile"), colour=True), _turn(image))

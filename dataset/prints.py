@@ -191,7 +191,9 @@ def turned(grey: NDArray[Any], turn: int) -> NDArray[Any]:
 def find_bars(grey: Levels) -> Bars:
     """Return the plain bars at the edges of a grey picture."""
     height, width = grey.shape
-    top, right, bottom, left = map(_bar, _sides(grey))
+    top, right, bottom, left = each = [_bar(side) for side in _sides(grey)]
+    if not any(map(any, each)):
+        return Bars((), 0.0)
     boxes = []
     for way in (1, 0):
         box = (left[way], top[way], width - right[way], height - bottom[way])

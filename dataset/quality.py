@@ -54,8 +54,8 @@ def measure_all(sketches: Sequence[Sketch], files: Sequence[tuple[ImageInfo, int
     shares = _counts(grey, 256) / (THUMB * THUMB)
     below = shares.cumsum(axis=1)
     codes = ((rgb[..., 0] >> 4) << 8) + (rgb[..., 1] & 0xF0) + (rgb[..., 2] >> 4)
-    # Sorting short whole numbers is quicker than finding the largest: numpy sorts with vector instructions.
-    commonest = np.sort(_counts(codes, 4096).astype(np.uint16), axis=1)[:, 4080:]
+    # Sorting is quicker than finding the largest: vector instructions do it, those for 16 bits on few machines.
+    commonest = np.sort(_counts(codes, 4096).astype(np.int32), axis=1)[:, 4080:]
     steps = _steps(grey)
     halved = (grey[:, ::2, ::2] + grey[:, ::2, 1::2] + grey[:, 1::2, ::2] + grey[:, 1::2, 1::2] + 2) >> 2
     columns = {
@@ -69,7 +69,7 @@ def measure_all(sketches: Sequence[Sketch], files: Sequence[tuple[ImageInfo, int
         "palette": (commonest.sum(axis=1) / codes[0].size, 4),
         "gentle": (_share((steps > 1) & (steps <= 8)), 4),
         "border": (np.array([one.frame for one in sketches]), 4),
-        "gutter": (np.maximum(_gutter(grey), _gutter(grey.swapaxes(1, 2))), 4),
+        "gutter": (np.maximum(_gutter(grey), _gutter(np.ascontiguousarray(grey.swapaxes(1, 2)))), 4),
     }
     rows = zip(*(column.tolist() for column, _ in columns.values()), strict=True)
     digits = [places for _, places in columns.values()]
@@ -149,7 +149,7 @@ def _gutter(grey: NDArray[np.int16]) -> NDArray[np.float64]:
     # Twice the levels, and the sum of the two middle ones for twice the median: whole numbers are quick.
     twice = 2 * grey
     rows = twice[:, 9:71]
-    ordered = np.sort(grey[:, 9:71], axis=2)
+    ordered = np.sort(grey[:, 9:71].astype(np.int32), axis=2)
     middle = ordered[..., 39:40] + ordered[..., 40:41]
     plain = _count(np.abs(rows - middle) <= 20)
     above, below = (_count(np.abs(side - middle) > 24) for side in (twice[:, 6:68], twice[:, 12:74]))
