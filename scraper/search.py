@@ -19,6 +19,11 @@ PATIENCE: Final = (0.5, 1.0, 2.0, 4.0)
 """Seconds that growth is waited for at the page's bottom, round after round, at pace 1."""
 PATIENCE_FLOOR: Final = 0.25
 END: Final = "end of results"
+WENT_ON: Final = "no more came (its page went on loading)"
+NO_BATCH: Final = "no more came (its last batch failed)"
+NO_NEXT: Final = "no more came (its next page did not)"
+CUT_SHORT: Final = frozenset({WENT_ON, NO_BATCH, NO_NEXT})
+"""Ends after which another run may find more: the line may have been down."""
 BUSY_SECONDS: Final = 20.0
 """How long a spinner is believed, and an answer to the page's scripts is waited for."""
 REPEATS: Final = 70
@@ -87,7 +92,7 @@ def search(  # noqa: PLR0913 - where, what, how, and from which result on
             _turn_page(window, state, rhythm)
     if not state.seen and begun == 1:
         raise broken(engine, term, window, keep_page)
-    yield Ended(state.over)
+    yield Ended(state.over, finished=state.over not in CUT_SHORT)
 
 
 @dataclass(slots=True)
@@ -168,7 +173,7 @@ def _turn_page(window: Window, state: Reading, rhythm: Rhythm) -> None:
     try:
         look = arrive(window, state.engine, url, rhythm)
     except NoPage:
-        state.over = "no more came (its next page did not)"
+        state.over = NO_NEXT
         return
     if not look.none:
         state.over, state.idle = "", 0
@@ -288,9 +293,9 @@ def _rest(window: Window, state: Reading, step: Step, rhythm: Rhythm) -> None:
         check(replace(look, blocked="" if look.end else window.refused(state.engine)), state.engine, window)
         state.over = END
         if look.busy and not look.end:
-            state.over = "no more came (its page went on loading)"
+            state.over = WENT_ON
         elif not look.end and window.batch_status() >= 500:
-            state.over = "no more came (its last batch failed)"
+            state.over = NO_BATCH
 
 
 def _until_idle(window: Window, reader: Engine, step: Step) -> None:
