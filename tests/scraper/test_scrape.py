@@ -25,6 +25,9 @@ from scraper.scrape import Summary, preview, scrape
 from scraper.simulator import NOTHING, SCENARIOS, Request, Site
 from tests.scraper.conftest import QUICK, engines, kept
 
+PATIENT = replace(QUICK, connect_timeout=8.0, read_timeout=8.0, total_timeout=16.0)
+"""For what a run is to bring whole: on a busy machine the site takes seconds to draw a picture."""
+
 
 def scraped(
     plan: ClassPlan, into: Path, site: Site, using: Sequence[Engine] = (), settings: Scrape = QUICK
@@ -49,7 +52,7 @@ def whole(
 ) -> tuple[Path, list[Record], dict[str, Summary]]:
     """Scrape one term with all engines to its end, undisturbed."""
     into, before = tmp_path_factory.mktemp("whole"), len(site.log)
-    found = scraped(ClassPlan("pizza", ("pizza",), 500), into, site)
+    found = scraped(ClassPlan("pizza", ("pizza",), 500), into, site, settings=PATIENT)
     asked += site.log[before:]
     return into, *found
 
@@ -264,11 +267,11 @@ from pathlib import Path
 from dataset.tray import ClassPlan
 from scraper.scrape import scrape
 from scraper.engines import ENGINES, pointed_at
-from tests.scraper.conftest import QUICK
+from tests.scraper.test_scrape import PATIENT
 site, into = sys.argv[1:]
 engines = [pointed_at(engine, site) for engine in ENGINES.values()]
 print("started", flush=True)
-for step in scrape([ClassPlan("pizza", ("pizza",), 500)], Path(into), QUICK, engines=engines, site=site):
+for step in scrape([ClassPlan("pizza", ("pizza",), 500)], Path(into), PATIENT, engines=engines, site=site):
     print(type(step).__name__, flush=True)
 """
 
@@ -322,7 +325,7 @@ def test_killed_at_any_moment_it_ends_the_same(site, whole, tmp_path):
         assert held <= now
         held = now
     fetched = [record.url for record in records(tmp_path / "pizza")]
-    scraped(ClassPlan("pizza", ("pizza",), 500), tmp_path, site)
+    scraped(ClassPlan("pizza", ("pizza",), 500), tmp_path, site, settings=PATIENT)
 
     assert kept(tmp_path / "pizza") == kept(whole[0] / "pizza")
     after = [record.url for record in records(tmp_path / "pizza")]
