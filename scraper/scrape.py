@@ -20,7 +20,7 @@ from dataset.tray import ClassPlan, Scrape
 from scraper.again import PASSING, UNCOMPARED, second_chances
 from scraper.browser import Window
 from scraper.chromium import chromium, display_for
-from scraper.download import Fetcher, short_name
+from scraper.download import TOO_MANY, Fetcher, short_name
 from scraper.engines import Candidate, Engine, Inquiry
 from scraper.filters import Filtered, filtered, misfit, sweeps
 from scraper.forget import concerns, listed
@@ -402,7 +402,8 @@ class Run:
             return Got(record, fetched.data)
         job.tried.append(record.url)
         job.failures.append(record.error)
-        if record.error in PASSING:
+        # Who said that it is too much is left alone for the rest of the run.
+        if record.error in PASSING and record.status != TOO_MANY:
             job.passing.append((url, kind))
         if record.error in FINAL:
             return Got(record)

@@ -128,12 +128,12 @@ def test_a_later_run_brings_what_failed_in_passing(httpserver: HTTPServer, tmp_p
     assert sum(record.kept for record in records(folder)) == 1
 
 
-def stumbling(httpserver: HTTPServer, path: str, body: bytes, failures: int) -> None:
+def stumbling(httpserver: HTTPServer, path: str, body: bytes, failures: int, *, status: int = 503) -> None:
     """Serve a body, after so many answers that the host has too much to do."""
 
     def answer(_: Request) -> Response:
         here = sum(request.path == path for request, _ in httpserver.log)
-        return Response("", status=503) if here < failures else Response(body, content_type="image/jpeg")
+        return Response("", status=status) if here < failures else Response(body, content_type="image/jpeg")
 
     httpserver.expect_request("/robots.txt").respond_with_data(status=404)
     httpserver.expect_request(path).respond_with_handler(answer)
@@ -162,6 +162,15 @@ def test_what_has_no_thumbnail_has_its_second_try_too(httpserver: HTTPServer, tm
     (record,) = downloaded([httpserver.url_for("/full.jpg")], tmp_path / "found", QUICK, site=httpserver.url_for(""))
 
     assert (record.kept, record.error) == ((True, "") if failures == TRIES else (False, "503"))
+
+
+def test_who_is_asked_too_much_is_not_asked_again_in_the_same_run(httpserver: HTTPServer, tmp_path):
+    """A host that answers 429 has no second try at the run's end: it may ask to be left alone for an hour."""
+    stumbling(httpserver, "/full.jpg", picture(), 99, status=429)
+    (record,) = downloaded([httpserver.url_for("/full.jpg")], tmp_path / "found", QUICK, site=httpserver.url_for(""))
+
+    assert (record.kept, record.error) == (False, "429")
+    assert sum(request.path == "/full.jpg" for request, _ in httpserver.log) == TRIES
 
 
 def test_a_thumbnail_that_stumbles_costs_no_picture(httpserver: HTTPServer, tmp_path):
