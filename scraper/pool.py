@@ -30,8 +30,9 @@ class Job:
     """Short name of the best address, under which the job is known while it is under way."""
     tried: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    """Why the last so many of these failed; those before, earlier runs or other results tried."""
     passing: list[tuple[str, Kind]] = field(default_factory=list)
-    """Of those that failed, the ones that may answer yet."""
+    """Of these, the addresses that may answer yet."""
     last_try: bool = False
     """Whether these had their second try."""
     waiting: list[Candidate] = field(default_factory=list)
