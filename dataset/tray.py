@@ -2,21 +2,24 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, is_dataclass
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
+from pydantic_core import ErrorDetails
 
 from dataset.errors import ConfigError, did_you_mean
 
-STRICT = ConfigDict(extra="forbid")
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 EngineName = Literal["google", "bing", "yahoo"]
 Share = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, strict=True)]
+Term = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Level = Annotated[float, Field(ge=0, le=255)]
 Portion = Annotated[float, Field(ge=0, le=1)]
 Colour = Literal[
@@ -24,6 +27,10 @@ Colour = Literal[
     "brown",
 ]  # fmt: skip
 DAY = r"(19|20)\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
+SIDES = r"^[1-9]\d{0,4}x[1-9]\d{0,4}$"
+DATE = rf"^(day|week|month|year|{DAY}\.\.{DAY})$"
+LANGUAGE = r"^[a-z]{2}$"
+MARKET = r"^[a-z]{2}-[A-Z]{2}$"
 
 # What a picture may weigh and must measure, wherever it comes from.
 MIN_SIDE = 64
@@ -41,17 +48,25 @@ ITEM_NAME = re.compile(r"[^\W_][\w-]*")
 class Item:
     """One [items.*] table: what to search for, how many pictures, and which look-alikes are not it."""
 
-    terms: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+    terms: Annotated[tuple[Term, ...], Field(min_length=1)]
     limit: Count | None = None
-    negatives: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    negatives: tuple[Term, ...] = ()
 
 
 @validated(frozen=True, slots=True, config=STRICT)
 class Background:
     """The [background] table: what is on trays and in rooms but is no item."""
 
-    terms: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    terms: tuple[Term, ...] = ()
     limit: Count | None = None
+
+
+def _days(value: str) -> str:
+    """Return an age or a range of days; raises ValueError for days that no calendar has, and for a range backwards."""
+    first, _, last = value.partition("..")
+    if last and date.fromisoformat(first) > date.fromisoformat(last):
+        raise ValueError
+    return value
 
 
 @validated(frozen=True, slots=True, config=STRICT)
@@ -59,23 +74,23 @@ class Filters:
     """The [scrape.filters] table: what a search asks for beside its term; scraper.filters says who can do what."""
 
     size: Literal["small", "medium", "large"] | None = None
-    exact: Annotated[str, Field(pattern=r"^[1-9]\d{0,4}x[1-9]\d{0,4}$")] | None = None
+    exact: Annotated[str, Field(pattern=SIDES)] | None = None
     """Exact width and height, such as ``800x600``."""
-    min_size: Annotated[str, Field(pattern=r"^[1-9]\d{0,4}x[1-9]\d{0,4}$")] | None = None
+    min_size: Annotated[str, Field(pattern=SIDES)] | None = None
     """Least width and height."""
     colour: Colour | None = None
     type: Literal["photo", "clipart", "line", "animated", "transparent"] | None = None
     aspect: Literal["tall", "square", "wide"] | None = None
-    date: Annotated[str, Field(pattern=rf"^(day|week|month|year|{DAY}\.\.{DAY})$")] | None = None
+    date: Annotated[str, Field(pattern=DATE), AfterValidator(_days)] | None = None
     """Greatest age, or a range such as ``2024-01-01..2024-06-30``."""
     licence: (
         Literal["creative-commons", "public-domain", "share", "share-commercially", "modify", "modify-commercially"]
         | None
     ) = None
     safe: Literal["on", "moderate", "off"] = "on"
-    language: Annotated[str, Field(pattern=r"^[a-z]{2}$")] | None = None
+    language: Annotated[str, Field(pattern=LANGUAGE)] | None = None
     """Language of the hosting pages, such as ``en``."""
-    market: Annotated[str, Field(pattern=r"^[a-z]{2}-[A-Z]{2}$")] | None = None
+    market: Annotated[str, Field(pattern=MARKET)] | None = None
     """Language and country whose results are wanted, such as ``en-GB``."""
 
 
@@ -346,7 +361,7 @@ def parse(table: Mapping[str, Any], *, source: str, root: Path = Path()) -> Tray
     try:
         tray = TypeAdapter(Tray).validate_python({**table, "root": root})
     except ValidationError as error:
-        raise ConfigError(f"{source}: {_sentence(error)}") from None
+        raise ConfigError(f"{source}: {_sentence(error, Tray)}") from None
     for name in tray.items:
         if name in RESERVED or name.startswith("not_") or not ITEM_NAME.fullmatch(name):
             raise ConfigError(
@@ -373,37 +388,101 @@ def override(section: Any, **flags: Any) -> Any:
     try:
         return type(section)(**values)
     except ValidationError as error:
-        raise ConfigError(f"command line: {_sentence(error)}") from None
+        raise ConfigError(f"command line: {_sentence(error, type(section))}") from None
 
 
-def _sentence(error: ValidationError) -> str:
-    """Say the first of pydantic's complaints as one sentence."""
+EXAMPLES: Final[Mapping[Any, str]] = {
+    Item: 'terms = ["pizza", "cheese pizza"]',
+    Background: 'terms = ["empty plate", "people"]',
+    Scrape: "limit = 500",
+    Filters: 'size = "large"',
+    Build: "max_side = 640",
+    Split: "val = 0.1",
+    Checks: 'drop = ["dark"]',
+    Train: 'model = "mobilenetv2"',
+}
+"""A line that each table may hold."""
+A_DATE: Final = "day, week, month, year, or a range of days such as 2024-01-01..2024-06-30"
+PATTERNS: Final = {
+    SIDES: "width and height in pixels, such as 800x600",
+    DATE: A_DATE,
+    LANGUAGE: "two small letters, such as en",
+    MARKET: "language and country, such as en-GB",
+}
+WORDS: Final = {
+    "tuple_type": "a list in brackets",
+    "string_type": "text in quotes",
+    "string_too_short": "a word at least",
+    "too_short": "one entry at least",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "{ge:g} or more",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "{le:g} or less",
+    "literal_error": "{expected}",
+    "value_error": A_DATE,
+}
+"""What was expected, by pydantic's names for what is wrong."""
+
+
+def _sentence(error: ValidationError, top: Any) -> str:
+    """Say the first of pydantic's complaints about a ``top`` table as one sentence."""
     # A misspelt key also leaves the right one missing: the misspelling is what the user has to see.
     first = min(error.errors(), key=lambda one: one["type"] != "unexpected_keyword_argument")
-    *parents, key = [str(part) for part in first["loc"] if not str(part).startswith(("tuple[", "function-"))]
-    where = ".".join([*parents, key])
+    # Positions in lists and the ways that pydantic tried are no keys.
+    path = [part for part in first["loc"] if isinstance(part, str) and not part.startswith(("tuple[", "list["))]
+    if path[-1] == "[key]":
+        return _unknown(path[:-1], get_args(EngineName))
     if first["type"] == "unexpected_keyword_argument":
-        known = _fields_at(parents)
-        return (
-            f"key {where!r} is not known; expected one of {', '.join(known)}. "
-            f"Received: {key!r}.{did_you_mean(key, known)}"
-        )
+        return _unknown(path, [name for name in _table_at(top, path[:-1]).__dataclass_fields__ if name != "root"])
+    if path[0] == "engines" and path[-1] == "str":
+        return f"key {'.'.join(path[:-1])!r}: expected text in quotes, or a list of it. Received: {first['input']!r}."
+    where = ".".join(path)
+    table = _table_at(top, path)
     if first["type"] in {"missing", "missing_argument"}:
-        return f"key {where!r} is missing; {_expected(first['msg'])}. Add it."
-    return f"key {where!r}: {_expected(first['msg'])}. Received: {first['input']!r}."
+        return f"key {where!r} is missing. Write below [{'.'.join(path[:-1])}]: {EXAMPLES[table]}."
+    return f"key {where!r}: expected {_expected(first, where, table)}. Received: {first['input']!r}.{_nearest(first)}"
 
 
-def _expected(message: str) -> str:
-    message = re.sub(r"^\w+ should be ", "expected ", message)
-    message = re.sub(r"^\w+ should (have|match) ", "expected ", message).replace(" after validation", "")
-    message = message.replace("a valid tuple", "a list").replace("a valid dictionary", "a table")
-    return message[0].lower() + message[1:]
+def _expected(wrong: ErrorDetails, where: str, table: Any) -> str:
+    kind, values = wrong["type"], wrong.get("ctx", {})
+    if kind == "string_pattern_mismatch":
+        return PATTERNS[values["pattern"]]
+    if kind == "dataclass_type":
+        return f"a table, such as [{where}] and below it {EXAMPLES[table]}"
+    if kind == "dict_type" and where == "items":
+        return f"tables, such as [items.pizza] and below it {EXAMPLES[Item]}"
+    if kind == "dict_type":
+        return """a table, such as [engines.bing] and below it tile = "a.iusc[m]\""""
+    return WORDS[kind].format_map(values)
 
 
-def _fields_at(parents: list[str]) -> list[str]:
-    sections: dict[str, Any] = {
-        "": Tray, "items": Item, "background": Background, "scrape": Scrape, "build": Build, "train": Train,
-        "build.split": Split, "build.checks": Checks, "scrape.filters": Filters,
-    }  # fmt: skip
-    section = sections.get(".".join(parents)) or sections.get(parents[0] if parents else "", Tray)
-    return [name for name in section.__dataclass_fields__ if name != "root"]
+def _nearest(wrong: ErrorDetails) -> str:
+    """Ask about the nearest of the words that a key takes, where it takes only some."""
+    known = re.findall(r"'([^']*)'", wrong.get("ctx", {}).get("expected", ""))
+    return did_you_mean(str(wrong["input"]), known)
+
+
+def _unknown(path: list[str], known: Iterable[str]) -> str:
+    known = tuple(known)
+    return (
+        f"key {'.'.join(path)!r} is not known; expected one of {', '.join(known)}. "
+        f"Received: {path[-1]!r}.{did_you_mean(path[-1], known)}"
+    )
+
+
+def _table_at(top: Any, path: Iterable[str]) -> Any:
+    """Return the innermost table that a path of keys leads into."""
+    table = top
+    for key in path:
+        hint = get_type_hints(table).get(key)
+        inner = get_args(hint)[-1] if get_origin(hint) is dict else hint
+        table = inner if is_dataclass(inner) else table
+    return table

@@ -73,6 +73,18 @@ def test_a_flag_beats_the_file(example: Tray) -> None:
         ("[items.multiclass]\nterms = ['x']", ["multiclass", "Rename"]),
         ("[items.'a/b']\nterms = ['x']", ["a/b", "Rename"]),
         ("root = '/'", ["root", "Remove"]),
+        ("[items]\nx = ['term']", ["items.x", "[items.x] and below it terms = [", "Received: ['term']"]),
+        ("[items.pizza]", ["items.pizza.terms", "missing", "below [items.pizza]: terms = ["]),
+        ("[items.pizza]\nterms = [' ']", ["items.pizza.terms", "Received: ' '"]),
+        ("[items.pizza]\nterms = ['a']\nlimit = true", ["items.pizza.limit", "whole number"]),
+        ("[scrape]\npace = inf", ["scrape.pace", "finite"]),
+        ("[scrape]\nengines = ['gogle']", ["'scrape.engines'", "Did you mean 'google'"]),
+        ("[scrape.filters]\nexact = '800'", ["scrape.filters.exact", "such as 800x600"]),
+        ("[scrape.filters]\ndate = '2024-02-30..2024-03-01'", ["scrape.filters.date", "a range of days"]),
+        ("[scrape.filters]\ndate = '2024-03-02..2024-03-01'", ["scrape.filters.date", "a range of days"]),
+        ("[engines.bign]\ntile = 'a'", ["'engines.bign' is not known", "Did you mean 'bing'"]),
+        ("[engines]\nbing = 'a'", ["engines.bing", "[engines.bing] and below it tile = "]),
+        ("[engines.bing]\ntile = [3]", ["'engines.bing.tile'", "text in quotes, or a list"]),
         ("[items\n", ["valid TOML"]),
     ],
 )
@@ -86,6 +98,27 @@ def test_a_mistake_is_one_sentence_with_file_and_key(tmp_path: Path, text: str, 
     assert str(path) in str(caught.value)
     assert all(word in str(caught.value) for word in words), str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [True, -7, 0.5, "nonsense", [], ["nonsense", 3], {"a": {"b": 1}}], ids=str)
+@pytest.mark.parametrize(
+    "section", ["background", "scrape", "scrape.filters", "build", "build.split", "build.checks", "train"]
+)
+def test_whatever_a_key_holds_the_sentence_is_ours(section: str, wrong: object) -> None:
+    """Every key of every table is told in the words of TOML, none in those of Python's types."""
+    outer, _, inner = section.partition(".")
+    table = getattr(Tray(), outer)
+    for key in (getattr(table, inner) if inner else table).__dataclass_fields__:
+        said = {key: wrong}
+        try:
+            parse({outer: {inner: said} if inner else said}, source="tray.toml")
+        except ConfigError as error:
+            text = str(error)
+            assert text.startswith("tray.toml: key ")
+            assert not any(
+                word in text.split("Received", maxsplit=1)[0]
+                for word in ("dictionary", "instance", "tuple", "valid", "pattern")
+            )
 
 
 def test_a_missing_file_and_one_that_is_no_text_are_sentences(tmp_path: Path) -> None:
@@ -109,6 +142,8 @@ def test_a_wrong_flag_is_a_sentence(example: Tray) -> None:
     """What a flag may not say is told as for the file."""
     with pytest.raises(ConfigError, match=r"command line.*limit"):
         override(example.scrape, limit=-1)
+    with pytest.raises(ConfigError, match=r"'filters.siz' is not known; expected one of size, .*mean 'size'"):
+        override(example.scrape, filters={"siz": "large"})
 
 
 def test_an_empty_tray_has_every_default() -> None:
