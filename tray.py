@@ -439,6 +439,7 @@ def predict(
 ) -> None:
     """Give each picture's labels and probabilities; for a binary run, which items are on the tray."""
     from dataset.errors import TrayError
+    from dataset.folder import unreadable
     from train.answers import written
     from train.predict import labels_of, predict
     from train.runs import open_run
@@ -455,6 +456,9 @@ def predict(
         found = predict(opened, files, top=len(labels) if kind == "csv" else top)
     # Counted first and listed again, so that a million files are never held.
     total = sum(1 for _ in image_files(images))
+    for folder in filter(Path.is_dir, images):
+        for name, why in unreadable(folder):
+            log.warning("%s is left out: %s.", folder / name, why)
     if not total:
         log.warning("There are no pictures in %s.", ", ".join(map(str, images)))
     unread: Counter[bool] = Counter()

@@ -81,5 +81,6 @@ def _rows(one: Prediction | TrayPrediction, labels: Sequence[str]) -> Iterator[l
 
 def _row(cells: Sequence[str]) -> str:
     file = io.StringIO()
-    csv.writer(file, lineterminator="").writerow(cells)
-    return file.getvalue()
+    # Only what ends a row is quoted within one: a file name may hold a line break.
+    csv.writer(file, lineterminator="\r\n").writerow(cells)
+    return file.getvalue().removesuffix("\r\n")

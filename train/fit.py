@@ -107,6 +107,8 @@ def _save(folder: Path, plan: Plan, outcome: Outcome) -> dict[str, Any]:
     for item in outcome.data:
         one = record["items"][item]
         one |= {"epochs": len(outcome.histories[item]), "best_epoch": outcome.best[item]}
+        if item in outcome.temperatures:
+            one["temperature"] = outcome.temperatures[item]
         if len(one["class_names"]) == 2:
             one["threshold"] = outcome.found[item].threshold
             if item in outcome.kernels:

@@ -50,7 +50,9 @@ class Plan:
             }
             for item, one in self.data.items()
         }
-        record = {"format": FORMAT, "config": asdict(self.settings), "items": items}
+        several = any(len(one.class_names) > 2 for one in self.data.values())
+        config = asdict(self.settings) | {"mode": "multiclass" if several else "binary"}
+        record = {"format": FORMAT, "config": config, "items": items}
         if self.to is None:
             return record
         earlier = {"run": str(self.to.path.absolute()), "items": list(self.to.items)}
@@ -106,8 +108,12 @@ def is_same(record: Mapping[str, Any], plan: Plan) -> bool:
     def items(one: Mapping[str, Any]) -> dict[str, tuple[str, list[str]]]:
         return {item: (it["fingerprint"], list(it["class_names"])) for item, it in one["items"].items()}
 
+    def settings(one: Mapping[str, Any]) -> dict[str, Any]:
+        # The classes tell the mode; older runs noted the one that was asked for.
+        return {name: value for name, value in essence(one["config"]).items() if name != "mode"}
+
     mine = plan.record
-    return essence(record["config"]) == essence(mine["config"]) and items(record) == items(mine)
+    return settings(record) == settings(mine) and items(record) == items(mine)
 
 
 def interrupted(runs: Path, plan: Plan) -> Path | None:

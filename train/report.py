@@ -109,6 +109,7 @@ def _page(item: str, one: Judged, page: Page, *, several: bool = False) -> str:
         evaluation=one.evaluation,
         class_names=one.class_names,
         threshold=one.threshold if len(one.class_names) == 2 else None,
+        temperature=page.items.get(item, {}).get("temperature"),
         curves=_curves(history, page.best.get(item, 0)) if history else "",
         grown=bool(history and "pictures" in history[0]),
         expected=_expected(history) if history and "pictures" in history[0] else None,

@@ -45,6 +45,8 @@ class Outcome:
     """The training photos, each judged by a head that was fitted without it."""
     kernels: dict[str, Shape] = field(default_factory=dict)
     """The kernels that were chosen for binary heads, and not taken from the run that they are added to."""
+    temperatures: dict[str, float] = field(default_factory=dict)
+    """What validation chose to divide the logits by; heads are calibrated by the photos left out in turn instead."""
 
 
 def carry_out(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]:
@@ -73,7 +75,7 @@ def _apart(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome]:
         features="",
         **{
             name: {key: value for one in outcomes.values() for key, value in getattr(one, name).items()}
-            for name in ("data", "histories", "best", "found", "errors", "suspects", "kernels")
+            for name in ("data", "histories", "best", "found", "errors", "suspects", "kernels", "temperatures")
         },
     )
 
@@ -113,6 +115,7 @@ def _from_nothing(folder: Path, plan: Plan) -> Generator[Progress, None, Outcome
         best={item: one.best for item, one in learned.items()},
         found=_judge(data, answers, thresholds),
         errors=pixels.errors,
+        temperatures=temperatures,
     )
 
 
@@ -197,7 +200,7 @@ def _tuned(
     now = features.extractor_of(with_.model(), settings)
     held = {photo.sha256: photo for one in data.values() for part in HELD_BACK for photo in one.part(part)}
     seen, _ = yield from features.embed(held, now, folder / WORK / features.STORE)
-    answers, parts, thresholds = {}, {}, {}
+    answers, parts, temperatures, thresholds = {}, {}, {}, {}
     for item, dataset in data.items():
         photos = [photo for part in HELD_BACK for photo in dataset.part(part)]
         inputs = np.stack([seen[photo.sha256] for photo in photos])
@@ -206,6 +209,7 @@ def _tuned(
         by = temperature(said[val], np.array([photo.label for photo in dataset.part("val")]))
         answers[item] = dict(zip((photo.sha256 for photo in photos), cooled(said, by), strict=True))
         parts[item] = models.Classifier(tuned.parts[item], scale=1 / by)
+        temperatures[item] = by
         thresholds[item] = _threshold(dataset, answers[item], settings)
     return Outcome(
         model=models.joined(models.Parts(parts, with_.model())),
@@ -216,6 +220,7 @@ def _tuned(
         found=_judge(data, answers, thresholds),
         errors=known.errors,
         suspects=known.suspects,
+        temperatures=temperatures,
     )
 
 

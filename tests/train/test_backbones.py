@@ -74,6 +74,7 @@ def test_items_learn_on_shared_features(backbone_run: Run) -> None:
     assert set(backbone_run.model.output) == {"tomato", "lettuce", "plum"}
     assert [row["pictures"] for row in backbone_run.history if row["item"] == "plum"] == [12, 24, 48]
     page = (backbone_run.path / "items" / "plum" / "report.html").read_text()
+    assert "calibrated by what it says of training pictures" in page
     assert "Accuracy and pictures" in page
     assert "Labels worth a second look" in page
 

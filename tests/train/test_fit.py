@@ -25,7 +25,7 @@ from train.evaluate import evaluate, temperature
 from train.fit import train
 from train.learn import Epoch
 from train.models import AUGMENTATIONS
-from train.plan import effective
+from train.plan import Plan, effective, is_same
 from train.rates import find_rates, suggested
 from train.runs import Run, open_run
 
@@ -60,6 +60,25 @@ def test_a_run_holds_what_it_promises(plain_run: Run) -> None:
     assert record["seconds"] > 0
     assert len(plain_run.history) == record["items"][""]["epochs"]
     assert set(plain_run.history[0]) == {"epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"}
+
+
+def test_how_it_is_calibrated_is_told(plain_run: Run) -> None:
+    """run.json and the report tell the temperature that the model has."""
+    by = plain_run.record["items"][""]["temperature"]
+
+    assert plain_run.model.get_layer("temperature_0").scale == pytest.approx(1 / by)
+    assert f"a temperature of {by:.2f}, chosen on validation" in plain_run.report.read_text()
+
+
+def test_the_mode_on_record_is_that_of_the_classes(tmp_path: Path) -> None:
+    """A folder of three classes gives one model of all of them, whatever the mode by default; older runs stay it."""
+    for kind in ("plum", "tomato", "lettuce"):
+        draw_class(tmp_path / kind, [kind], 4)
+    plan = Plan(effective(SMALL), {"": read_dataset(tmp_path)})
+    older = {**plan.record, "config": plan.record["config"] | {"mode": "binary"}}
+
+    assert plan.record["config"]["mode"] == "multiclass"
+    assert is_same(older, plan)
 
 
 def test_the_saved_model_says_what_the_predictions_say(plain_run: Run) -> None:

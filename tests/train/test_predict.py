@@ -1,6 +1,7 @@
 """Predictions as people and programs read them."""
 
 import csv
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +64,28 @@ def test_nothing_that_can_be_read_is_an_error(items_run: Run, photos: Path) -> N
     assert result.exit_code == 1
     assert [one["error"] for one in json.loads(result.stdout)] == ["not a picture"] * 2
     assert result.stderr == "tray: Expected pictures that can be read. Received: 2 that can't; the rows say why.\n"
+
+
+def test_what_leads_to_no_file_is_told(items_run: Run, tmp_path: Path) -> None:
+    """A folder whose links lead nowhere is not called empty without a word of them."""
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    result = CliRunner().invoke(tray.main, ["predict", str(items_run.path), str(tmp_path)])
+
+    assert f"{tmp_path / 'gone.jpg'} is left out: unreadable: No such file" in result.stderr
+
+
+def test_csv_holds_any_file_name(items_run: Run, photos: Path) -> None:
+    """A name with a line break, commas or quotes is one cell of one row."""
+    names = ["a\nb.jpg", "c\rd.jpg", 'e,"f".jpg']
+    for name in names:
+        (photos / name).write_bytes((photos / "red.jpg").read_bytes())
+    run = str(items_run.path)
+    # As bytes: a runner's text has other line breaks.
+    said = CliRunner().invoke(tray.main, ["predict", run, *(str(photos / one) for one in names), "--format", "csv"])
+    rows = list(csv.reader(io.StringIO(said.stdout_bytes.decode(), newline="")))
+
+    assert [Path(row[0]).name for row in rows[1:]] == names
+    assert {len(row) for row in rows} == {len(rows[0])}
 
 
 def test_csv_tells_every_label(items_run: Run, photos: Path) -> None:
