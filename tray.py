@@ -568,8 +568,9 @@ def export(
 ) -> None:  # fmt: skip
     """Hand a model or a dataset on, in the form that others take."""
     from dataset.export import FORMATS, Terms, export_dataset
+    from dataset.origin import is_built
 
-    if kind in FORMATS:
+    if kind in FORMATS or is_built(folder):
         done = follow(voice, export_dataset(folder, kind, out, terms=Terms(licence=licence, owner=owner)))
     else:
         done = export_run(folder, kind, out, precision=precision, pictures=pictures, item=item)

@@ -32,6 +32,7 @@ from dataset.folder import (
     locked,
     make_folder,
     passed_over,
+    pictures,
     records,
     subfolders,
     unreadable,
@@ -177,6 +178,9 @@ def build_folder(source: Path, out: Path, settings: Build, *, dry_run: bool = Fa
     of class folders or ``out`` holds something else than a dataset of ours.
     """
     folders = class_folders(source)
+    if loose := sum(1 for _ in pictures(source)):
+        log.warning("%s: passed over %d picture%s in no class folder.", source, loose, "s" * (loose != 1))
+    _tell_what_is_passed_over(path for path in subfolders(source) if path.name not in folders)
     if out.resolve() == source.resolve() or source.resolve() in out.resolve().parents:
         raise TrayError(f"Expected a folder outside {source} for the dataset. Received: {out}. Name another.")
     if len(folders) < 2:
@@ -185,7 +189,6 @@ def build_folder(source: Path, out: Path, settings: Build, *, dry_run: bool = Fa
             f"A classifier needs something to tell it from."
         )
     _check_out(out)
-    _tell_what_is_passed_over(path for path in subfolders(source) if path.name not in folders)
     plan = Plan(out.name, out, {name: ((name,),) for name in folders})
     work = Work(source, folders, (plan,), out / POOL, settings, lambda names: len(names) > 1)
     yield from _run(work, dry_run=dry_run)

@@ -134,6 +134,10 @@ def _files(parts: list[Part]) -> tuple[str, ...]:
     return (*(part.name for part in parts if not part.copy), CARD, CROISSANT)
 
 
+def _names(parts: list[Part]) -> list[str]:
+    return [*(part.name for part in parts if part.copy), *_files(parts)]
+
+
 def _check_out(folder: Path, out: Path) -> None:
     """Refuse a place that is the dataset itself, or holds what no export of ours has left."""
     if out.resolve() == folder.resolve() or folder.resolve() in out.resolve().parents:
@@ -161,15 +165,16 @@ def _fingerprint(dataset: Dataset, kind: str, terms: Terms) -> str:
 def _begin(out: Path, stamp: str, parts: list[Part]) -> bool:
     """Return whether the export is there; else clear away what another one left, and note that this one has begun."""
     try:
-        before = json.loads((out / MARKER).read_bytes())
-    except (OSError, ValueError):
-        before = {}
-    if before.get("fingerprint") == stamp:
-        if before.get("finished") and all((out / name).is_file() for name in before["files"]):
-            return True
-    else:
-        for name in before.get("files", []):
-            (out / name).unlink(missing_ok=True)
+        marker = json.loads((out / MARKER).read_bytes())
+        before, finished, files = marker["fingerprint"], marker["finished"], [out / name for name in marker["files"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        # A marker that tells nothing: whatever bears the name of a file of this export may be another one's.
+        before, finished, files = "", False, [out / name for name in _names(parts)]
+    if before != stamp:
+        for path in files:
+            path.unlink(missing_ok=True)
+    elif finished and all(path.is_file() for path in files):
+        return True
     for torn in out.rglob(f".*{PART}"):
         torn.unlink(missing_ok=True)
     _mark(out, stamp, parts, finished=False)
@@ -177,8 +182,7 @@ def _begin(out: Path, stamp: str, parts: list[Part]) -> bool:
 
 
 def _mark(out: Path, stamp: str, parts: list[Part], *, finished: bool) -> None:
-    names = [*(part.name for part in parts if part.copy), *_files(parts)]
-    said = {"fingerprint": stamp, "finished": finished, "files": names}
+    said = {"fingerprint": stamp, "finished": finished, "files": _names(parts)}
     write_whole(out / MARKER, json.dumps(said, ensure_ascii=False, indent=0).encode())
 
 

@@ -334,14 +334,22 @@ def class_folders(root: Path) -> dict[str, Path]:
         what = "pictures but no subfolders" if inside else "no subfolder with a picture in it"
         raise TrayError(
             f"Expected a folder of class folders, such as {root}/pizza/*.jpg. Received: {root}, with {what}. "
-            f"Put each class into a folder of its own."
+            f"Put each class into a folder of its own; tray import nested brings what lies deeper."
         )
     return found
 
 
 def subfolders(root: Path) -> list[Path]:
-    """Return the folders in ``root`` that are not hidden, sorted; raises OSError when it can't be listed."""
-    return [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    """Return the folders in ``root`` that are not hidden, sorted.
+
+    Raises OSError when it can't be listed, TrayError when a name is none that a text can hold.
+    """
+    found = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    for path in found:
+        name = os.fsencode(path.name).decode("utf-8", "backslashreplace")
+        if name != path.name:
+            raise TrayError(f"Expected folders with names in UTF-8 in {root}. Received: {name}. Rename it.")
+    return found
 
 
 def class_of(source: str) -> str:

@@ -121,7 +121,7 @@ def _key(out: Path) -> str:
 def _names(metadata: Path) -> dict[str, str]:
     """Return the digest of each picture of a dataset, empty where an older build has noted none."""
     with metadata.open(encoding="utf-8") as lines:
-        return {row["file_name"]: row.get(DIGEST, "") for row in map(json.loads, lines)}
+        return {str(row["file_name"]): row.get(DIGEST, "") for row in map(json.loads, lines)}
 
 
 def _shape(out: Path, names: Iterable[str]) -> str:

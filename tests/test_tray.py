@@ -50,6 +50,16 @@ def test_help_answers_at_once() -> None:
     assert min(seconds) < 0.4
 
 
+def test_a_format_that_no_dataset_has_is_answered_with_those_it_has(tmp_path: Path) -> None:
+    """A dataset is not taken for a run because its format was misspelt, or is a model's."""
+    (tmp_path / "dataset.json").write_text('{"made_by": "tray build"}')
+    for kind in ("webdatset", "onnx"):
+        told = run("export", str(tmp_path), "--format", kind)
+
+        assert told.exit_code == 2
+        assert f"Expected a format (zip, tfrecord, webdataset, huggingface). Received: '{kind}'." in told.stderr
+
+
 def test_what_the_system_refuses_is_one_sentence(tmp_path: Path) -> None:
     """A folder that can't be looked into is named, with what the system said; the traceback is for -v."""
     told = run("build", "--from", "x" * 5000, "--out", str(tmp_path / "out"))

@@ -1,5 +1,7 @@
 """Archives of class folders, read without unpacking anything to disk."""
 
+import lzma
+import os
 import tarfile
 import zipfile
 import zlib
@@ -15,6 +17,8 @@ from dataset.importers.labelled import Labelled, address, one_line
 from dataset.importers.pictures import is_picture
 from dataset.tray import MAX_BYTES
 
+DAMAGED: Final = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError)
+"""What is raised where an archive is cut or spoilt, beside OSError."""
 BOMB: Final = 200
 """A member of more than a megabyte that was packed this many times smaller is no photograph."""
 
@@ -50,9 +54,17 @@ def tarred(source: Path, *, level: int = -1) -> Iterator[Labelled]:
                 reason = reason or ("" if member.isreg() else "a link or device, not a file")
                 reason = reason or ("too many bytes" if member.size > MAX_BYTES else "")
                 read = partial(_untar, archive, member)
-                yield Labelled(label, address(source, quote(member.name)), read, split=split, error=reason)
-    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
+                yield Labelled(label, address(source, quote(os.fsencode(member.name))), read, split=split, error=reason)
+            _check_end(archive)
+    except (OSError, *DAMAGED) as error:
         raise _unreadable(source, "tar", error) from error
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """Raise ReadError where a damaged header ended a tar early: Python takes it for the end, behind which are zeros."""
+    while archive.fileobj and (block := archive.fileobj.read(1 << 20)):
+        if block.strip(b"\0"):
+            raise tarfile.ReadError("a damaged member, behind which more lie")
 
 
 def _suspicion(member: zipfile.ZipInfo) -> str:
@@ -69,7 +81,7 @@ def _unzip(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(member) as file:
             return _limited(file)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError) as error:
+    except (*DAMAGED, NotImplementedError, RuntimeError) as error:
         raise OSError(f"damaged in the archive: {error}") from error
 
 
@@ -79,7 +91,7 @@ def _untar(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
         if file is None:
             raise OSError("a link or device, not a file")
         return _limited(file)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except DAMAGED as error:
         raise OSError(f"damaged in the archive: {error}") from error
 
 

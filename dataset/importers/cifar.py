@@ -2,7 +2,6 @@
 
 import pickle
 import tarfile
-import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset.errors import TrayError
+from dataset.importers.archives import DAMAGED
 from dataset.importers.labelled import Labelled, address, one_line, to_png
 
 SIDE: Final = 32
@@ -116,7 +116,7 @@ def _batches(source: Path) -> Iterator[tuple[str, str, dict[bytes, Any]]]:
                     packed = archive.extractfile(member)
                     if packed:
                         yield name, address(source, f"{name}&"), load(packed, f"{source}/{name}")
-    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
+    except (OSError, *DAMAGED) as error:
         raise TrayError(f"Expected a folder or a tar of batches at {source}. Received: {one_line(error)}.") from error
 
 

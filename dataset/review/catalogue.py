@@ -177,11 +177,15 @@ def _record(row: Mapping[str, Any]) -> Record:
         values = row.get(key)
         return str(values[0]) if isinstance(values, list) and values else ""
 
+    def pixels(key: str) -> int:
+        value = row.get(key)
+        return value if isinstance(value, int) else 0
+
     return Record(
         url=first("urls"),
         page=first("pages"),
         engine=first("engines"),
         term=first("terms"),
-        width=int(row.get("width") or 0),
-        height=int(row.get("height") or 0),
+        width=pixels("width"),
+        height=pixels("height"),
     )

@@ -92,6 +92,7 @@ def test_what_can_t_be_opened_keeps_its_line_and_nothing_hangs(
     for name in ("notes.txt", "progress.jsonl", "forgotten.txt"):
         (cat / name).write_text("")
     (source / "nested" / "deeper").mkdir(parents=True)
+    (source / "loose.jpg").write_bytes(encoded(drawn(300)))
     result = built(source, tmp_path / "out", TINY)
 
     assert {one.source: one.reason for one in result.rejected} == {
@@ -112,6 +113,7 @@ def test_what_can_t_be_opened_keeps_its_line_and_nothing_hangs(
     assert ".txt (1)" in caplog.text
     assert ".jsonl" not in caplog.text
     assert "nested: passed over folders (1);" in caplog.text
+    assert f"{source}: passed over 1 picture in no class folder" in caplog.text
     assert built(source, tmp_path / "out", TINY).unchanged
 
 
@@ -161,6 +163,17 @@ def test_a_damaged_dataset_is_made_whole(source: Path, tmp_path: Path) -> None:
     (tmp_path / "out" / "metadata.jsonl").unlink()
     built(source, tmp_path / "out", TINY)
     assert tree(tmp_path / "out") == whole
+
+
+@pytest.mark.parametrize("line", ['{"file_name": 3}', "[1, 2]", "{}", "no JSON"])
+def test_a_table_of_another_hand_is_written_anew(source: Path, tmp_path: Path, line: str) -> None:
+    """Whatever metadata.jsonl holds, the next build makes the dataset whole again."""
+    built(source, tmp_path / "out", TINY)
+    before = tree(tmp_path / "out")
+    (tmp_path / "out" / "metadata.jsonl").write_text(f"{line}\n")
+
+    assert not built(source, tmp_path / "out", TINY).unchanged
+    assert tree(tmp_path / "out") == before
 
 
 def test_a_dataset_that_lost_its_pool_grows_without_moving_a_picture(source: Path, tmp_path: Path) -> None:

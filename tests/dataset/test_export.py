@@ -387,6 +387,18 @@ def test_a_positive_class_keeps_its_number(built: Path, tmp_path: Path) -> None:
     assert {one.label: one.number for one in read_dataset(tmp_path / "in").examples} == {"pear": 0, "apple": 1}
 
 
+@pytest.mark.parametrize("marker", ["[1]", '{"fingerprint": 3}', '{"fingerprint": "", "finished": 1, "files": [2]}'])
+def test_a_marker_of_another_hand_hides_no_old_file(built: Path, tmp_path: Path, marker: str) -> None:
+    """Where nothing tells what an export was made of, everything is written anew."""
+    send(built, "zip", tmp_path)
+    whole = hashes(tmp_path)
+    (tmp_path / "classes.txt").write_text("old")
+    (tmp_path / ".export.json").write_text(marker)
+
+    assert not send(built, "zip", tmp_path).unchanged
+    assert whole == hashes(tmp_path)
+
+
 def test_another_export_replaces_the_first(built: Path, tmp_path: Path) -> None:
     """Other terms or another dataset in the same place leave nothing of the earlier export behind."""
     send(built, "tfrecord", tmp_path / "out", shard_bytes=20_000)

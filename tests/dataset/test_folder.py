@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -168,6 +169,13 @@ def test_class_folders_are_subfolders_with_pictures(tmp_path: Path) -> None:
 
     assert list(class_folders(tmp_path)) == ["a", "b"]
     assert [path.name for path in pictures(tmp_path / "a")] == ["00002.jpg"]
+
+
+def test_a_class_with_a_name_that_is_no_text_is_one_sentence(tmp_path: Path) -> None:
+    """No page, no JSON and no label can hold such a name."""
+    fill(tmp_path / os.fsdecode(b"caf\xe9"), [1])
+    with pytest.raises(TrayError, match=r"names in UTF-8 .* Received: caf\\xe9\. Rename it"):
+        class_folders(tmp_path)
 
 
 @pytest.mark.parametrize("what", ["nothing", "a file", "pictures", "empty folders"])

@@ -2,6 +2,7 @@
 
 import io
 import json
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,61 @@ def test_a_zip_of_links_and_devices(tmp_path: Path) -> None:
     result = bring("zip", tmp_path / "z.zip", tmp_path / "out")
     assert contents(tmp_path / "out") == {"cat": {photo(1)}}
     assert len(result.unread) == 4
+
+
+def test_a_tar_with_names_in_other_letters(tmp_path: Path) -> None:
+    """What an old system packed in its own letters comes too; the folder's name keeps the letters that can be read."""
+    with tarfile.open(tmp_path / "t.tar", "w", format=tarfile.GNU_FORMAT, encoding="latin-1") as archive:
+        for name, data in (("caf\xe9/1.jpg", photo(1)), ("caf\xe9/na\xefve.jpg", b"junk")):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+
+    result = bring("tar", tmp_path / "t.tar", tmp_path / "out")
+    assert contents(tmp_path / "out") == {"caf": {photo(1)}}
+    assert [one.source for one in result.unread] == [(tmp_path / "t.tar").as_uri() + "#caf%E9/na%EFve.jpg"]
+
+
+@pytest.mark.parametrize("spoilt", [b"\xff" * 512, bytes(512)])
+def test_a_tar_that_is_spoilt_in_the_middle_is_not_taken_for_whole(tmp_path: Path, spoilt: bytes) -> None:
+    """Where a member's header is damaged, Python ends without a word: what lies behind would be missing in silence."""
+    with tarfile.open(tmp_path / "t.tar", "w") as archive:
+        for number in range(4):
+            archive.add(put(tmp_path / f"{number}.jpg", photo(number)), f"cat/{number}.jpg")
+    with tarfile.open(tmp_path / "t.tar") as archive:
+        header = archive.getmembers()[2].offset
+    data = (tmp_path / "t.tar").read_bytes()
+    put(tmp_path / "t.tar", data[:header] + spoilt + data[header + 512 :])
+
+    with pytest.raises(TrayError, match=r"Expected a whole tar archive .* behind which more lie"):
+        bring("tar", tmp_path / "t.tar", tmp_path / "out")
+    assert contents(tmp_path / "out") == {"cat": {photo(0), photo(1)}}
+
+
+def test_archives_packed_by_lzma_and_spoilt(tmp_path: Path) -> None:
+    """A spoilt member of a zip is listed; a spoilt tar is one sentence."""
+    with zipfile.ZipFile(tmp_path / "z.zip", "w", zipfile.ZIP_LZMA) as packed:
+        packed.writestr("cat/1.jpg", photo(1))
+        packed.writestr("cat/2.jpg", photo(2))
+    spoil(tmp_path / "z.zip", 0.2)
+    with tarfile.open(tmp_path / "t.tar.xz", "w:xz") as archive:
+        for number in range(8):
+            archive.add(put(tmp_path / f"{number}.jpg", photo(number)), f"cat/{number}.jpg")
+    spoil(tmp_path / "t.tar.xz", 0.5)
+
+    assert [one.reason for one in bring("zip", tmp_path / "z.zip", tmp_path / "out").unread] == [
+        "damaged in the archive: Corrupt input data"
+    ]
+    with pytest.raises(TrayError, match="Expected a whole tar archive"):
+        bring("tar", tmp_path / "t.tar.xz", tmp_path / "out")
+
+
+def spoil(path: Path, place: float) -> None:
+    """Overwrite some bytes of a file."""
+    data = bytearray(path.read_bytes())
+    at = int(place * len(data))
+    data[at : at + 200] = b"Z" * 200
+    path.write_bytes(data)
 
 
 # ---------------------------------------------------------------- boxes

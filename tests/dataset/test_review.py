@@ -230,9 +230,12 @@ def test_a_dataset_without_its_raw_pictures(tmp_path: Path, caplog: pytest.LogCa
     """Where the raw pictures are gone, decisions go beside the built ones, and it is said."""
     raw, out = tmp_path / "elsewhere", tmp_path / "out"
     fill(raw, each=1)
-    build_by_hand(raw, out, [{"source": "pizza/pizza00.jpg", "label": "pizza", "split": "train"}])
-    Decisions(open_catalogue(out)).decide([0], "drop")
+    row = {"source": "pizza/pizza00.jpg", "label": "pizza", "split": "train", "width": 64, "height": "many"}
+    build_by_hand(raw, out, [row])
+    catalogue = open_catalogue(out)
+    Decisions(catalogue).decide([0], "drop")
 
+    assert (catalogue.pictures[0].record.width, catalogue.pictures[0].record.height) == (64, 0)
     assert list(read_verdicts(out / "train" / "pizza")) == ["pizza-pizza00.jpg"]
     assert "next build" in caplog.text
     assert raw.resolve() == open_catalogue(out, raw=raw).raw
