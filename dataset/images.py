@@ -402,9 +402,11 @@ def _mended(data: bytes, max_pixels: int) -> bytes:
     """Return a JPEG that lost nothing but its end marker with one, else nothing.
 
     Behind a picture that is complete, what follows changes no pixel; behind one that is cut, it is read as picture.
+    Zeros in the place of a tail are read as picture too, and may complete one pass of a progressive JPEG or the only
+    one of another.
     """
     end = b"\xff\xd9"
-    if not data.startswith(b"\xff\xd8") or end in data[-64:]:
+    if not data.startswith(b"\xff\xd8") or end in data[-64:] or data.endswith(bytes(32)):
         return b""
     try:
         decoded = {_pixels(data + tail + end, max_pixels) for tail in (b"", b"\xaa" * 64, b"\x13\x57\x9b" * 24)}

@@ -114,6 +114,16 @@ def test_a_jpeg_cut_anywhere_is_found_and_a_whole_one_never_accused() -> None:
     assert {inspect(one).error for one in data} == {""}
 
 
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_a_progressive_jpeg_whose_tail_was_never_written_is_found(share: float) -> None:
+    """Zeros, as a broken download leaves them, read as one pass with nothing new: the picture is no whole one."""
+    data = [encoded(drawn(seed), progressive=True) for seed in range(4)]
+    kept = [int(len(one) * share) for one in data]
+    found = {inspect(one[:end].ljust(len(one), b"\0")).error for one, end in zip(data, kept, strict=True)}
+
+    assert found == {"truncated"}
+
+
 def test_a_jpeg_that_was_cut_and_closed_is_found() -> None:
     """An end marker behind half a picture does not make it whole; one whose lower edge is grey is whole."""
     data = [encoded(drawn(seed)) for seed in range(4)]
