@@ -163,7 +163,8 @@ def chromium(settings: Scrape, *, display: str, site: str | None = None) -> Iter
             yield driver
         return
     with ExitStack() as stack:
-        environment = dict(os.environ)
+        # A driver takes TMPDIR at its word; Python goes elsewhere when no such folder can be written.
+        environment = {**os.environ, "TMPDIR": tempfile.gettempdir()}
         if display == "xvfb":
             environment["DISPLAY"] = stack.enter_context(_xvfb())
         profile = stack.enter_context(_profile())
@@ -236,7 +237,7 @@ def _remote(settings: Scrape, grid: str, *, headless: bool) -> Iterator[Any]:
     except (WebDriverException, HTTPError, OSError, ValueError, KeyError) as error:
         raise BrowserError(
             f"Expected a Selenium Grid or another W3C remote at {_without_password(grid)}. "
-            f"Received: {_first_line(error)}. Correct --grid, or start the remote."
+            f"Received: {_reason(error)}. Correct --grid, or start the remote."
         ) from error
     try:
         driver.set_script_timeout(SCRIPT_SECONDS)
@@ -252,6 +253,7 @@ def _without_password(url: str) -> str:
 def _options(settings: Scrape, profile: Path | None, *, headless: bool, site: str | None) -> Any:
     """Return how the browser starts; without a profile it is not on this machine."""
     from selenium.webdriver import ChromeOptions
+    from selenium.webdriver.common.options import BaseOptions
 
     options = ChromeOptions()
     if profile is None:
@@ -263,6 +265,8 @@ def _options(settings: Scrape, profile: Path | None, *, headless: bool, site: st
         options.add_argument(flag)
     if profile:
         options.add_argument(f"--user-data-dir={profile}")
+        # No proxy leads to a driver on this machine; what else to say so is for remotes.
+        BaseOptions.ignore_local_proxy_environment_variables(options)
         # The only way to an answer's headers, where an engine says how long it wants to be left alone.
         options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
         options.add_experimental_option("perfLoggingPrefs", {"enableNetwork": True, "enablePage": False})
@@ -290,13 +294,16 @@ def _start(settings: Scrape, options: Any, environment: dict[str, str]) -> Any:
 
     os.environ.setdefault("SE_AVOID_STATS", "true")
     tried = [f"browser {options.binary_location or 'not on PATH (' + ', '.join(BROWSERS) + ')'}"]
+    paths = set()
     for how, find in _drivers(settings):
         try:
             path = find()
-            service = Service(path, env=environment, popen_kw=_tied_to_us()) if path else Service(env=environment)
-            driver = Chrome(options=options, service=service)
+            if path in paths:
+                continue
+            paths.add(path)
+            driver = Chrome(options=options, service=Service(path, env=environment, popen_kw=_tied_to_us()))
         except (WebDriverException, OSError, ValueError) as error:
-            tried.append(f"{how}: {_first_line(error)}")
+            tried.append(f"{how}: {_reason(error)}")
             continue
         driver.set_script_timeout(SCRIPT_SECONDS)
         return driver
@@ -349,9 +356,11 @@ def _named(named: str, how: str, what: str) -> Found:
     return Found(path, how)
 
 
-def _first_line(error: Exception) -> str:
-    text = str(getattr(error, "msg", None) or error) or type(error).__name__
-    return text.strip().splitlines()[0][:200]
+def _reason(error: Exception) -> str:
+    """Return what an error says, in one line, without the addresses and advice that libraries put around it."""
+    text = str(getattr(error, "reason", None) or getattr(error, "msg", None) or error) or type(error).__name__
+    text = re.sub(r"^HTTPS?Connection(Pool)?\(.*?\): ", "", text.partition("; For documentation")[0])
+    return " ".join(text.split())[:200].rstrip(".")
 
 
 def _has_screen() -> bool:
@@ -383,7 +392,7 @@ def _xvfb() -> Iterator[str]:
         screen.start()
     except Exception as error:
         raise BrowserError(
-            f"Expected Xvfb to start. Received: {_first_line(error)}. Say --display headless, or mend Xvfb."
+            f"Expected Xvfb to start. Received: {_reason(error)}. Say --display headless, or mend Xvfb."
         ) from error
     try:
         yield str(screen.new_display_var)

@@ -257,11 +257,26 @@ PLACEHOLDER: Final = re.compile(r"data:image/(gif[;,].{0,110}$|svg)|about:blank"
 
 
 def pointed_at(engine: Engine, site: str) -> Engine:
-    """Return the engine as it is served by another origin, such as the built-in site's."""
+    """Return the engine as it is served by another origin, such as the built-in site's.
+
+    Raises ConfigError for what is no origin.
+    """
+    if not _is_origin(site):
+        raise ConfigError(
+            f"Expected an origin such as http://127.0.0.1:8600 for --site. Received: {site!r}. Correct it."
+        )
     for origin, prefix in ORIGINS.items():
         if engine.url.startswith(origin):
             return replace(engine, url=site.rstrip("/") + prefix + engine.url.removeprefix(origin))
     return engine
+
+
+def _is_origin(site: str) -> bool:
+    try:
+        parts = urlsplit(site)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def repaired(engine: Engine, overrides: Mapping[str, str | list[str]]) -> Engine:

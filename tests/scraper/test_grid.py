@@ -116,6 +116,8 @@ def test_a_remote_that_is_not_there_is_named(site):
     with pytest.raises(BrowserError, match=r"http://127\.0\.0\.1:9/wd/hub") as caught:
         opening.__enter__()
     assert "secret" not in str(caught.value)
+    assert "Connection refused. Correct --grid" in str(caught.value)
+    assert "HTTPConnection" not in str(caught.value)
 
 
 def test_the_displays_are_the_remotes(grid, monkeypatch):
