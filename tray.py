@@ -15,6 +15,7 @@ import click
 
 # Everything heavier than click is imported inside the command that needs it: `tray --help` answers at once.
 if TYPE_CHECKING:
+    from dataset.errors import TrayError
     from dataset.tray import ClassPlan, Scrape, Train, Tray
     from scraper.doctor import Finding
     from train.runs import Run
@@ -104,15 +105,16 @@ def main() -> None:
 
 main.command_class = Command
 
+CONFIG: Final = Path("tray.toml")
 config_option = click.option(
-    "--config", type=click.Path(path_type=Path), default="tray.toml", show_default=True, help="The tray to work on."
+    "--config", type=click.Path(path_type=Path), default=CONFIG, show_default=True, help="The tray to work on."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
 def split_commas(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[str, ...] | None:
     """Return the words of a comma-separated flag."""
-    return tuple(word.strip() for word in value.split(",")) if value else None
+    return None if value is None else tuple(word.strip() for word in value.split(","))
 
 
 def split_pairs(_context: click.Context, _option: click.Parameter, value: tuple[str, ...]) -> dict[str, str] | None:
@@ -239,10 +241,10 @@ def scrape(
 ) -> None:  # fmt: skip
     """Fill class folders from image search: TERMs into one folder, or the ITEMs of tray.toml (all by default)."""
     from dataset.errors import ConfigError
-    from dataset.tray import ClassPlan, Tray, class_plans, load, override
+    from dataset.tray import ClassPlan, class_plans, load, override
 
     site = flags.pop("site")
-    tray = load(config) if not into or config.exists() else Tray()
+    tray = load(config) if not into else tray_of(config)
     settings = override(tray.scrape, **flags)
     if forget:
         from scraper.forget import forget as forget_in
@@ -250,7 +252,7 @@ def scrape(
         show(plain(forget_in(into or tray.raw, forget, pool=tray.pool, dry_run=dry_run)), as_json, print_pairs)
         return
     if into:
-        if not names:
+        if not all(map(str.strip, names or ("",))):
             raise ConfigError("Expected a term to search for. Received: none. Say: tray scrape pizza --into DIR")
         into = into.absolute()
         plans, folder = [ClassPlan(into.name, names, settings.limit)], into.parent
@@ -264,7 +266,10 @@ def scrape(
         for candidate in preview(plans, folder, settings, engines=engines_of(tray, settings, site), site=site):
             click.echo(json.dumps(plain(candidate)) if as_json else candidate.urls[0])
         return
-    show(scrape_into(voice, plans, folder, tray=tray, settings=settings, site=site), as_json, print_scrape)
+    result, failure = scrape_into(voice, plans, folder, tray=tray, settings=settings, site=site)
+    show(result, as_json, print_scrape)
+    if failure:
+        raise failure
 
 
 @main.command()
@@ -291,14 +296,14 @@ def build(
     """Verify, drop duplicates, normalise and split: class folders become datasets."""
     from dataset.build import build, build_folder
     from dataset.errors import ConfigError
-    from dataset.tray import Tray, load, override
+    from dataset.tray import load, override
 
     if bool(source) != bool(out) or (source and items):
         raise ConfigError(
             "Expected --from DIR with --out DIR and no items, or items alone. Say: tray build --from A --out B"
         )
     if source and out:
-        settings = override((load(config) if config.exists() else Tray()).build, **flags)
+        settings = override(tray_of(config).build, **flags)
         steps = build_folder(source, out, settings, dry_run=dry_run)
     else:
         tray = load(config)
@@ -327,9 +332,8 @@ def report(folder: Path, config: Path, as_json: bool) -> None:
     Raw pictures are flagged by the limits in [build.checks] of tray.toml, where there is one.
     """
     from dataset.report.page import write_report
-    from dataset.tray import Tray, load
 
-    settings = (load(config) if config.exists() else Tray()).build
+    settings = tray_of(config).build
     show({"report": str(write_report(folder, settings))}, as_json, print_pairs)
 
 
@@ -348,11 +352,11 @@ def train(
 ) -> None:  # fmt: skip
     """Train one binary classifier per item, or one multi-class model."""
     from dataset.errors import ConfigError
-    from dataset.tray import Tray, load, override
+    from dataset.tray import load, override
 
     if data and items and not to:
         raise ConfigError("Expected --data DIR or items of tray.toml. Received: both. Leave one out.")
-    tray = load(config) if not data or config.exists() else Tray()
+    tray = load(config) if not data else tray_of(config)
     if to:
         run = add_items(voice, tray, items, data, to=to, flags=flags)
         show(describe_run(run), as_json, print_run)
@@ -481,14 +485,15 @@ def predict(
 @click.pass_context
 def doctor(context: click.Context, /, page: Path | None, live: bool, config: Path, as_json: bool, **flags: Any) -> None:
     """Look at browser, driver, display, disk and Keras, and say what to mend."""
-    from dataset.tray import Tray, load, override
+    from dataset.tray import override
     from scraper.doctor import examine
 
     site = flags.pop("site")
-    tray = load(config) if config.exists() else Tray()
+    tray = tray_of(config)
     settings = override(tray.scrape, **flags)
     engines = engines_of(tray, settings, site)
-    findings = [*examine(settings, engines=engines, live=live, page=page, site=site), *examine_keras()]
+    findings = list(examine(settings, engines=engines, live=live, page=page, site=site))
+    findings += [] if page else examine_keras()
     show(plain(findings), as_json, print_findings)
     if not all(finding.ok for finding in findings):
         context.exit(1)
@@ -584,13 +589,12 @@ def export(
 @config_option
 def serve(run: Path, port: int, host: str, config: Path) -> None:
     """Put a run behind a web page and a JSON API."""
-    from dataset.tray import Tray, load
     from scraper.download import Fetcher
     from scraper.guard import guard_for
     from train.runs import open_run
     from train.serve import Limits, Refused, Server
 
-    settings = (load(config) if config.exists() else Tray()).scrape
+    settings = tray_of(config).scrape
     fetcher = Fetcher(replace(settings, max_bytes=Limits().body), guard_for(None, settings.allow_networks))
 
     def fetch(url: str) -> bytes:
@@ -635,6 +639,15 @@ def demo(voice: Voice, /, into: Path, fast: bool, scenario: str, as_json: bool) 
 
 AT_MOST = "{desc}: {n_fmt} of at most {total_fmt} pictures [{elapsed}, {rate_fmt}{postfix}]"
 """The bar while nothing can be foretold."""
+CAME = "{desc}: {n_fmt} pictures [{elapsed}]"
+"""The bar at the end."""
+
+
+def tray_of(config: Path) -> "Tray":
+    """Return the tray of a command that needs none; a file that somebody named has to be there."""
+    from dataset.tray import Tray, load
+
+    return load(config) if config != CONFIG or config.exists() else Tray()
 
 
 def engines_of(tray: "Tray", settings: "Scrape", site: str | None) -> list[Any]:
@@ -647,31 +660,38 @@ def engines_of(tray: "Tray", settings: "Scrape", site: str | None) -> list[Any]:
 
 def scrape_into(
     voice: Voice, plans: Sequence["ClassPlan"], folder: Path, *, tray: "Tray", settings: "Scrape", site: str | None
-) -> dict[str, Any]:
-    """Scrape; return what came per engine and per class."""
+) -> tuple[dict[str, Any], "TrayError | None"]:
+    """Scrape; return what came per engine and per class, and why pictures are missing where every engine failed."""
+    from dataset.errors import TrayError
     from dataset.folder import count_distinct
     from scraper.scrape import Outlook, Summary, scrape
 
     engines: dict[str, Any] = {}
+    failure: TrayError | None = None
     wanted, had = sum(plan.limit for plan in plans), sum(count_distinct(folder / plan.name) for plan in plans)
     steps: Any = scrape(plans, folder, settings, engines=engines_of(tray, settings, site), site=site)
     bar = voice.bar(total=wanted, initial=had, desc="scrape", unit="picture", bar_format=AT_MOST, smoothing=0.05)
     with bar, closing(steps):
-        for step in steps:
-            if isinstance(step, Outlook):
-                bar.total, bar.bar_format = max(bar.n, step.pictures), None if step.firm else AT_MOST
-                bar.set_postfix_str(f"{step.ended} of {step.searches} searches ended", refresh=False)
-            elif isinstance(step, Summary):
-                engines[step.engine] = {key: value for key, value in plain(step).items() if key != "engine"}
-                log.info("%s: %s", step.engine, step.stopped_because)
-            elif step.kept and not step.copy_of:
-                bar.total = max(bar.total, bar.n + 1)
-                bar.update()
-        bar.total, bar.bar_format = bar.n, None
+        try:
+            for step in steps:
+                if isinstance(step, Outlook):
+                    bar.total, bar.bar_format = max(bar.n, step.pictures), None if step.firm else AT_MOST
+                    bar.set_postfix_str(f"{step.ended} of {step.searches} searches ended", refresh=False)
+                elif isinstance(step, Summary):
+                    engines[step.engine] = {key: value for key, value in plain(step).items() if key != "engine"}
+                    log.info("%s: %s", step.engine, step.stopped_because)
+                elif step.kept and not step.copy_of:
+                    bar.total = max(bar.total, bar.n + 1)
+                    bar.update()
+        except TrayError as error:
+            if not engines:
+                raise
+            failure = error
+        bar.bar_format = CAME
     classes = {
         plan.name: {"path": str(folder / plan.name), "distinct": count_distinct(folder / plan.name)} for plan in plans
     }
-    return {"engines": engines, "classes": classes}
+    return {"engines": engines, "classes": classes}, failure
 
 
 def examine_keras() -> Iterator["Finding"]:
@@ -783,7 +803,10 @@ def run_tray(voice: Voice, tray: "Tray", *, site: str | None, modes: Sequence[st
     from dataset.tray import class_plans, override
 
     clock = Clock()
-    result = scrape_into(voice, class_plans(tray), tray.raw, tray=tray, settings=tray.scrape, site=site)
+    result, failure = scrape_into(voice, class_plans(tray), tray.raw, tray=tray, settings=tray.scrape, site=site)
+    # With fewer pictures than wanted the rest can be done, with none it can't.
+    if failure and not any(one["distinct"] for one in result["classes"].values()):
+        raise failure
     clock.lap("scrape")
     result["built"] = plain(follow(voice, build(tray)))
     clock.lap("build")

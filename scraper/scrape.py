@@ -68,7 +68,7 @@ def scrape(
 
     In between, an Outlook says what it will come to, as soon as that can be told and whenever it changes. What an
     earlier run finished is not done again. Close the generator to stop at once; what was kept stays. Raises
-    EngineBlocked, EngineBroken or BrowserError when every engine failed and there is not one picture.
+    EngineBlocked, EngineBroken or BrowserError at the very end when every engine failed and pictures are missing.
     """
     with ExitStack() as stack:
         gatherings = [
@@ -81,7 +81,7 @@ def scrape(
         _tell_of_chances(gatherings)
         yield from [tally.summary(name, full=full) for name, tally in run.tallies.items()]
         errors = [tally.error for tally in run.tallies.values() if tally.error]
-        if len(errors) == len(run.tallies) and not any(one.distinct for one in gatherings):
+        if len(errors) == len(run.tallies) and not full:
             raise _worst(errors)
 
 

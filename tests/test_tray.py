@@ -17,6 +17,7 @@ from PIL import Image
 
 import tray
 from dataset.errors import TrayError
+from dataset.folder import ClassFolder, Record
 from dataset.progress import Progress
 from tests.conftest import ROOT
 
@@ -194,6 +195,44 @@ def test_no_browser_is_one_sentence(in_folder: Path) -> None:
 
     assert result.exit_code == 3
     assert "/no/such/chromium" in result.stderr
+
+
+def test_where_every_engine_fails_the_command_fails_with_its_summary(in_folder: Path) -> None:
+    """Also where an earlier run brought pictures: whoever waits for more must not take it for done."""
+    with ClassFolder(in_folder / "pizza") as folder:
+        folder.keep(Record("https://example.org/1.jpg", sha256="0" * 64, file=".jpg"), b"a picture")
+    arguments = ("--into", "pizza", "--browser", "/no/such/chromium", "--site", "http://127.0.0.1:9", "--json")
+    result = run("scrape", "pizza", *arguments)
+
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["classes"]["pizza"]["distinct"] == 1
+    assert result.stderr.splitlines()[-1].startswith("tray: Expected a Chromium")
+    assert "%" not in result.stderr
+
+    result = run("scrape", "pizza", "--limit", "1", *arguments)
+
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((" ",), "Expected a term"),
+        (("pizza", "--engines", ""), "'engines'"),
+        (("pizza", "--site", "127.0.0.1:8600"), "--site. Received: '127.0.0.1:8600'"),
+        (("pizza", "--site", "http://[::1"), "--site"),
+        (("pizza", "--config", "tary.toml"), "tary.toml, and there is no such file"),
+    ],
+)
+def test_what_a_scrape_can_not_mean_is_told_before_a_browser_starts(
+    in_folder: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    """A blank term, no engine, an address that is none and a file that is not there; nothing is written."""
+    result = run("scrape", "--into", "pizza", *arguments)
+
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert not list(in_folder.iterdir())
 
 
 @pytest.mark.parametrize("command", [["build", "--out", "out", "--from"], ["train", "--data"]])
