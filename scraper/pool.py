@@ -28,9 +28,10 @@ class Job:
     addresses: deque[tuple[str, Kind]]
     name: str
     """Short name of the best address, under which the job is known while it is under way."""
-    tried: list[str] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    """Why the last so many of these failed; those before, earlier runs or other results tried."""
+    known: tuple[str, ...] = ()
+    """Short names of better addresses that an earlier run or another result tried."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Why each address failed that this job tried, by its short name."""
     passing: list[tuple[str, Kind]] = field(default_factory=list)
     """Of these, the addresses that may answer yet."""
     last_try: bool = False
@@ -57,9 +58,7 @@ class Job:
         """Put back what failed in passing, before what is left, as if it had not been tried."""
         self.last_try = True
         for url, _ in self.passing:
-            place = self.tried.index(short_name(url))
-            del self.failures[place - len(self.tried)]
-            del self.tried[place]
+            del self.failed[short_name(url)]
         self.addresses.extendleft(reversed(self.passing))
 
     @property

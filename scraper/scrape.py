@@ -323,7 +323,7 @@ class Run:
             if one.under_way.get(job.name) is job:
                 del one.under_way[job.name]
             if not good:
-                one.failed.update(job.tried)
+                one.failed.update(job.known, job.failed)
             waiting, job.waiting = job.waiting, []
         return waiting
 
@@ -400,8 +400,7 @@ class Run:
             record = replace(record, error=self._doubt(job, record))
         if not record.error:
             return Got(record, fetched.data)
-        job.tried.append(record.url)
-        job.failures.append(record.error)
+        job.failed[record.url] = record.error
         # Who said that it is too much is left alone for the rest of the run.
         if record.error in PASSING and record.status != TOO_MANY:
             job.passing.append((url, kind))
@@ -530,7 +529,7 @@ class Run:
                 tally.known += 1
                 return
             one.pending[candidate.search] += 1
-            job = Job(candidate, one, deque(left), name=short_name(left[0][0]), tried=tried)
+            job = Job(candidate, one, deque(left), name=short_name(left[0][0]), known=tuple(tried))
             if job.name in one.under_way:
                 one.under_way[job.name].waiting.append(candidate)
                 return
@@ -554,8 +553,8 @@ def _begun(job: Job, name: str, kind: Kind) -> Record:
         filters=candidate.filters,
         fetched=datetime.now(UTC).isoformat(timespec="seconds"),
         kind=kind,
-        tried=tuple(job.tried),
-        failures=tuple(job.failures),
+        tried=(*job.known, *job.failed),
+        failures=tuple(job.failed.values()),
     )
 
 
