@@ -74,6 +74,14 @@ def train(
             yield from _train(folder, plan)
         except OSError as error:
             raise unwritable(folder, error) from error
+        finally:
+            _discard_empty(folder)
+
+
+def _discard_empty(folder: Path) -> None:
+    """Remove a run's folder when what ended the run left nothing in it to go on with."""
+    if not (folder / RUN).exists() and not any(folder.glob(f"{WORK}/*")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _train(folder: Path, plan: Plan) -> Iterator[Progress | Run]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataset.errors import ConfigError, did_you_mean
-from train.backbones import BACKBONES
+from train.backbones import BACKBONES, find
 from train.backend import keras, layers
 from train.heads import Head, Kernel, wired
 
@@ -83,6 +83,10 @@ def named(name: str) -> Network:
     if name in NETWORKS:
         return NETWORKS[name]
     known = [*NETWORKS, *BACKBONES]
+    joined = name.split("+")
+    if len(joined) > 1:
+        others = ", ".join(repr(one) for one in joined if find(one) is None)
+        raise ConfigError(f"Expected backbones alone in {name!r}. Received: {others} among them. Leave that out.")
     raise ConfigError(
         f"Expected a model out of {', '.join(known)}, or a MobileNet with its width and size such as "
         f"mobilenet_0.50_224. Received: {name!r}.{did_you_mean(name, known)}"

@@ -213,6 +213,15 @@ def test_weights_that_do_not_fit_are_refused(plain_data: Path, weights: str, tmp
         with pytest.raises(ConfigError, match=Path(file).name):
             list(train({"": plain_data}, tmp_path / "runs", Train(model=model, weights=file), name="x"))
 
+    # What was never begun is not called interrupted by every run after it.
+    assert not list((tmp_path / "runs" / "x").glob("2*"))
+
+
+def test_what_is_no_backbone_is_named_among_joined_ones() -> None:
+    """Only backbones are joined: the sentence names the part that is none."""
+    with pytest.raises(ConfigError, match=r"Received: 'cnn', 'foo' among them"):
+        effective(Train(model="cnn+mobilenet_0.25+foo"))
+
 
 def test_weights_for_a_network_without_any_are_refused(weights: str) -> None:
     """The cnn trains from nothing."""
