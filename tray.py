@@ -413,14 +413,14 @@ def evaluate(
     if other:
         from train.compare import compare
 
-        show(plain(compare(open_run(run), open_run(other), data)), as_json, print_comparison)
+        show(plain(follow(voice, compare(open_run(run), open_run(other), data))), as_json, print_comparison)
         return
     if folds:
         from train.folds import cross_validate
 
         show(plain(follow(voice, cross_validate(open_run(run), data, folds=folds))), as_json, print_evaluation)
         return
-    show(plain(evaluate(open_run(run), data, out)), as_json, print_evaluation)
+    show(plain(follow(voice, evaluate(open_run(run), data, out))), as_json, print_evaluation)
 
 
 @main.command()
@@ -1009,12 +1009,15 @@ def print_plan(result: dict[str, Any]) -> None:
 def print_run(result: dict[str, Any]) -> None:
     """Print a run's figures and where to look."""
     fields, rows = ["macro F1"], []
-    for name, one in result["items"].items():
-        figures = [one["macro_f1"]]
+    for item, one in result["items"].items():
+        title, figures = item or "all", [one["macro_f1"]]
         if len(one["per_class"]) == 2:
-            fields, positive = ["precision", "recall", "F1"], list(one["per_class"].values())[-1]
-            figures = [positive[field.lower()] for field in fields]
-        rows.append((name or "all", one["accuracy"], between(one["interval"]), *figures, one["n"]))
+            positive, score = list(one["per_class"].items())[-1]
+            fields = ["precision", "recall", "F1"]
+            figures = [score[field.lower()] for field in fields]
+            # A folder of two classes need not be called as the one that the figures are of.
+            title = f"{item}: {positive}" if item not in {"", positive} else positive
+        rows.append((title, one["accuracy"], between(one["interval"]), *figures, one["n"]))
     print_rows((f"judged on {result['metrics']['judged_on']}", "accuracy", "95 %", *fields, "pictures"), *rows)
     click.echo(f"\nrun     {result['run']}\nreport  {result['report']}")
 

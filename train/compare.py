@@ -1,11 +1,12 @@
 """Whether one run is better than another, told by the same pictures."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from dataset.errors import TrayError
+from dataset.progress import Progress
 from train.evaluate import Judged, ask
 from train.runs import Run
 
@@ -29,8 +30,8 @@ class Comparison:
     """How likely so uneven a split of the pictures that one run alone got right is, were the two equally good."""
 
 
-def compare(first: Run, second: Run, data: Path | None = None) -> Comparison:
-    """Judge two runs on the same labelled folder, by default the held-back pictures that both have in common.
+def compare(first: Run, second: Run, data: Path | None = None) -> Iterator[Progress | Comparison]:
+    """Yield progress and, last, how two runs do on a labelled folder, by default what was held back from both.
 
     The test is McNemar's, exact: a sign test on the pictures that only one of them got right. Raises TrayError for
     runs of other classes, and, without ``data``, for runs of other datasets: one might have learned by heart what the
@@ -44,7 +45,8 @@ def compare(first: Run, second: Run, data: Path | None = None) -> Comparison:
             f"Expected two runs on the same dataset, or a labelled folder that neither has seen. Received: "
             f"{first.path} and {second.path}, trained on other pictures. Name one with --data."
         )
-    (mine, _), (theirs, _) = ask(first, data), ask(second, data)
+    mine, _ = yield from ask(first, data)
+    theirs, _ = yield from ask(second, data)
     asked = [(mine[one], theirs[other]) for one, other in pairs if one in mine and other in theirs]
     # Decisions about one picture are not independent, as the test takes its pictures to be.
     first_right, second_right = _all_right(one for one, _ in asked), _all_right(one for _, one in asked)
@@ -54,7 +56,7 @@ def compare(first: Run, second: Run, data: Path | None = None) -> Comparison:
     apart, n = only_first + only_second, places.total()
     if not n:
         raise TrayError(f"Expected pictures that both runs can judge in {data or first.path}. Received: none.")
-    return Comparison(
+    yield Comparison(
         judged_on=next(iter(mine.values())).judged_on,
         n=n,
         accuracy=((both + only_first) / n, (both + only_second) / n),

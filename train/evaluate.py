@@ -1,7 +1,7 @@
 """How good a classifier is, told by photos whose labels are known."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +12,7 @@ import numpy as np
 
 from dataset.errors import NotEnoughImages, TrayError
 from dataset.folder import METADATA, make_folder
+from dataset.progress import Progress
 from dataset.review.catalogue import json_lines
 from train.data import Dataset, Photo, read_dataset
 from train.predict import classify
@@ -268,14 +269,15 @@ def together(parts: Mapping[str, Evaluation]) -> Evaluation:
     )
 
 
-def evaluate(run: Run, data: Path | None = None, out: Path | None = None) -> Evaluation:
-    """Judge a run on a labelled folder, also one that it never saw; write figures, predictions and report to ``out``.
+def evaluate(run: Run, data: Path | None = None, out: Path | None = None) -> Iterator[Progress | Evaluation]:
+    """Yield progress and, last, how good a run is on a labelled folder, also one that it never saw.
 
+    Figures, predictions and report go to ``out``.
     A dataset with a test part is judged on that, else on its val part; a plain folder of class folders on all of it.
     Without ``data`` the run's own dataset is meant; without ``out`` nothing is written. Raises TrayError for a class
     that the run never learned.
     """
-    found, errors = ask(run, data)
+    found, errors = yield from ask(run, data)
     if out:
         from train.report import LOOKED, Page, write_all
         from train.where import looking
@@ -288,11 +290,11 @@ def evaluate(run: Run, data: Path | None = None, out: Path | None = None) -> Eva
             look=looking(run.model, run.image_size, run.items[-LOOKED:]),
         )
         write_all(make_folder(out), found, page)
-    return together({item: one.evaluation for item, one in found.items()})
+    yield together({item: one.evaluation for item, one in found.items()})
 
 
-def ask(run: Run, data: Path | None = None) -> tuple[dict[str, Judged], dict[Path, str]]:
-    """Return what each classifier says about the photos that ``evaluate`` judges it on, and why some can't be read."""
+def ask(run: Run, data: Path | None = None) -> Generator[Progress, None, tuple[dict[str, Judged], dict[Path, str]]]:
+    """Yield progress and return what each classifier says of the photos to judge it on, and why some can't be read."""
     known = learned_from(run) if data else frozenset()
     datasets = dict.fromkeys(run.items, read_dataset(data)) if data else run.datasets()
     if data is None:
@@ -301,7 +303,7 @@ def ask(run: Run, data: Path | None = None) -> tuple[dict[str, Judged], dict[Pat
     for item, dataset in datasets.items():
         photos, judged_on = to_judge(dataset, own=data is None)
         tasks[item] = Task(photos, truth(run, item, dataset, photos), judged_on)
-    said, errors = _ask(run, {photo.sha256: photo.path for task in tasks.values() for photo in task.photos})
+    said, errors = yield from _ask(run, {photo.sha256: photo.path for task in tasks.values() for photo in task.photos})
     found = {}
     for item, task in tasks.items():
         some = [n for n, photo in enumerate(task.photos) if task.truth[n] >= 0 and photo.sha256 in said]
@@ -385,13 +387,17 @@ def truth(run: Run, item: str, dataset: Dataset, photos: Iterable[Photo]) -> Arr
     return np.array([label_of[dataset.class_names[photo.label]] for photo in photos], np.int64)
 
 
-def _ask(run: Run, paths: Mapping[str, Path]) -> tuple[dict[str, dict[str, Array]], dict[Path, str]]:
-    """Return what each classifier says about each file, by sha256, and why some can't be read."""
+def _ask(
+    run: Run, paths: Mapping[str, Path]
+) -> Generator[Progress, None, tuple[dict[str, dict[str, Array]], dict[Path, str]]]:
+    """Yield progress and return what each classifier says of each file, by sha256, and why some can't be read."""
     said, errors = {}, {}
     answers = classify(run, paths.values())
-    for sha256, (path, answer) in zip(paths, answers, strict=True):
+    for done, (sha256, (path, answer)) in enumerate(zip(paths, answers, strict=True)):
+        yield Progress("judge pictures", done, len(paths))
         if isinstance(answer, str):
             errors[path] = answer
         else:
             said[sha256] = answer
+    yield Progress("judge pictures", len(paths), len(paths))
     return said, errors

@@ -62,9 +62,14 @@ def draw_built(folder: Path, item: str) -> Path:
     return folder
 
 
-def finish(steps: Iterable[Any]) -> Run:
+def result(steps: Iterable[Any]) -> Any:
     """Return what a stage yields last."""
-    last = list(steps)[-1]
+    return list(steps)[-1]
+
+
+def finish(steps: Iterable[Any]) -> Run:
+    """Return the run that a training yields last."""
+    last = result(steps)
     assert isinstance(last, Run)
     return last
 

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 import tray
 from dataset.errors import TrayError
 from dataset.tray import Train
-from tests.train.conftest import COLOURS, SMALL, draw_class, finish
+from tests.train.conftest import COLOURS, SMALL, draw_class, finish, result
 from train import features, heads, models
 from train.adding import Shape, agreed
 from train.archive import WEIGHTS, Enlarged, _enlarge
@@ -75,7 +75,7 @@ def test_the_others_stay_as_they_are(two: Run, three: Run, colours: Path) -> Non
     assert three.record["added_to"] == {"run": str(two.path), "items": list(KEPT)}
     assert 'href="items/lettuce/report.html"' in three.report.read_text()
     assert (three.path / "items" / "lettuce" / "report.html").is_file()
-    assert evaluate(three).items["plum"] == evaluate(two).items["plum"]
+    assert result(evaluate(three)).items["plum"] == result(evaluate(two)).items["plum"]
     (one,) = predict(three, [colours / "lettuce" / "lettuce000.jpg"])
     assert set(one.probabilities) == set(COLOURS)
 
@@ -298,7 +298,7 @@ def test_independent_items_are_runs_of_their_own(colours: Path, tmp_path: Path, 
 
         assert plum.items == ("plum",)
         assert np.array_equal(plum.probabilities(pixels)["plum"], run.probabilities(pixels)["plum"])
-        assert evaluate(plum).accuracy == pytest.approx(run.metrics["items"]["plum"]["accuracy"])
+        assert result(evaluate(plum)).accuracy == pytest.approx(run.metrics["items"]["plum"]["accuracy"])
         assert next(predict(run, [colours / "plum" / "plum000.jpg"])).items is not None
         assert export(run, tmp_path / f"out{number}", format="tflite").largest_difference < 1e-3
     with pytest.raises(TrayError, match="--independent"):

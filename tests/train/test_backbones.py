@@ -16,7 +16,7 @@ from dataset.errors import ConfigError, TrayError
 from dataset.progress import Progress
 from dataset.review.suspicions import from_run
 from dataset.tray import Train
-from tests.train.conftest import draw, finish
+from tests.train.conftest import draw, finish, result
 from tests.train.test_fit import ended
 from train import backbones, features
 from train.backend import keras
@@ -87,7 +87,7 @@ def test_the_saved_model_says_what_the_head_said(backbone_run: Run) -> None:
     said = backbone_run.probabilities(pixels)["plum"]
 
     assert np.abs(said[:, 1] - [float(row["p_plum"]) for row in rows]).max() < 2e-3
-    assert evaluate(backbone_run).accuracy == pytest.approx(backbone_run.metrics["accuracy"], abs=0.02)
+    assert result(evaluate(backbone_run)).accuracy == pytest.approx(backbone_run.metrics["accuracy"], abs=0.02)
 
 
 def test_features_are_computed_once(built_data: dict[str, Path], backbone_run: Run, settings: Train) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from click.testing import CliRunner
 
 import tray
 from dataset.errors import TrayError
+from tests.train.conftest import result
 from train.compare import compare
 from train.data import Photo
 from train.evaluate import Judged
@@ -22,6 +25,17 @@ def judged(called: list[int], truth: list[int]) -> Judged:
     return Judged(("no", "yes"), photos, np.array(truth), np.eye(2)[called], "test")
 
 
+def asked(answers: Iterable[dict[str, Judged]]) -> Callable[..., Any]:
+    """Return what stands in for asking runs: each time it tells the next of some answers."""
+    left = iter(answers)
+
+    def ask(*_: Any) -> Generator[Any, None, Any]:
+        yield from ()
+        return next(left), {}
+
+    return ask
+
+
 def test_mcnemar_counts_what_one_run_alone_got_right(items_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Six pictures to one is p = 2 * (1 + 7) / 2^7, whatever both got right or wrong."""
     truth = [1] * 12
@@ -29,9 +43,8 @@ def test_mcnemar_counts_what_one_run_alone_got_right(items_run: Run, monkeypatch
         "first": judged([1] * 6 + [0] + [1] * 4 + [0], truth),
         "second": judged([0] * 6 + [1] + [1] * 4 + [0], truth),
     }
-    told = iter(answers.values())
-    monkeypatch.setattr("train.compare.ask", lambda _run, _data: ({"plum": next(told)}, {}))
-    found = compare(items_run, items_run)
+    monkeypatch.setattr("train.compare.ask", asked({"plum": one} for one in answers.values()))
+    found = result(compare(items_run, items_run))
 
     assert (found.both_right, found.only_first_right, found.only_second_right, found.both_wrong) == (4, 6, 1, 1)
     assert found.p == pytest.approx(2 * (1 + 7) / 2**7)
@@ -41,14 +54,12 @@ def test_mcnemar_counts_what_one_run_alone_got_right(items_run: Run, monkeypatch
 def test_a_picture_counts_once_for_all_classifiers(items_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three wrong decisions about one picture are one mistake: McNemar's test wants its pictures independent."""
     truth = [1] * 4
-    answers = iter(
-        (
-            {item: judged([1, 1, 1, 1], truth) for item in items_run.items},
-            {"tomato": judged([0, 1, 1, 1], truth), **dict.fromkeys(("lettuce", "plum"), judged([0, 0, 1, 1], truth))},
-        )
+    answers = (
+        {item: judged([1, 1, 1, 1], truth) for item in items_run.items},
+        {"tomato": judged([0, 1, 1, 1], truth), **dict.fromkeys(("lettuce", "plum"), judged([0, 0, 1, 1], truth))},
     )
-    monkeypatch.setattr("train.compare.ask", lambda _run, _data: (next(answers), {}))
-    found = compare(items_run, items_run)
+    monkeypatch.setattr("train.compare.ask", asked(answers))
+    found = result(compare(items_run, items_run))
 
     assert (found.n, found.both_right, found.only_first_right, found.classifiers) == (4, 2, 2, 3)
     assert found.p == pytest.approx(0.5)
@@ -56,7 +67,7 @@ def test_a_picture_counts_once_for_all_classifiers(items_run: Run, monkeypatch: 
 
 def test_a_run_is_as_good_as_itself(plain_run: Run) -> None:
     """No picture tells it from itself."""
-    found = compare(plain_run, plain_run)
+    found = result(compare(plain_run, plain_run))
 
     assert (found.only_first_right, found.only_second_right, found.p) == (0, 0, 1.0)
     assert found.n == plain_run.metrics["n"]
@@ -71,9 +82,9 @@ def test_runs_of_other_data_or_other_classes_are_refused(plain_run: Run, items_r
     (other / "run.json").write_text(json.dumps(record))
 
     with pytest.raises(TrayError, match="--data"):
-        compare(plain_run, open_run(other))
+        result(compare(plain_run, open_run(other)))
     with pytest.raises(TrayError, match="same classes"):
-        compare(plain_run, items_run)
+        result(compare(plain_run, items_run))
 
 
 def test_one_question_at_a_time() -> None:

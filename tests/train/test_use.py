@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import tray
 from dataset.errors import ConfigError, RunNotFound, TrayError
-from tests.train.conftest import draw, draw_class
+from tests.train.conftest import draw, draw_class, result
 from train.backend import keras
 from train.data import decode
 from train.evaluate import evaluate, learned_from, wilson
@@ -141,7 +141,7 @@ def test_an_items_classifier_can_be_taken_out_alone(items_run: Run, tmp_path: Pa
 def test_evaluating_its_own_data_gives_the_runs_figures(plain_run: Run, items_run: Run) -> None:
     """Without a folder, the held-back pictures are judged again, and the figures are the run's."""
     for run in (plain_run, items_run):
-        again = evaluate(run)
+        again = result(evaluate(run))
 
         assert again.accuracy == pytest.approx(run.metrics["accuracy"])
         assert again.n == run.metrics["n"]
@@ -152,7 +152,7 @@ def test_evaluating_a_new_folder_judges_all_of_it(plain_run: Run, tmp_path: Path
     """A labelled folder that the run never saw is judged whole, and the report goes where it was asked."""
     draw_class(tmp_path / "new" / "tomato", ["tomato"], 6, seed=50)
     draw_class(tmp_path / "new" / "not_tomato", ["plum"], 4, seed=50)
-    found = evaluate(plain_run, tmp_path / "new", tmp_path / "out")
+    found = result(evaluate(plain_run, tmp_path / "new", tmp_path / "out"))
 
     assert found.n == 10
     assert found.accuracy > 0.7
@@ -166,7 +166,7 @@ def test_items_are_evaluated_on_one_folder_of_items(items_run: Run, tmp_path: Pa
     for kind in ("tomato", "lettuce", "plum"):
         draw_class(tmp_path / kind, [kind], 4, seed=60)
     draw_class(tmp_path / "not_plum", ["tomato"], 2, seed=61)
-    found = evaluate(items_run, tmp_path)
+    found = result(evaluate(items_run, tmp_path))
 
     assert found.items["plum"].n == 14
     assert found.items["tomato"].n == 12
@@ -179,13 +179,24 @@ def test_pictures_that_were_learned_from_are_counted(plain_run: Run, plain_data:
     draw_class(tmp_path / "mixed" / "not_tomato", ["plum"], 3, seed=70)
     for n, path in enumerate(sorted((plain_data / "tomato").iterdir())[:5]):
         shutil.copy(path, tmp_path / "mixed" / "tomato" / f"again{n}.jpg")
-    found = evaluate(plain_run, tmp_path / "mixed", tmp_path / "out")
+    found = result(evaluate(plain_run, tmp_path / "mixed", tmp_path / "out"))
 
     assert (found.n, found.seen) == (11, 5)
     assert "learned from 5 of them" in (tmp_path / "out" / "report.html").read_text()
-    assert evaluate(plain_run).seen == 0
-    said = CliRunner().invoke(tray.main, ["evaluate", str(plain_run.path), "--data", str(tmp_path / "mixed"), "-q"])
+    assert result(evaluate(plain_run)).seen == 0
+    said = CliRunner().invoke(tray.main, ["evaluate", str(plain_run.path), "--data", str(tmp_path / "mixed")])
     assert "5 were learned from" in said.stdout
+    assert "judge pictures: 100%" in said.stderr
+
+
+def test_a_training_tells_which_class_its_figures_are_of(plain_run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """Precision and recall are those of the positive class: it is named where the folder is called otherwise."""
+    told = tray.describe_run(plain_run)
+    for item in ("", "tomato", "fruit"):
+        tray.print_run({**told, "items": {item: told["items"][""]}})
+    rows = [line for line in capsys.readouterr().out.splitlines() if "tomato" in line and "runs" not in line]
+
+    assert [row.partition("  ")[0] for row in rows] == ["tomato", "tomato", "fruit: tomato"]
 
 
 def test_what_a_build_received_is_known_again(built_data: dict[str, Path], items_run: Run, tmp_path: Path) -> None:
@@ -226,7 +237,7 @@ def test_a_label_the_run_never_saw_is_refused(plain_run: Run, tmp_path: Path) ->
     draw_class(tmp_path / "cucumber", ["lettuce"], 2)
 
     with pytest.raises(TrayError, match=r"not_tomato, tomato.*'cucumber'"):
-        evaluate(plain_run, tmp_path)
+        result(evaluate(plain_run, tmp_path))
 
 
 @pytest.mark.parametrize(("right", "n", "low", "high"), [(50, 100, 0.404, 0.596), (10, 10, 0.722, 1.0), (0, 0, 0, 1)])
@@ -256,5 +267,5 @@ def test_its_own_pictures_must_be_those_it_was_trained_on(plain_run: Run, plain_
     (tmp_path / "model.keras").write_bytes((plain_run.path / "model.keras").read_bytes())
 
     with pytest.raises(TrayError, match=r"Received: others.*--data"):
-        evaluate(open_run(tmp_path))
-    assert evaluate(open_run(tmp_path), data).n == 81
+        result(evaluate(open_run(tmp_path)))
+    assert result(evaluate(open_run(tmp_path), data)).n == 81
