@@ -507,6 +507,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 def _over_white(image: Image.Image) -> Image.Image:
     """Return a picture with alpha over white; over grey where white would hide all there is to see."""
+    if image.mode in {"RGBA", "LA"} and image.getchannel("A").getextrema() == (255, 255):
+        return image.convert("RGB")
     flat = _over(image, (255, 255, 255))
     return _over(image, (128, 128, 128)) if min(low for low, _ in _extrema(flat)) >= 240 else flat
 

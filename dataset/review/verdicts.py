@@ -18,7 +18,7 @@ PATIENCE: Final = 10.0
 """Seconds to wait for another process's line to be written."""
 
 Word = Literal["keep", "drop", "relabel", ""]
-WORDS: Final = frozenset({"keep", "drop", "relabel", ""})
+WORDS: Final = ("keep", "drop", "relabel", "")
 
 
 @dataclass(frozen=True, slots=True)

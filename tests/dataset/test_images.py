@@ -268,6 +268,16 @@ def test_a_large_picture_is_turned_strip_by_strip(mode: str, monkeypatch: pytest
     assert normalise(data, max_side=300, quality=90) == made
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_alpha_that_hides_nothing_changes_nothing(mode: str) -> None:
+    """A picture that was stored with alpha and is seen whole is the same as without, a pale one too."""
+    for picture in (drawn(5), Image.new("RGB", (64, 64), (250, 250, 250))):
+        plain = picture.convert(mode.removesuffix("A"))
+        whole = plain.convert(mode)
+
+        assert read(encoded(whole, "PNG")).tobytes() == plain.convert("RGB").tobytes()
+
+
 def test_alpha_lies_over_white_unless_white_would_hide_it() -> None:
     """A cut-out stands on white; a white drawing on transparent ground on grey."""
     dark = Image.new("RGBA", (100, 100), (0, 0, 0, 0))

@@ -93,6 +93,7 @@ def test_the_last_word_counts(tmp_path: Path) -> None:
         {"file": "a.jpg", "verdict": "relabel", "label": "quiche", "window": "w"},
         {"file": "b.jpg", "verdict": ""},
         {"file": "c.jpg", "verdict": "burn"},
+        {"file": "c.jpg", "verdict": ["drop"]},
         {"file": "d.jpg", "verdict": "relabel"},
         ["no", "object"],
     ]
@@ -476,6 +477,7 @@ def test_nothing_but_its_pictures_is_served(raw: Path) -> None:
             {"pictures": [True]},
             {"label": "../up"},
             {"verdict": "burn"},
+            {"verdict": ["drop"]},
             {"started": ""},
         ):
             assert ask(review, "/decide", ours, good | wrong) == 409
