@@ -1,5 +1,6 @@
 """The command line: parses, calls, shows progress, prints. Results go to stdout, everything else to stderr."""
 
+import errno
 import json
 import logging
 import sys
@@ -28,7 +29,19 @@ FETCH_STATUS: Final = {
 """What the service answers when it can't fetch an address that it was sent; 502 for all else."""
 SURE: Final = 0.05
 """Below this p, a difference between two runs is called more than chance."""
-FOLDER: Final = click.Path(path_type=Path, file_okay=False)
+
+
+class Folder(click.Path):
+    """A path that is no file, and not empty as an unset variable of a shell is: that would be the folder one is in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        if value == "":
+            self.fail("Expected a folder. Received: nothing. Say . for this one.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FOLDER: Final = Folder(path_type=Path, file_okay=False)
 ANEW: Final = frozenset({"evaluate", "explain", "predict", "report"})
 """Commands that keep nothing of what they have begun: all others go on where they were interrupted."""
 
@@ -56,12 +69,13 @@ class Command(click.Command):
             click.echo(f"tray: {error}", err=True)
             ctx.exit(error.exit_code)
         except OSError as error:
-            # What is read and written lies where the user said; a failure that names no file is no answer to that.
-            if error.filename is None:
+            # What is read and written lies where the user said; a failure that names no file is no answer to that,
+            # but that a disk is full is one.
+            if error.filename is None and error.errno != errno.ENOSPC:
                 raise
             log.debug("", exc_info=True)
             click.echo(
-                f"tray: Expected to read or write {error.filename}. Received: {error.strerror}. "
+                f"tray: Expected to read or write {error.filename or 'what it makes'}. Received: {error.strerror}. "
                 f"Mend that and run the command again; what was kept stays.",
                 err=True,
             )
@@ -246,7 +260,7 @@ def scrape(
     site = flags.pop("site")
     tray = load(config) if not into else tray_of(config)
     settings = override(tray.scrape, **flags)
-    if forget:
+    if forget is not None:
         from scraper.forget import forget as forget_in
 
         show(plain(forget_in(into or tray.raw, forget, pool=tray.pool, dry_run=dry_run)), as_json, print_pairs)

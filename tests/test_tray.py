@@ -71,6 +71,20 @@ def test_what_the_system_refuses_is_one_sentence(tmp_path: Path) -> None:
     assert told.stderr.count("\n") == 1
 
 
+def test_a_full_disk_under_the_answer_is_one_sentence(tmp_path: Path) -> None:
+    """What is said on stdout may go to a disk too."""
+    page = tmp_path / "page.html"
+    page.write_text("<p>nothing", encoding="utf-8")
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        told = subprocess.run(
+            [TRAY, "doctor", "--page", page], check=False, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+
+    assert told.returncode != 0
+    assert "Received: No space left on device." in told.stderr
+    assert "Traceback" not in told.stderr
+
+
 @pytest.mark.parametrize("name", sorted(tray.main.commands))
 def test_every_command_explains_itself(name: str) -> None:
     """Each command has a help text, -v and -q."""
@@ -218,6 +232,8 @@ def test_where_every_engine_fails_the_command_fails_with_its_summary(in_folder: 
     ("arguments", "words"),
     [
         ((" ",), "Expected a term"),
+        (("pizza", "--into", ""), "Expected a folder. Received: nothing"),
+        (("pizza", "--forget", ""), "Expected an address"),
         (("pizza", "--engines", ""), "'engines'"),
         (("pizza", "--site", "127.0.0.1:8600"), "--site. Received: '127.0.0.1:8600'"),
         (("pizza", "--site", "http://[::1"), "--site"),
@@ -227,7 +243,7 @@ def test_where_every_engine_fails_the_command_fails_with_its_summary(in_folder: 
 def test_what_a_scrape_can_not_mean_is_told_before_a_browser_starts(
     in_folder: Path, arguments: tuple[str, ...], words: str
 ) -> None:
-    """A blank term, no engine, an address that is none and a file that is not there; nothing is written."""
+    """A blank term, no folder or engine, an address that is none, a file that is not there; nothing is written."""
     result = run("scrape", "--into", "pizza", *arguments)
 
     assert result.exit_code == 2
