@@ -58,24 +58,30 @@ def evaluate_trays(
 def read_labels(run: Run, table: Path) -> dict[Path, frozenset[str]]:
     """Return what lies on each photo that a table names.
 
-    Raises TrayError for a table without the two columns, and for an item that the run does not know.
+    Raises TrayError for a table without the two columns, one that is no text, and an item that the run does not know.
     """
     known = set(trays.labels_on_trays(run))
     found = {}
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            if row.get("file") is None or row.get("items") is None:
-                raise TrayError(
-                    f'Expected columns file and items in {table}, such as: lunch.jpg,"pizza, apple". Received: '
-                    f"{', '.join(str(name) for name in row)} in line {number}. Name the columns so."
-                )
-            items = frozenset(filter(None, (item.strip() for item in re.split("[,;]", row["items"]))))
-            if not items <= known:
-                raise TrayError(
-                    f"Expected items out of {', '.join(sorted(known))} in {table}. Received: "
-                    f"{', '.join(sorted(items - known))} in line {number}. Correct it, or leave it out."
-                )
-            found[table.parent / row["file"]] = items
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise TrayError(f"Expected {table} as text in UTF-8. Received: {error}. Save it as CSV in UTF-8.") from error
+    for number, row in enumerate(rows, start=2):
+        if row.get("file") is None or row.get("items") is None:
+            raise TrayError(
+                f'Expected columns file and items in {table}, such as: lunch.jpg,"pizza, apple". Received: '
+                f"{', '.join(str(name) for name in row)} in line {number}. Name the columns so."
+            )
+        # Items that nobody put into quotes are cells of their own, which go without a heading.
+        listed = ",".join([row["items"], *(row.get(None) or ())])
+        items = frozenset(filter(None, (item.strip() for item in re.split("[,;]", listed))))
+        if not items <= known:
+            raise TrayError(
+                f"Expected items out of {', '.join(sorted(known))} in {table}. Received: "
+                f"{', '.join(sorted(items - known))} in line {number}. Correct it, or leave it out."
+            )
+        found[table.parent / row["file"]] = items
     if not found:
         raise TrayError(f"Expected a photo a line in {table}, below file,items. Received: none. Add some.")
     return found

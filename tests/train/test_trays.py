@@ -13,9 +13,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 import tray
+from dataset.errors import TrayError
 from tests.train.conftest import COLOURS, SMALL, draw, finish
 from tests.train.test_fit import ended
 from train import heads
+from train.canteen import read_labels
 from train.composites import Kitchen, area, composites, lessons, overlap, shared
 from train.data import read_dataset
 from train.fit import train
@@ -342,3 +344,18 @@ def test_what_vanishes_before_it_is_drawn_is_told_all_the_same(plain_run: Run, p
 
     assert list(drawn(found, tmp_path / "seen")) == found
     assert [path.name for path in (tmp_path / "seen").iterdir()] == [f"{photo.stem}.jpg"]
+
+
+def test_items_of_a_tray_need_no_quotes(items_run: Run, tmp_path: Path) -> None:
+    """A comma between items makes further cells, which count too; a table in another encoding is refused."""
+    table = tmp_path / "trays.csv"
+    table.write_text('file,items\na.jpg,plum, tomato\nb.jpg,plum; lettuce\nc.jpg,"plum,tomato"\nd.jpg,\n')
+    found = read_labels(items_run, table)
+
+    lists = [sorted(items) for items in found.values()]
+
+    assert lists == [["plum", "tomato"], ["lettuce", "plum"], ["plum", "tomato"], []]
+
+    table.write_bytes("file,items\ncaf\xe9.jpg,plum\n".encode("latin-1"))
+    with pytest.raises(TrayError, match=r"trays.csv as text in UTF-8"):
+        read_labels(items_run, table)
