@@ -269,7 +269,7 @@ def scrape(
         if not all(map(str.strip, names or ("",))):
             raise ConfigError("Expected a term to search for. Received: none. Say: tray scrape pizza --into DIR")
         into = into.absolute()
-        plans, folder = [ClassPlan(into.name, names, settings.limit)], into.parent
+        plans, folder = [ClassPlan(into.name, tuple(dict.fromkeys(names)), settings.limit)], into.parent
     else:
         plans, folder = class_plans(tray, names), tray.raw
         if flags["limit"]:

@@ -20,6 +20,14 @@ EngineName = Literal["google", "bing", "yahoo"]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Term = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+def _once(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return each value once: what is named twice would be searched twice."""
+    return tuple(dict.fromkeys(values))
+
+
+Terms = Annotated[tuple[Term, ...], AfterValidator(_once)]
 Level = Annotated[float, Field(ge=0, le=255)]
 Portion = Annotated[float, Field(ge=0, le=1)]
 Colour = Literal[
@@ -48,16 +56,16 @@ ITEM_NAME = re.compile(r"[^\W_][\w-]*")
 class Item:
     """One [items.*] table: what to search for, how many pictures, and which look-alikes are not it."""
 
-    terms: Annotated[tuple[Term, ...], Field(min_length=1)]
+    terms: Annotated[Terms, Field(min_length=1)]
     limit: Count | None = None
-    negatives: tuple[Term, ...] = ()
+    negatives: Terms = ()
 
 
 @validated(frozen=True, slots=True, config=STRICT)
 class Background:
     """The [background] table: what is on trays and in rooms but is no item."""
 
-    terms: tuple[Term, ...] = ()
+    terms: Terms = ()
     limit: Count | None = None
 
 
@@ -98,7 +106,7 @@ class Filters:
 class Scrape:
     """The [scrape] table."""
 
-    engines: Annotated[tuple[EngineName, ...], Field(min_length=1)] = ("google", "bing", "yahoo")
+    engines: Annotated[tuple[EngineName, ...], Field(min_length=1), AfterValidator(_once)] = ("google", "bing", "yahoo")
     limit: Count = 1800
     """Distinct pictures wanted per class folder, over all engines."""
     pace: Annotated[float, Field(gt=0)] = 1.0

@@ -228,6 +228,23 @@ def test_where_every_engine_fails_the_command_fails_with_its_summary(in_folder: 
     assert result.exit_code == 0
 
 
+def test_a_run_goes_on_with_the_pictures_that_are_there(in_folder: Path) -> None:
+    """Where no engine can be asked, what is there may be enough for the rest; without any the run ends."""
+    (in_folder / "tray.toml").write_text('[items.pizza]\nterms = ["pizza"]\n')
+    arguments = ("run", "--browser", "/no/such/chromium", "--site", "http://127.0.0.1:9")
+
+    assert run(*arguments).exit_code == 3
+
+    class_folder(in_folder / "made", 1)
+    with ClassFolder(in_folder / "data" / "raw" / "pizza") as folder:
+        record = Record("https://example.org/1.jpg", sha256="0" * 64, file=".jpg")
+        folder.keep(record, (in_folder / "made" / "0.jpg").read_bytes())
+    result = run(*arguments)
+
+    assert result.exit_code == 6
+    assert "failed: Expected a Chromium" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -146,6 +146,16 @@ def test_a_wrong_flag_is_a_sentence(example: Tray) -> None:
         override(example.scrape, filters={"siz": "large"})
 
 
+def test_what_is_named_twice_counts_once() -> None:
+    """Neither an engine nor a term is asked twice; spaces around a term do not make it another one."""
+    tray = parse(
+        {"items": {"x": {"terms": ["b", "a", "b "]}}, "scrape": {"engines": ["bing", "bing"]}}, source="nothing"
+    )
+
+    assert tray.items["x"].terms == ("b", "a")
+    assert tray.scrape.engines == ("bing",)
+
+
 def test_an_empty_tray_has_every_default() -> None:
     """Nothing in the file is the same as no sections."""
     tray = parse({}, source="nothing")
