@@ -257,8 +257,8 @@ def tint_difference(first: Image.Image, second: Image.Image, placing: Values, *,
     if not strict and min(a.std(), b.std()) < 2.5:
         return 0.0
     scale = 16 / CLOSE
-    moved, inside = zip(*(warp(band_, placing * (1, 1, scale, 1, 1, scale)) for band_ in b), strict=True)
-    apart = np.abs(a - np.stack(moved))[:, inside[0]]
+    moved, inside = warp(b, placing * (1, 1, scale, 1, 1, scale))
+    apart = np.abs(a - moved)[:, inside]
     if strict:
         return round(float(np.percentile(apart.max(axis=0), 99)), 1)
     apart = np.abs(apart - np.median(apart, axis=1, keepdims=True)).max(axis=0)

@@ -109,10 +109,11 @@ def _walk(  # noqa: PLR0913 - one walk, what it walks on and how far
     return best, best_at
 
 
-def warp(picture: Values, placing: Values) -> tuple[Values, NDArray[np.bool_]]:
-    """Return a square picture read at moved places, and where those places lie inside it."""
-    (moved,), inside = _warp(picture.reshape(1, -1), placing, picture.shape[0])
-    return moved.reshape(picture.shape), inside.reshape(picture.shape)
+def warp(squares: Values, placing: Values) -> tuple[Values, NDArray[np.bool_]]:
+    """Return squares of shape (..., side, side) read at moved places, and where those places lie inside them."""
+    side = squares.shape[-1]
+    moved, inside = _warp(squares.reshape(-1, side * side), placing, side)
+    return moved.reshape(squares.shape), inside.reshape(side, side)
 
 
 def residue(over: Overlay) -> Residue:

@@ -9,6 +9,7 @@ from sys import intern
 
 from PIL import Image
 
+from dataset.detail import suspicious
 from dataset.duplicates import CLOSE, Comparison, compare, weighed
 from dataset.errors import TrayError
 from dataset.glance import Glance, glances
@@ -28,10 +29,11 @@ NEIGHBOURS = 32
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One picture to compare: its content, a file of it, and its print."""
+    """One picture to compare: its content, a file of it, its width and height, and its print."""
 
     sha256: str
     path: Path
+    size: tuple[int, int]
     print: Print
 
 
@@ -51,7 +53,9 @@ def relate(
         settled = set(memory.base.execute("SELECT a, b FROM pairs UNION ALL SELECT a, b FROM different"))
         each = (tuple(sorted((shas[first], shas[second]))) for first, second in _by_neighbours(found))
         pairs = [pair for pair in each if pair not in settled]
-        known = lru_cache(4 * NEIGHBOURS)(lambda sha: Known(sha, root.absolute() / sources[sha], memory.print_of(sha)))
+        known = lru_cache(4 * NEIGHBOURS)(
+            lambda sha: Known(sha, root.absolute() / sources[sha], memory.size_of(sha), memory.print_of(sha))
+        )
         shards = ([tuple(map(known, pair)) for pair in pairs[at : at + SHARD]] for at in range(0, len(pairs), SHARD))
         done = 0
         for comparisons in (ALONE if workers is HERE else workers).map(compare_all, shards):
@@ -96,7 +100,10 @@ def compare_all(pairs: Sequence[tuple[Known, Known]]) -> list[Comparison]:
 
 def _compared(a: Known, b: Known, glance: Glance) -> Comparison:
     how = compare(a.print, b.print, lambda: (small(a.path, a.sha256), small(b.path, b.sha256)), glance)
-    return weighed(how, _read(a.path), _read(b.path)) if how.verdict == "same" else how
+    # Most copies are of one size: their files need not be read.
+    if how.verdict != "same" or not suspicious(a.size, b.size):
+        return how
+    return weighed(how, _read(a.path), _read(b.path))
 
 
 @lru_cache(64)

@@ -144,6 +144,12 @@ class Memory:
             ),
         )
 
+    def size_of(self, sha256: str) -> tuple[int, int]:
+        """Return width and height of a picture that was scanned, in pixels."""
+        (text,) = self.base.execute("SELECT info FROM pictures WHERE sha256 = ?", (sha256,)).fetchone()
+        info = json.loads(text)
+        return info["width"], info["height"]
+
     def print_of(self, sha256: str) -> Print:
         """Return the print of a picture that was scanned."""
         views, boxes, colours, hashes = self.base.execute(

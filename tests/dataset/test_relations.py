@@ -99,6 +99,33 @@ def test_an_interrupted_comparison_goes_on_after_its_last_shard(tmp_path: Path) 
     assert {how.verdict for how in found.values()} == {"same"}
 
 
+def test_copies_of_one_size_are_told_without_their_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both prints say enough; a file is read where one copy is larger, and may be but enlarged."""
+    (tmp_path / "cat").mkdir()
+    photo = drawn(1)
+    twice = photo.resize((photo.width * 2, photo.height * 2))
+    for name, image, quality in (("a", photo, 92), ("b", photo, 93), ("large", twice, 93)):
+        (tmp_path / "cat" / f"{name}.jpg").write_bytes(encoded(image, quality=quality))
+    read: list[str] = []
+    real = relations._read
+    monkeypatch.setattr(relations, "_read", lambda path: (read.append(path.stem), real(path))[1])
+
+    def compared(*names: str) -> tuple[list[str], list[relations.Comparison]]:
+        sources = [f"cat/{name}.jpg" for name in names]
+        read.clear()
+        with remembering(None, limits=LIMITS) as memory:
+            _, scanned = result(scan.scan(tmp_path, sources, memory))
+            shas = {one.info.sha256: source for source, one in zip(sources, scanned, strict=True)}
+            _, found = result(relate(tmp_path, shas, memory))
+        return sorted(read), list(found.values())
+
+    files, (alike,) = compared("a", "b")
+    assert (files, alike.verdict, alike.enlarged) == ([], "same", "")
+    files, (larger,) = compared("a", "large")
+    assert (files, larger.verdict) == (["a", "large"], "same")
+    assert larger.enlarged == sha256((tmp_path / "cat" / "large.jpg").read_bytes()).hexdigest()
+
+
 def test_only_a_damaged_memory_is_thrown_away(tmp_path: Path) -> None:
     """What is no database begins anew; what merely can't be opened now is named and stays as it is."""
     (tmp_path / "damaged").write_bytes(b"no database" * 1000)
