@@ -542,7 +542,7 @@ def review(folder: Path, port: int, run_path: Path | None, raw: Path | None, no_
 @click.option("--file", help="CSV: column of the file names.")
 @click.option("--label", help="CSV and parquet: column of the labels.")
 @click.option("--split-column", help="CSV: column of the splits.")
-@click.option("--delimiter", help="CSV: what separates the columns.")
+@click.option("--delimiter", help=r"CSV: what separates the columns; \t is a tab.")
 @click.option(
     "--where", multiple=True, callback=split_pairs, metavar="COLUMN=VALUE", help="CSV: take these rows alone."
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from dataset.errors import TrayError
+from dataset.errors import ConfigError, TrayError
 from dataset.importers.labelled import Labelled, address, official_split
 from dataset.importers.pictures import Find, finder, named
 from dataset.importers.tables import columns, one_file, rows
@@ -42,11 +42,14 @@ def csvfile(  # noqa: PLR0913 - a table's columns are many
     where: Mapping[str, str] | None = None,
     images: Path | None = None,
 ) -> Iterator[Labelled]:
-    """Yield the pictures of a table's rows; columns and delimiter are guessed where they are not given.
+    r"""Yield the pictures of a table's rows; columns and delimiter are guessed where they are not given.
 
     ``where`` keeps the rows whose columns hold these values; ``images`` is the folder that the names start from, by
-    default the table's own.
+    default the table's own. Raises ConfigError for a delimiter of several characters; ``\t`` is a tab.
     """
+    delimiter = "\t" if delimiter == r"\t" else delimiter
+    if delimiter and len(delimiter) > 1:
+        raise ConfigError(f"Expected one character that separates the columns, or \\t. Received: {delimiter!r}.")
     table = one_file(source, ("*.csv", "*.tsv", "*.txt"), "a table")
     find = finder([images or table.parent])
     chosen = _choose(table, Columns(file or "", label or "", split_column or ""), find, delimiter)

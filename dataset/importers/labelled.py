@@ -1,6 +1,7 @@
 """One labelled picture of somebody else's dataset, before it is read."""
 
 import io
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -148,8 +149,8 @@ def _pixels(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
     """Return the box with its margin in whole pixels inside a picture of ``size``."""
     width, height = size if box.relative else (1, 1)
     aside, above = box.margin * (box.right - box.left), box.margin * (box.bottom - box.top)
-    if box.area <= 0:
-        raise OSError("empty box")
+    if not 0 < box.area < math.inf:
+        raise OSError("endless box" if box.area else "empty box")
     return (
         max(0, round((box.left - aside) * width)),
         max(0, round((box.top - above) * height)),

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import tarfile
 import zipfile
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from dataset.errors import TrayError
+from dataset.errors import ConfigError, TrayError
 from dataset.importers import Imported
 from tests.dataset.test_importers import bring, contents, photo, put, reasons
 from tests.dataset.test_importers_boxes import COLA, WATER, coco_box, crops, shelf
@@ -113,6 +114,17 @@ def test_names_in_any_letters(tmp_path: Path) -> None:
     (name,) = bring("csv", tmp_path / "t.csv", tmp_path / "long").classes
     assert name
     assert set(name) == {"語"}
+
+
+def test_a_delimiter_is_one_character_or_a_tab_in_letters(tmp_path: Path) -> None:
+    """A shell hands on the two letters of an escaped tab; what is longer separates nothing."""
+    put(tmp_path / "a.jpg", photo(1))
+    (tmp_path / "t.csv").write_text("file\tlabel, as it is said\na.jpg\tBrot\n")
+
+    result = bring("csv", tmp_path / "t.csv", tmp_path / "out", delimiter=r"\t", label="label, as it is said")
+    assert result.classes == {"Brot": 1}
+    with pytest.raises(ConfigError, match="Expected one character"):
+        bring("csv", tmp_path / "t.csv", tmp_path / "other", delimiter=";;")
 
 
 # ---------------------------------------------------------------- folders, archives
@@ -249,6 +261,18 @@ def test_open_images_boxes_are_in_stored_pixels(tmp_path: Path) -> None:
     result = bring("openimages", tmp_path / "oi", tmp_path / "out", crop=True, margin=0)
     assert crops(tmp_path / "out") == {"cola": ((40, 60), "cola")}
     assert result.splits == {"train": 1}
+
+
+def test_boxes_of_endless_numbers_or_none_are_listed(tmp_path: Path) -> None:
+    """JSON of other programs holds Infinity and NaN: neither ends an import."""
+    put(tmp_path / "1.jpg", shelf())
+    image = {"id": 1, "file_name": "1.jpg", "width": 200, "height": 160}
+    wrong = [{"image_id": 1, "category_id": 44, "bbox": [9, 9, width, 9]} for width in (math.inf, math.nan)]
+    coco_of(tmp_path, image, coco_box(1, 7, WATER), *wrong)
+
+    result = bring("coco", tmp_path / "train.json", tmp_path / "out", crop=True, margin=0)
+    assert result.classes == {"water": 1}
+    assert [one.reason for one in result.unread] == ["endless box", "empty box"]
 
 
 def test_coco_without_boxes(tmp_path: Path) -> None:
