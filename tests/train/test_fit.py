@@ -67,7 +67,8 @@ def test_how_it_is_calibrated_is_told(plain_run: Run) -> None:
     by = plain_run.record["items"][""]["temperature"]
 
     assert plain_run.model.get_layer("temperature_0").scale == pytest.approx(1 / by)
-    assert f"a temperature of {by:.2f}, chosen on validation" in plain_run.report.read_text()
+    sure = "too sure" if by > 1 else "not sure enough"
+    assert f"a temperature of {by:.2f}, chosen on validation: it was {sure} of itself" in plain_run.report.read_text()
 
 
 def test_the_mode_on_record_is_that_of_the_classes(tmp_path: Path) -> None:
