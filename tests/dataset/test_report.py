@@ -123,6 +123,14 @@ def test_tells_what_a_raw_folder_holds(raw: Path) -> None:
     assert reasons == [*["403"] * 10, "duplicate bytes", "html", "truncated"]
 
 
+def test_a_small_folder_is_not_said_to_be_empty(tmp_path: Path) -> None:
+    """One picture of some kilobytes is no "1 pictures, 0.0 MB"."""
+    write_class(tmp_path / "one", range(1))
+    text = write_report(tmp_path / "one").read_text()
+
+    assert re.search(r"<b>1</b>picture<br><span class=.quiet.>[1-9]\d* kB<", text)
+
+
 def test_puts_what_is_worth_fixing_on_top(raw: Path) -> None:
     """The small class, the conflict and the engine that fails are named with their numbers."""
     texts = " ".join(one.text for one in findings(survey(raw), 9))
