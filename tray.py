@@ -340,7 +340,8 @@ def explain(first: Path, second: Path, as_json: bool) -> None:
 @click.argument("folder", type=FOLDER, metavar="DIR")
 @config_option
 @json_option
-def report(folder: Path, config: Path, as_json: bool) -> None:
+@click.pass_obj
+def report(voice: Voice, /, folder: Path, config: Path, as_json: bool) -> None:
     """Write a class folder, a folder of them or a built dataset as one HTML page.
 
     Raw pictures are flagged by the limits in [build.checks] of tray.toml, where there is one.
@@ -348,7 +349,7 @@ def report(folder: Path, config: Path, as_json: bool) -> None:
     from dataset.report.page import write_report
 
     settings = tray_of(config).build
-    show({"report": str(write_report(folder, settings))}, as_json, print_pairs)
+    show({"report": str(follow(voice, write_report(folder, settings)))}, as_json, print_pairs)
 
 
 @main.command()
@@ -831,7 +832,7 @@ def run_tray(voice: Voice, tray: "Tray", *, site: str | None, modes: Sequence[st
         clock.lap(f"train {mode}")
     together = tray.built / "multiclass"  # which a tray of one item has not
     datasets = [together] if together.exists() else [tray.built / name for name in tray.items]
-    result["reports"] = [str(write_report(folder, tray.build)) for folder in (tray.raw, *datasets)]
+    result["reports"] = [str(follow(voice, write_report(folder, tray.build))) for folder in (tray.raw, *datasets)]
     result["reports"] += [str(Path(run["run"]) / "report.html") for run in result["runs"].values()]
     clock.lap("report")
     return result | {"seconds": clock.laps}

@@ -3,8 +3,7 @@
 import base64
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -14,13 +13,14 @@ from urllib.parse import quote, urlsplit
 import jinja2
 
 from dataset.folder import REPORT, write_whole
+from dataset.progress import Progress
 from dataset.report.findings import FEW, findings, share, spoken
 from dataset.report.holdings import DUPLICATES, Copies, Refused, Shown, Side, Survey, evenly
 from dataset.report.looks import AS_EVER, look_at
 from dataset.report.survey import survey
 from dataset.splits import SPLITS
 from dataset.tray import Build
-from dataset.workers import WORKERS
+from dataset.workers import HERE
 
 ROOM: Final = 12_000_000
 """Characters of the page that pictures may take; later ones are links."""
@@ -84,22 +84,23 @@ class Sheet:
     note: str = ""
 
 
-def write_report(folder: Path, settings: Build = AS_EVER) -> Path:
-    """Write ``report.html`` into a class folder, a folder of class folders or a built dataset, and return its path.
+def write_report(folder: Path, settings: Build = AS_EVER) -> Iterator[Progress | Path]:
+    """Write ``report.html`` into a class folder, a folder of class folders or a built dataset.
 
-    The page needs nothing but itself; raw pictures are flagged by the limits of ``settings``. Raises TrayError when the
-    folder holds nothing to tell of or can't be written.
+    Yields Progress and, last, the page's path. The page needs nothing but itself; raw pictures are flagged by the
+    limits of ``settings``. Raises TrayError when the folder holds nothing to tell of or can't be written.
     """
-    found = survey(folder, settings)
+    found = yield from survey(folder, settings)
     path = folder / REPORT
-    write_whole(path, page(found).encode("utf-8", "replace"))
-    return path
+    text = yield from page(found)
+    write_whole(path, text.encode("utf-8", "replace"))
+    yield path
 
 
-def page(found: Survey) -> str:
-    """Return the report as HTML."""
+def page(found: Survey) -> Generator[Progress, None, str]:
+    """Return the report as HTML; yield Progress while its thumbnails are made."""
     plan = _Plan(found)
-    plan.make_thumbnails()
+    yield from plan.make_thumbnails()
     return _template().render(
         found=found,
         title="/".join(found.root.parts[-2:]) if found.form == "class folders" else found.root.name,
@@ -182,12 +183,14 @@ class _Plan:
         refused = [one for rows in self.reason_rows.values() for one in rows if not _has_place(one)]
         return {path for path in (*shown, *(side.path for side in sides), *(one.path for one in refused)) if path}
 
-    def make_thumbnails(self) -> None:
+    def make_thumbnails(self) -> Iterator[Progress]:
         """Decode what the survey has not decoded already."""
         wanted = self.paths()
         missing = sorted(wanted - self.found.thumbnails.keys())
-        with ThreadPoolExecutor(WORKERS) as threads:
-            made = dict(zip(missing, threads.map(lambda path: look_at(path).thumbnail, missing), strict=True))
+        made: dict[Path, bytes] = {}
+        for path, seen in zip(missing, HERE.map(look_at, missing), strict=True):
+            made[path] = seen.thumbnail
+            yield Progress("draw", len(made), len(missing))
         for path in wanted:
             data = self.found.thumbnails.get(path) or made.get(path)
             self.inline[path] = _inline(data) if data else ""

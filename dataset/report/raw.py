@@ -1,8 +1,7 @@
 """What raw class folders hold: files and manifests, what can be seen of them, and which repeat each other."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,20 +12,24 @@ from PIL import Image
 
 from dataset.folder import SAME_BITS, Record, pictures, records
 from dataset.layout import LabelledFolder, lying_in
+from dataset.progress import Progress
 from dataset.report.holdings import Copies, Refused, Shown, Side, Survey, evenly, together
 from dataset.report.looks import Look, look_at
 from dataset.review.verdicts import read_verdicts
 from dataset.tray import Build
-from dataset.workers import WORKERS
+from dataset.workers import HERE
 
 LOOKED: Final = 4000
-"""Raw pictures that are decoded at most; of the others only the header is read."""
+"""Pictures whose hash a manifest tells are decoded up to so many, and so many thumbnails are held."""
 FLAT: Final = frozenset({"near uniform"})
 """Flags of pictures whose perceptual hash says nothing."""
 
 
-def raw(root: Path, settings: Build) -> Survey:
-    """Return what a class folder or a folder of class folders holds, flagged by the limits of ``settings``."""
+def raw(root: Path, settings: Build) -> Generator[Progress, None, Survey]:
+    """Return what a class folder or a folder of class folders holds, flagged by the limits of ``settings``.
+
+    Yields Progress while it looks at the pictures.
+    """
     parts, form = lying_in(root)
     shown: list[Shown] = []
     refused: list[Refused] = []
@@ -38,7 +41,7 @@ def raw(root: Path, settings: Build) -> Survey:
         refused += away
         gone += missing
         said.update(one.verdict for one in read_verdicts(part.path).values())
-    looks = _look_at(shown, settings)
+    looks = yield from _look_at(shown, settings)
     shown, spoilt = _with_looks(shown, looks)
     copies, conflicts = _twins(shown)
     return Survey(
@@ -105,12 +108,19 @@ def _some(text: str) -> tuple[str, ...]:
 # Looking at files
 
 
-def _look_at(shown: Sequence[Shown], settings: Build) -> dict[Path, Look]:
-    """Return what was seen of the pictures, or of an even choice of them where there are too many."""
-    chosen = evenly(shown, LOOKED)
-    with ThreadPoolExecutor(WORKERS) as threads:
-        looks = threads.map(partial(look_at, settings=settings), (one.path for one in chosen))
-        return dict(zip((one.path for one in chosen), looks, strict=True))
+def _look_at(shown: Sequence[Shown], settings: Build) -> Generator[Progress, None, dict[Path, Look]]:
+    """Return what was seen of the pictures, or of an even choice of those whose hash a manifest tells.
+
+    Which of the others repeat each other is known by their looks alone.
+    """
+    chosen = [one.path for one in shown if not one.phash]
+    chosen += [one.path for one in evenly([one for one in shown if one.phash], LOOKED)]
+    held = set(evenly(chosen, LOOKED))
+    looks: dict[Path, Look] = {}
+    for path, seen in zip(chosen, HERE.map(partial(look_at, settings=settings), chosen), strict=True):
+        looks[path] = seen if path in held else replace(seen, thumbnail=b"")
+        yield Progress("look", len(looks), len(chosen))
+    return looks
 
 
 def _with_looks(shown: Sequence[Shown], looks: Mapping[Path, Look]) -> tuple[list[Shown], list[Refused]]:

@@ -1,9 +1,11 @@
 """The door of the survey: any folder of pictures, whatever its form."""
 
+from collections.abc import Generator
 from pathlib import Path
 
 from dataset.errors import TrayError
 from dataset.folder import MANIFEST, METADATA
+from dataset.progress import Progress
 from dataset.report.built import built
 from dataset.report.holdings import Survey
 from dataset.report.looks import AS_EVER
@@ -11,8 +13,8 @@ from dataset.report.raw import raw
 from dataset.tray import Build
 
 
-def survey(folder: Path, settings: Build = AS_EVER) -> Survey:
-    """Return what a class folder, a folder of class folders or a built dataset holds.
+def survey(folder: Path, settings: Build = AS_EVER) -> Generator[Progress, None, Survey]:
+    """Return what a class folder, a folder of class folders or a built dataset holds; yield Progress meanwhile.
 
     Raw pictures are flagged by the limits of ``settings``; a dataset knows its own flags. Raises
     TrayError when there is nothing in it to tell of.
@@ -24,7 +26,7 @@ def survey(folder: Path, settings: Build = AS_EVER) -> Survey:
     root = folder.resolve()
     try:
         found = built(root) if (root / METADATA).is_file() else None
-        found = found or raw(root, settings)
+        found = found or (yield from raw(root, settings))
     except OSError as error:
         raise TrayError(
             f"Expected to read {folder}. Received: {error.strerror or error}. Mend its rights and try again."

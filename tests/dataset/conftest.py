@@ -1,7 +1,7 @@
 """Drawn photographs, and folders of them."""
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from dataset.build import Built, build_folder
+from dataset.report.page import write_report
 from dataset.tray import Build
 
 Draw = Callable[..., Image.Image]
@@ -51,6 +52,22 @@ def built(source: Path, out: Path, settings: Build | None = None, **options: Any
     *_, last = build_folder(source, out, settings or Build(), **options)
     assert isinstance(last, Built)
     return last
+
+
+def written(folder: Path, settings: Build | None = None) -> Path:
+    """Write a report to its end and return the page."""
+    *_, last = write_report(folder, settings or Build())
+    assert isinstance(last, Path)
+    return last
+
+
+def returned(steps: Generator[Any, None, Any]) -> Any:
+    """Run a part of a stage to its end and return what it returns."""
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        return end.value
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -21,10 +21,9 @@ from dataset.build import Built, build
 from dataset.errors import ConfigError, FolderLocked, NotEnoughImages, TrayError
 from dataset.folder import ClassFolder, Record, locked, records
 from dataset.images import inspect
-from dataset.report.page import write_report
 from dataset.review.catalogue import open_catalogue
 from dataset.tray import Background, Build, Item, Split, Tray
-from tests.dataset.conftest import built, drawn, encoded, fill, tree
+from tests.dataset.conftest import built, drawn, encoded, fill, tree, written
 
 TINY = Build(max_side=96)
 
@@ -108,7 +107,7 @@ def test_what_can_t_be_opened_keeps_its_line_and_nothing_hangs(
         one.source for one in result.rejected
     ]
     assert len(open_catalogue(tmp_path / "out").pictures) == 36
-    assert write_report(tmp_path / "out").is_file()
+    assert written(tmp_path / "out").is_file()
     assert f"{cat}: passed over" in caplog.text
     assert ".txt (1)" in caplog.text
     assert ".jsonl" not in caplog.text

@@ -10,10 +10,9 @@ import pytest
 from dataset.build import Built, build_folder
 from dataset.folder import DATASET, REVIEW
 from dataset.origin import source_of, staleness
-from dataset.report.page import write_report
 from dataset.review.catalogue import open_catalogue
 from dataset.tray import Build
-from tests.dataset.conftest import built, fill
+from tests.dataset.conftest import built, fill, written
 
 TINY = Build(max_side=96)
 
@@ -70,12 +69,12 @@ def test_a_dataset_older_than_its_raw_pictures_says_so(house: Path) -> None:
     (house / "photos" / "dog" / REVIEW).write_text('{"file": "00100.jpg", "verdict": "drop"}\n')
 
     assert staleness(animals) == ("3 more raw pictures", "new verdicts of the review")
-    page = write_report(animals).read_text(encoding="utf-8")
+    page = written(animals).read_text(encoding="utf-8")
     assert "is stale: since it was built there are 3 more raw pictures and new verdicts of the review" in page
 
     list(build_folder(house / "photos", animals, TINY))
     assert staleness(animals) == ()
-    assert "is stale" not in write_report(animals).read_text(encoding="utf-8")
+    assert "is stale" not in written(animals).read_text(encoding="utf-8")
 
 
 def test_exchanged_raw_pictures_are_noticed(house: Path) -> None:

@@ -16,6 +16,7 @@ from dataset.build import Built, build_folder
 from dataset.errors import TrayError
 from dataset.folder import ClassFolder, Record
 from dataset.images import inspect
+from dataset.progress import Progress
 from dataset.report import looks
 from dataset.report import page as report
 from dataset.report import raw as raw_folders
@@ -26,6 +27,7 @@ from dataset.review.catalogue import open_catalogue
 from dataset.review.decisions import Decisions
 from dataset.review.verdicts import Journal, Verdict, read_verdicts
 from dataset.tray import Build, Checks
+from tests.dataset.conftest import returned, written
 
 EVIL = "<script>alert(1)</script>"
 
@@ -111,7 +113,7 @@ def raw(tmp_path: Path) -> Path:
 
 def test_tells_what_a_raw_folder_holds(raw: Path) -> None:
     """Pictures, copies, rejects with their reasons and the conflict are all counted."""
-    found = survey(raw)
+    found = returned(survey(raw))
 
     assert found.form == "class folders"
     assert found.labels == ("pizza", "quiche")
@@ -126,28 +128,28 @@ def test_tells_what_a_raw_folder_holds(raw: Path) -> None:
 def test_a_small_folder_is_not_said_to_be_empty(tmp_path: Path) -> None:
     """One picture of some kilobytes is no "1 pictures, 0.0 MB"."""
     write_class(tmp_path / "one", range(1))
-    text = write_report(tmp_path / "one").read_text()
+    text = written(tmp_path / "one").read_text()
 
     assert re.search(r"<b>1</b>picture<br><span class=.quiet.>[1-9]\d* kB<", text)
 
 
 def test_puts_what_is_worth_fixing_on_top(raw: Path) -> None:
     """The small class, the conflict and the engine that fails are named with their numbers."""
-    texts = " ".join(one.text for one in findings(survey(raw), 9))
+    texts = " ".join(one.text for one in findings(returned(survey(raw)), 9))
 
     assert "Class quiche has only 5 pictures; the other class has 12." in texts
     assert "1 conflict between pizza and quiche" in texts
     assert "100 % of Yahoo's pictures failed, all with HTTP 403." in texts
     assert "1 file can't be used: 1 truncated." in texts
-    assert len(findings(survey(raw))) == 3
-    assert [one.weight for one in findings(survey(raw), 9)] == sorted(
-        (one.weight for one in findings(survey(raw), 9)), reverse=True
+    assert len(findings(returned(survey(raw)))) == 3
+    assert [one.weight for one in findings(returned(survey(raw)), 9)] == sorted(
+        (one.weight for one in findings(returned(survey(raw)), 9)), reverse=True
     )
 
 
 def test_asks_for_nothing_but_itself(raw: Path) -> None:
     """No script, style sheet, frame or picture comes from outside, and a policy in the page forbids it."""
-    text = write_report(raw).read_text()
+    text = written(raw).read_text()
     seen = Page(text)
 
     assert not {tag for tag, _ in seen.tags} & {"script", "iframe", "object", "embed", "base", "form", "link"}
@@ -160,7 +162,7 @@ def test_asks_for_nothing_but_itself(raw: Path) -> None:
 
 def test_what_the_web_wrote_stays_text(raw: Path) -> None:
     """Hostile titles are escaped, and only http and https addresses become links."""
-    text = write_report(raw).read_text()
+    text = written(raw).read_text()
     seen = Page(text)
     outside = [href for href in seen.every("a", "href") if ":" in href]
 
@@ -184,7 +186,7 @@ def test_links_whole_web_addresses_only(address: str) -> None:
 
 def test_links_within_the_page_and_to_the_files_lead_somewhere(raw: Path) -> None:
     """Each entry of the table of contents has its target, and each thumbnail opens the file it shows."""
-    seen = Page(write_report(raw).read_text())
+    seen = Page(written(raw).read_text())
     targets = {str(one["id"]) for _, one in seen.tags if one.get("id")}
     inside = [href for href in seen.every("a", "href") if not href.startswith("https:")]
     anchors = {href[1:] for href in inside if href.startswith("#")}
@@ -196,9 +198,9 @@ def test_links_within_the_page_and_to_the_files_lead_somewhere(raw: Path) -> Non
 
 def test_a_page_of_its_own_is_no_part_of_the_folder(raw: Path) -> None:
     """A second report says the same as the first, byte for byte."""
-    first = write_report(raw).read_bytes()
+    first = written(raw).read_bytes()
 
-    assert write_report(raw).read_bytes() == first
+    assert written(raw).read_bytes() == first
     assert (raw / "report.html").read_bytes() == first
 
 
@@ -206,10 +208,10 @@ def test_shows_one_class_folder_with_its_verdicts(raw: Path) -> None:
     """A class folder has a page of its own, which counts what a person has said."""
     name = next((raw / "pizza").glob("*.jpg")).name
     Journal(raw / "pizza").append([Verdict(name, "drop")])
-    found = survey(raw / "pizza")
+    found = returned(survey(raw / "pizza"))
 
     assert (found.form, found.labels, dict(found.reviewed)) == ("class folder", ("pizza",), {"drop": 1})
-    assert "drop 1" in write_report(raw / "pizza").read_text()
+    assert "drop 1" in written(raw / "pizza").read_text()
 
 
 def test_a_folder_of_which_nothing_was_kept_is_still_told_of(tmp_path: Path) -> None:
@@ -217,7 +219,7 @@ def test_a_folder_of_which_nothing_was_kept_is_still_told_of(tmp_path: Path) -> 
     with ClassFolder(tmp_path / "raw" / "kiwi") as folder:
         for number in range(12):
             folder.reject(Record(url=f"https://img.example/{number}", engine="bing", term="kiwi", error="timeout"))
-    text = write_report(tmp_path / "raw").read_text()
+    text = written(tmp_path / "raw").read_text()
 
     assert "timeout" in text
     assert "100 % of Bing&#39;s pictures failed" in text
@@ -239,8 +241,8 @@ def built(tmp_path: Path) -> Path:
 
 def test_tells_of_a_built_dataset(built: Path) -> None:
     """Splits, copies with what was kept, conflicts and refusals are those of the build, with the raw pictures."""
-    found = survey(built)
-    counts = page(found)
+    found = returned(survey(built))
+    counts = returned(page(found))
 
     assert found.form == "dataset"
     assert {one.split for one in found.pictures} == {"train", "val", "test"}
@@ -257,7 +259,7 @@ def test_tells_of_a_built_dataset(built: Path) -> None:
 def test_a_dataset_whose_raw_pictures_are_gone_says_so(built: Path) -> None:
     """Without the class folders, what was left out is named instead of shown."""
     (built.parents[1] / "raw").rename(built.parents[1] / "elsewhere")
-    text = write_report(built).read_text()
+    text = written(built).read_text()
 
     assert "not at hand" in text
     assert "apple/101.jpg" in text
@@ -266,7 +268,7 @@ def test_a_dataset_whose_raw_pictures_are_gone_says_so(built: Path) -> None:
 
 def test_a_rebuild_takes_the_report_for_no_part_of_the_dataset(built: Path) -> None:
     """A dataset with a report in it is still whole: building again does nothing."""
-    write_report(built)
+    written(built)
     last = list(build_folder(built.parents[1] / "raw", built, Build()))[-1]
 
     assert isinstance(last, Built)
@@ -280,10 +282,10 @@ def test_a_dataset_built_anywhere_knows_its_raw_pictures(tmp_path: Path) -> None
     (tmp_path / "mine" / "apple" / "copy.jpg").write_bytes(draw(101, size=(250, 200)))
     out = tmp_path / "other" / "place" / "clean"
     assert any(isinstance(step, Built) for step in build_folder(tmp_path / "mine", out, Build()))
-    (group,) = survey(out).copies
+    (group,) = returned(survey(out)).copies
     assert group.copies[0].path == tmp_path / "mine" / "apple" / "101.jpg"
 
-    write_report(out)
+    written(out)
     decisions = Decisions(open_catalogue(out))
     (copied,) = (n for n, one in enumerate(decisions.catalogue.pictures) if one.places[0].file == "copy.jpg")
     decisions.decide([copied], "drop")
@@ -300,7 +302,7 @@ def test_a_dataset_does_not_name_files_outside_itself(built: Path, tmp_path: Pat
     with (built / "metadata.jsonl").open("a") as lines:
         lines.write('{"file_name": "../../../secret.jpg", "label": "apple", "split": "train"}\n')
 
-    assert all("secret" not in one.name for one in survey(built).pictures)
+    assert all("secret" not in one.name for one in returned(survey(built)).pictures)
 
 
 def test_folders_by_split_are_understood(tmp_path: Path) -> None:
@@ -308,7 +310,7 @@ def test_folders_by_split_are_understood(tmp_path: Path) -> None:
     for split, seeds in (("train", range(6)), ("test", range(6, 8))):
         write_class(tmp_path / split / "cat", seeds)
         write_class(tmp_path / split / "dog", range(50 + seeds.start, 50 + seeds.stop))
-    found = survey(tmp_path)
+    found = returned(survey(tmp_path))
 
     assert found.labels == ("cat", "dog")
     assert {one.split for one in found.pictures} == {"train", "test"}
@@ -327,7 +329,7 @@ def test_a_folder_with_nothing_to_show_is_one_sentence(tmp_path: Path, case: str
         (folder / "notes.txt").write_text("x")
 
     with pytest.raises(TrayError, match=r"Expected .* Received: .* Name another folder\."):
-        write_report(folder)
+        written(folder)
     assert not (tmp_path / "here" / "report.html").exists()
 
 
@@ -336,7 +338,7 @@ def test_a_place_that_can_not_be_written_is_one_sentence(raw: Path) -> None:
     (raw / "report.html").mkdir()
 
     with pytest.raises(TrayError, match=r"Expected to write to .*report\.html"):
-        write_report(raw)
+        written(raw)
 
 
 def test_a_spoilt_manifest_is_one_sentence(raw: Path) -> None:
@@ -345,27 +347,47 @@ def test_a_spoilt_manifest_is_one_sentence(raw: Path) -> None:
         lines.write("{half a line\n")
 
     with pytest.raises(TrayError, match=r"manifest\.jsonl"):
-        write_report(raw)
+        written(raw)
 
 
 def test_large_folders_make_small_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Contact sheets are cut with the number left out, few files are decoded, and pictures have limited room."""
     monkeypatch.setattr(raw_folders, "LOOKED", 10)
     monkeypatch.setattr(report, "SHEET", 8)
-    write_class(tmp_path / "raw" / "one", range(30))
+    with ClassFolder(tmp_path / "raw" / "one") as folder:
+        for seed in range(30):
+            keep(folder, draw(seed))
     write_class(tmp_path / "raw" / "two", range(40, 45))
-    found = survey(tmp_path / "raw")
-    text = page(found)
+    found = returned(survey(tmp_path / "raw"))
+    text = returned(page(found))
 
-    assert found.looked == 10
+    # Ten whose hashes the manifest tells, and those of whom nothing is known.
+    assert found.looked == 15
+    assert len(found.thumbnails) == 10
     assert all(one.width == 200 and one.format == "JPEG" for one in found.pictures)
     assert "8 of 30 shown, 22 more" in text
-    assert "10 of 35 pictures were looked at" in text or "Flagged" not in text
+    assert "15 of 35 pictures were looked at" in text or "Flagged" not in text
 
     monkeypatch.setattr(report, "ROOM", 20_000)
-    cut = page(found)
+    cut = returned(page(found))
     assert sum(map(len, Page(cut).every("img", "src"))) <= 20_000
     assert "open it" in cut
+
+
+def test_copies_are_found_among_all_pictures_of_a_large_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no manifest tells their hashes, all are looked at, and how far that is is told."""
+    monkeypatch.setattr(raw_folders, "LOOKED", 10)
+    write_class(tmp_path / "one", range(15))
+    for path in list((tmp_path / "one").iterdir()):
+        with Image.open(path) as image:
+            image.save(path.with_name(f"copy of {path.name}"), quality=60)
+    *steps, last = write_report(tmp_path / "one")
+
+    found = returned(survey(tmp_path / "one"))
+    assert sum(len(group.copies) for group in found.copies) == 15
+    assert last == tmp_path / "one" / "report.html"
+    assert [step for step in steps if step.stage == "look"] == [Progress("look", done, 30) for done in range(1, 31)]
+    assert steps[-1] == Progress("draw", 20, 20)
 
 
 def test_raw_pictures_are_flagged_by_the_checks_of_the_build(tmp_path: Path) -> None:
@@ -373,9 +395,9 @@ def test_raw_pictures_are_flagged_by_the_checks_of_the_build(tmp_path: Path) -> 
     write_class(tmp_path / "one", range(3))
     strict, off = (Build(checks=one) for one in (Checks(small=5000), Checks(small=5000, off=("small",))))
 
-    flags = [[one.flags for one in survey(tmp_path / "one", how).pictures] for how in (strict, off)]
+    flags = [[one.flags for one in returned(survey(tmp_path / "one", how)).pictures] for how in (strict, off)]
     assert [["small" in one for one in row] for row in flags] == [[True] * 3, [False] * 3]
-    pages = [write_report(tmp_path / "one", how).read_bytes() for how in (strict, off)]
+    pages = [written(tmp_path / "one", how).read_bytes() for how in (strict, off)]
     assert pages[0] != pages[1]
 
 
@@ -398,7 +420,7 @@ def test_odd_names_are_shown_and_linked(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "x#1 & y?.jpg").write_bytes(draw(1))
     write_class(tmp_path / "raw" / "plain", range(2, 4))
-    text = write_report(tmp_path / "raw").read_text()
+    text = written(tmp_path / "raw").read_text()
 
     assert "<i>" not in text
     assert "a%20%22b%22%20%3Ci%3E/x%231%20%26%20y%3F.jpg" in text
