@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Generator, Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ Draw = Callable[..., Image.Image]
 
 def drawn(seed: int, size: tuple[int, int] = (240, 180)) -> Image.Image:
     """Draw a picture as rich as a photograph: soft light, some things, fine grain; another seed, another picture."""
+    return _drawn_once(seed, size).copy()
+
+
+@lru_cache(maxsize=512)
+def _drawn_once(seed: int, size: tuple[int, int]) -> Image.Image:
     chance = np.random.default_rng(seed)
     light = Image.fromarray(chance.integers(30, 225, (7, 9, 3), np.uint8)).resize((480, 360), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(light)

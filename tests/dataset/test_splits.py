@@ -124,6 +124,35 @@ def test_a_group_that_gains_a_member_and_a_name_stays() -> None:
     assert all(dealt[f"new-{one.key}"] == ledger[one.members[0]] for one in groups)
 
 
+def test_a_group_that_was_dealt_to_two_sides_takes_the_stricter_one() -> None:
+    """Where pictures of two splits turn out to belong together, what tested is never trained on."""
+    ledger = {"a": "train", "b": "test", "c": "val"}
+    joined = [
+        Group("ab", {"a": 2}, ("a", "b")),
+        Group("ca", {"a": 2}, ("c", "d")),
+        *(group(str(at)) for at in range(9)),
+    ]
+    dealt = deal(joined, SPLIT, seed=0, before=ledger | {"d": "train"})
+
+    assert (dealt["ab"], dealt["ca"]) == ("test", "val")
+
+
+def test_a_split_that_lost_its_pictures_is_given_new_ones() -> None:
+    """However large what is new, and however small what is old: that was trained on, and must not test."""
+    old = [group(str(key)) for key in range(4)]
+    ledger = {"0-0": "val", "1-0": "train", "2-0": "train", "3-0": "train"}
+    dealt = deal([*old, group("burst", size=40)], SPLIT, seed=0, before=ledger)
+
+    assert dealt == {"0": "val", "1": "train", "2": "train", "3": "train", "burst": "test"}
+
+
+def test_of_three_bursts_the_largest_trains() -> None:
+    """Where all are too large to validate or to test, the smaller ones do, so that most is learned from."""
+    groups = [group("b", size=20), group("a", size=40), group("c", size=30)]
+    for seed in range(8):
+        assert deal(groups, SPLIT, seed=seed, before={})["a"] == "train"
+
+
 def test_large_groups_do_not_burst_a_split() -> None:
     """A burst of forty pictures in a class of eighty trains; small groups validate and test."""
     groups = [group("burst", size=40), *(group(str(key)) for key in range(40))]

@@ -85,3 +85,23 @@ def test_a_name_that_turns_private_between_two_looks_gains_nothing(monkeypatch):
         assert fetched.error in {"timeout", "no connection", "private address"}
         with pytest.raises(TimeoutError):
             server.accept()
+
+
+def test_a_name_with_one_private_address_among_public_ones_is_refused(monkeypatch):
+    """Whoever answers with both wants the private one to be tried: neither is connected to."""
+    real = socket.getaddrinfo
+
+    def both(host: str, port: int, *arguments: object, **options: object) -> list[object]:
+        addresses = ("203.0.113.1", "127.0.0.1") if host == "both.example" else (host,)
+        return [one for address in addresses for one in real(address, port, *arguments, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        settings = Scrape(ignore_opt_outs=True, connect_timeout=0.3)
+        guard = guard_for(None, ("203.0.113.0/24",))
+        fetched = Fetcher(settings, guard).fetch(f"http://both.example:{server.getsockname()[1]}/")
+
+        assert fetched.error == "private address"
+        with pytest.raises(TimeoutError):
+            server.accept()

@@ -42,10 +42,11 @@ def test_headers_say_no(headers, refusal):
         ("User-agent: *\nContent-Usage: train-ai=n", "/a.jpg", "robots.txt: train-ai=n"),
         ("User-agent: *\nContent-Usage: /art train-ai=n", "/photo.jpg", ""),
         ("User-agent: *\nDisallow: /caf%C3%A9", "/caf%C3%A9/a.jpg", "robots.txt"),
+        ("User-agent: *\nDisallow: /photos\nAllow: /photos", "/photos/a.jpg", ""),
         ("<html>not found</html>", "/a.jpg", ""),
         ("", "/a.jpg", ""),
     ],
 )
 def test_robots_txt_is_obeyed(text, path, refusal):
-    """Our own group beats that for all, the longest rule wins, wildcards hold."""
+    """Our own group beats that for all, the longest rule wins, of equal ones what allows; wildcards hold."""
     assert refusal == parse_robots(text).refusal(f"https://a.example{path}")
