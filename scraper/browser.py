@@ -17,8 +17,9 @@ COMPLETE_SECONDS = 1.0
 ALERTS = 5
 PANEL_SECONDS = 3.5
 """How long a panel may take to show a picture in full size."""
-NET_ERROR = re.compile(r"net::ERR_\w+")
+NET_ERROR = re.compile(r"(?:net::)?ERR_\w+")
 """What the browser says on a page of its own, when no answer came."""
+OWN_PAGE = "chrome-error:"
 DRIVER_SECONDS = 2.0
 """How much longer than a page its driver may take to say so."""
 BEGUN = """window.stop();
@@ -197,13 +198,17 @@ class Window:
         return self._notes
 
     def look(self, engine: Engine) -> Look:
-        """Say what kind of page is open."""
+        """Say what kind of page is open; raises NoPage for the browser's own word that none came."""
         markers: dict[str, Any] = {name: list(getattr(engine, name)) for name in (*MARKERS, "tile")}
         markers |= {"refusing": REFUSING.pattern, "refusal": REFUSAL, "further": MORE, "moreWords": MORE_WORDS.pattern}
         for _ in range(ALERTS):
             # An alert that was sent away takes the script's answer with it.
             if answer := self.driver.execute_script(script("look.js"), markers):
-                return Look(**answer)
+                look = Look(**answer)
+                if look.address.startswith(OWN_PAGE) and not look.status:
+                    failure = NET_ERROR.search(self.driver.execute_script("return document.body.innerText"))
+                    raise _no_page(self.address(), failure[0] if failure else "an error page of the browser's own")
+                return look
         return Look()
 
     def step(  # noqa: PLR0913 - the parts of one movement

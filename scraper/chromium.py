@@ -156,23 +156,31 @@ def display_for(engine: Engine, settings: Scrape, *, site: str | None) -> str:
 def chromium(settings: Scrape, *, display: str, site: str | None = None) -> Iterator[Any]:
     """Start a Chromium and yield its WebDriver; both end with the block, or with the process.
 
-    Raises BrowserError, which lists what was tried, when none starts.
+    Raises BrowserError, which lists what was tried, when none starts, and for one that breaks down in the block.
     """
-    if settings.grid:
-        with _remote(settings, settings.grid, headless=display == "headless") as driver:
-            yield driver
-        return
+    from selenium.common.exceptions import WebDriverException
+    from urllib3.exceptions import HTTPError
+
     with ExitStack() as stack:
-        # A driver takes TMPDIR at its word; Python goes elsewhere when no such folder can be written.
-        environment = {**os.environ, "TMPDIR": tempfile.gettempdir()}
-        if display == "xvfb":
-            environment["DISPLAY"] = stack.enter_context(_xvfb())
-        profile = stack.enter_context(_profile())
-        driver = _start(settings, _options(settings, profile, headless=display == "headless", site=site), environment)
+        if settings.grid:
+            driver = _remote(settings, settings.grid, headless=display == "headless")
+        else:
+            # A driver takes TMPDIR at its word; Python goes elsewhere when no such folder can be written.
+            environment = {**os.environ, "TMPDIR": tempfile.gettempdir()}
+            if display == "xvfb":
+                environment["DISPLAY"] = stack.enter_context(_xvfb())
+            profile = stack.enter_context(_profile())
+            options = _options(settings, profile, headless=display == "headless", site=site)
+            driver = _start(settings, options, environment)
+        stack.callback(kill, driver)
         try:
+            driver.set_script_timeout(SCRIPT_SECONDS)
             yield driver
-        finally:
-            kill(driver)
+        except (WebDriverException, HTTPError) as error:
+            raise BrowserError(
+                f"Expected the browser to go on. Received: {type(error).__name__}: {_reason(error)}. "
+                f"Run the same command again; what was kept stays."
+            ) from error
 
 
 def kill(driver: Any) -> None:
@@ -216,9 +224,8 @@ def _quit(driver: Any) -> None:
         driver.quit()
 
 
-@contextmanager
-def _remote(settings: Scrape, grid: str, *, headless: bool) -> Iterator[Any]:
-    """Open a session of a Selenium Grid or any other W3C remote, and end it with the block."""
+def _remote(settings: Scrape, grid: str, *, headless: bool) -> Any:
+    """Open a session of a Selenium Grid or any other W3C remote."""
     from selenium.common.exceptions import WebDriverException
     from selenium.webdriver import Remote
     from selenium.webdriver.remote.client_config import ClientConfig
@@ -233,17 +240,12 @@ def _remote(settings: Scrape, grid: str, *, headless: bool) -> Iterator[Any]:
             username=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password else None,
         )
-        driver = Remote(command_executor=address, options=options, client_config=client)
+        return Remote(command_executor=address, options=options, client_config=client)
     except (WebDriverException, HTTPError, OSError, ValueError, KeyError) as error:
         raise BrowserError(
             f"Expected a Selenium Grid or another W3C remote at {_without_password(grid)}. "
             f"Received: {_reason(error)}. Correct --grid, or start the remote."
         ) from error
-    try:
-        driver.set_script_timeout(SCRIPT_SECONDS)
-        yield driver
-    finally:
-        kill(driver)
 
 
 def _without_password(url: str) -> str:
@@ -291,6 +293,7 @@ def _start(settings: Scrape, options: Any, environment: dict[str, str]) -> Any:
     from selenium.common.exceptions import WebDriverException
     from selenium.webdriver import Chrome
     from selenium.webdriver.chrome.service import Service
+    from urllib3.exceptions import HTTPError
 
     os.environ.setdefault("SE_AVOID_STATS", "true")
     tried = [f"browser {options.binary_location or 'not on PATH (' + ', '.join(BROWSERS) + ')'}"]
@@ -301,12 +304,9 @@ def _start(settings: Scrape, options: Any, environment: dict[str, str]) -> Any:
             if path in paths:
                 continue
             paths.add(path)
-            driver = Chrome(options=options, service=Service(path, env=environment, popen_kw=_tied_to_us()))
-        except (WebDriverException, OSError, ValueError) as error:
+            return Chrome(options=options, service=Service(path, env=environment, popen_kw=_tied_to_us()))
+        except (WebDriverException, HTTPError, OSError, ValueError) as error:
             tried.append(f"{how}: {_reason(error)}")
-            continue
-        driver.set_script_timeout(SCRIPT_SECONDS)
-        return driver
     raise BrowserError(
         f"Expected a Chromium and its chromedriver that start. Received: {'; '.join(tried)}. "
         f"Install them (apt install chromium chromium-driver), or name them with --browser and --driver."

@@ -15,11 +15,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from selenium.common.exceptions import TimeoutException
+from urllib3.exceptions import ReadTimeoutError
 
 from dataset.errors import BrowserError, EngineBlocked, EngineBroken, FolderLocked
 from dataset.folder import Record, count_distinct, records
 from dataset.images import inspect
 from dataset.tray import ClassPlan, Scrape
+from scraper.browser import Window
 from scraper.engines import Engine, clean_address
 from scraper.scrape import Summary, preview, scrape
 from scraper.simulator import NOTHING, SCENARIOS, Request, Site
@@ -205,6 +208,21 @@ def test_a_dry_run_sweeps_too_and_gets_by_without_an_engine(tmp_path):
     assert {one.engine for one in found} == {"bing"}
     assert [one.filters for one in found][:8] == ["safe=on"] * 8
     assert {"size=large safe=on", "size=medium safe=on"} <= {one.filters for one in found}
+
+
+@pytest.mark.parametrize("failure", [TimeoutException, ReadTimeoutError])
+def test_a_browser_that_breaks_down_in_a_dry_run_is_a_sentence(site, tmp_path, monkeypatch, failure):
+    """Whatever Selenium or urllib3 raise in the middle of a dry run, the engine is named and what came stands."""
+    what = failure("script timeout") if failure is TimeoutException else failure(None, "/", "Read timed out.")
+
+    def silent(*arguments: object, **options: object) -> None:
+        raise what
+
+    monkeypatch.setattr(Window, "step", silent)
+    steps = preview([ClassPlan("pizza", ("pizza",), 9)], tmp_path, QUICK, engines=engines(site, "bing"), site=site.url)
+
+    with pytest.raises(BrowserError, match=rf"^Expected the browser to go on\. Received: {failure.__name__}: \S.*\."):
+        list(steps)
 
 
 def test_a_broken_engine_does_not_stop_the_others(site, tmp_path):

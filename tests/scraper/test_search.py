@@ -10,9 +10,9 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from dataset.errors import EngineBlocked, EngineBroken
-from scraper.browser import Window
+from scraper.browser import NoPage, Window
 from scraper.chromium import chromium
-from scraper.engines import BING, GOOGLE, MORE, REFUSAL, YAHOO, Candidate, Engine, clean_address
+from scraper.engines import BING, GOOGLE, MORE, REFUSAL, YAHOO, Candidate, Engine, clean_address, pointed_at
 from scraper.pacing import Rhythm
 from scraper.search import Ended, search
 from scraper.simulator import SCENARIOS, Scenario, Site
@@ -440,6 +440,12 @@ def test_a_crashed_tab_is_told(site, tmp_path):
     offers = {clean_address(offer.full.url) for offer in site.truth.offers("pizza", "bing")}
     tried = {url for step in steps if isinstance(step, Record) for url in (step.url, *step.tried)}
     assert offers <= tried
+
+
+def test_a_page_of_the_browsers_own_is_no_page(window):
+    """A port that Chromium refuses to ask is told at once as what it is, not as a layout that changed."""
+    with pytest.raises(NoPage, match=r"http://127\.0\.0\.1:6667/.* Received: ERR_UNSAFE_PORT\."):
+        found(window, pointed_at(BING, "http://127.0.0.1:6667"))
 
 
 def test_what_the_pages_scripts_fetch_is_counted(window, httpserver):
