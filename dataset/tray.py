@@ -19,6 +19,7 @@ STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 EngineName = Literal["google", "bing", "yahoo"]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1, strict=True)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Term = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
@@ -109,7 +110,7 @@ class Scrape:
     engines: Annotated[tuple[EngineName, ...], Field(min_length=1), AfterValidator(_once)] = ("google", "bing", "yahoo")
     limit: Count = 1800
     """Distinct pictures wanted per class folder, over all engines."""
-    pace: Annotated[float, Field(gt=0)] = 1.0
+    pace: Annotated[float, Field(gt=0, le=1000)] = 1.0
     """Factor on every human pause: 1 is the human rhythm; lower is for a site of one's own."""
     seed: int = 0
     display: Literal["auto", "headless", "screen", "xvfb"] = "auto"
@@ -120,13 +121,13 @@ class Scrape:
     downloads: Annotated[int, Field(ge=1, le=32)] = 16
     """Downloads in flight at most."""
     per_host: Annotated[int, Field(ge=1)] = 2
-    host_spacing: Annotated[float, Field(ge=0)] = 0.2
+    host_spacing: Annotated[float, Field(ge=0, le=86_400)] = 0.2
     """Seconds between two requests to one host; a ``pace`` below 1 shortens them on a site of one's own only."""
-    connect_timeout: Annotated[float, Field(gt=0)] = 5.0
-    read_timeout: Annotated[float, Field(gt=0)] = 15.0
-    total_timeout: Annotated[float, Field(gt=0)] = 30.0
+    connect_timeout: Seconds = 5.0
+    read_timeout: Seconds = 15.0
+    total_timeout: Seconds = 30.0
     """Seconds that a picture may take; on a slow line one that comes steadily may take ten times as many."""
-    page_timeout: Annotated[float, Field(gt=0)] = 30.0
+    page_timeout: Seconds = 30.0
     """Seconds in which a result page has to answer and load."""
     max_bytes: Count = 25_000_000
     max_pixels: Count = MAX_PIXELS
@@ -256,7 +257,7 @@ class Train:
     """Whether a network computes with halves of its floats; by default on GPUs that are faster so."""
     tensorboard: bool = False
     """Whether each epoch is also logged for TensorBoard, in the run's folder."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     weights: str | None = None
     fine_tune: Annotated[int, Field(ge=0)] = 0
     """How many of a backbone's topmost convolutions learn too, after its head, at a tenth of the learning rate."""

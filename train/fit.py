@@ -13,7 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from dataset.errors import ConfigError
+import numpy as np
+
+from dataset.errors import ConfigError, TrayError
 from dataset.folder import locked, make_folder, unwritable, write_whole
 from dataset.progress import Progress
 from dataset.tray import Train
@@ -92,6 +94,12 @@ def _train(folder: Path, plan: Plan) -> Iterator[Progress | Run]:
         plan = replace(plan, data=laid)
     steps = carry_out(folder, plan)
     outcome = yield from logged(steps, folder / BOARD) if plan.settings.tensorboard else steps
+    for item, judged in outcome.found.items():
+        if not np.isfinite(judged.probabilities).all():
+            raise TrayError(
+                f"Expected a network whose probabilities are numbers. Received: one for {item!r} that ran out of them "
+                f"at a learning rate of {plan.settings.learning_rate:g}. Lower it; --find-lr tells one."
+            )
     record = _save(folder, plan, outcome)
     if plan.settings.trays:
         known = trays.look_of(plan.to) if plan.to else None

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +69,7 @@ def describe(run: Run, file: Path, answer: dict[str, Array], *, top: int = 5) ->
         (only,) = run.items
         probabilities = dict(zip(labels[only], map(float, answer[only]), strict=True))
     probabilities = dict(sorted(probabilities.items(), key=lambda one: -one[1]))
-    shown = dict(islice(probabilities.items(), top))
+    shown = dict(list(probabilities.items())[:top])
     if not run.thresholds:
         return Prediction(file, next(iter(probabilities)), shown)
     positives = {labels[item][1]: float(answer[item][1]) for item in run.items}

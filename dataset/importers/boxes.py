@@ -3,16 +3,23 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from dataset.errors import ConfigError
 from dataset.importers.labelled import Box, Labelled
 
 MARGIN = 0.1
 """Share of a box's sides that a crop takes along on each side."""
+WIDEST = 10.0
 
 
 def labelled(
     photo: Labelled, boxes: Sequence[tuple[str, Box]], *, crop: bool = False, margin: float = MARGIN
 ) -> Iterator[Labelled]:
-    """Yield the whole photo under the label of its largest box, or with ``crop`` one picture per box."""
+    """Yield the whole photo under the label of its largest box, or with ``crop`` one picture per box.
+
+    Raises ConfigError for a margin that is none.
+    """
+    if not 0 <= margin <= WIDEST:
+        raise ConfigError(f"Expected a margin from 0 to {WIDEST:g}. Received: {margin:g}. Correct --margin.")
     if photo.error or not boxes:
         yield replace(photo, error=photo.error or "no box in it")
     elif crop:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dataset.build import build_folder
-from dataset.errors import TrayError
+from dataset.errors import ConfigError, TrayError
 from dataset.folder import records
 from dataset.importers.labelled import Box, crop
 from dataset.tray import Build
@@ -132,6 +132,13 @@ def test_a_crop_per_box(tmp_path: Path, kind: str) -> None:
     assert record.url.startswith(record.page + "#xywh=")
     assert record.url.endswith("&margin=0.1")
     assert bring(kind, source, tmp_path / "out", crop=True, margin=0.1).added == 0
+
+
+@pytest.mark.parametrize("margin", [float("nan"), float("inf"), -0.1])
+def test_a_margin_that_is_none_is_one_sentence(tmp_path: Path, margin: float) -> None:
+    """A margin is a finite share of a box's sides."""
+    with pytest.raises(ConfigError, match=r"a margin from 0 to 10\. Received: .*\. Correct --margin\."):
+        bring("coco", make_coco(tmp_path), tmp_path / "out", crop=True, margin=margin)
 
 
 def test_voc_lists_what_it_can_not_read(tmp_path: Path) -> None:

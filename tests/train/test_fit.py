@@ -362,6 +362,13 @@ def test_what_a_backbone_cant_take_is_refused() -> None:
         list(find_rates({}, Train(model="mobilenetv2")))
 
 
+def test_a_network_that_runs_out_of_numbers_is_told(plain_data: Path, tmp_path: Path) -> None:
+    """A learning rate that leaves no numbers in the network is named, instead of figures being made of them."""
+    wild = replace(SMALL, learning_rate=1e20)
+    with pytest.raises(TrayError, match=r"at a learning rate of 1e\+20\. Lower it"):
+        finish(train({"x": plain_data}, tmp_path / "runs", wild, name="x"))
+
+
 def test_a_learning_rate_is_found(plain_data: Path) -> None:
     """Rates rise until the loss is lost or the last is tried; the one to train at lies well below the lowest loss."""
     found = list(find_rates({"": plain_data}, effective(SMALL)))[-1]
@@ -410,7 +417,7 @@ def test_a_large_set_is_mapped_and_decoded_once(
     assert len(decoded) == len(photos) - 65
     assert isinstance(first.array, np.memmap)
     assert again.rows == first.rows
-    assert again.errors == first.errors == {"no picture": "not a picture"}
+    assert again.errors == first.errors == {"no picture": "not an image"}
     for photo, found in zip(photos[:-1], again.array[again.rows_of(photos[:-1])], strict=True):
         assert found.tolist() == decode(photo.path, 24).tolist()
 
