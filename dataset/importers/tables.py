@@ -32,9 +32,7 @@ def rows(path: Path, *needed: str, delimiter: str | None = None) -> Iterator[tup
                 padded = [*values, *[""] * (len(header) - len(values))]
                 yield number, {name: value.strip() for name, value in zip(header, padded, strict=False)}
         except (csv.Error, UnicodeDecodeError) as error:
-            raise TrayError(
-                f"Expected {path} to be a table in UTF-8. Received: {error}. Save it as CSV in UTF-8."
-            ) from error
+            raise _no_table(path, error, reader.line_num) from error
 
 
 def columns(path: Path, *, delimiter: str | None = None) -> list[str]:
@@ -43,9 +41,7 @@ def columns(path: Path, *, delimiter: str | None = None) -> list[str]:
         with _open(path) as file:
             header = next(csv.reader(file, delimiter=delimiter or guess_delimiter(path)), [])
     except (csv.Error, UnicodeDecodeError) as error:
-        raise TrayError(
-            f"Expected {path} to be a table in UTF-8. Received: {error}. Save it as CSV in UTF-8."
-        ) from error
+        raise _no_table(path, error, 1) from error
     if not header:
         raise TrayError(f"Expected {path} to begin with the names of its columns. Received: an empty file.")
     return [name.strip() for name in header]
@@ -57,9 +53,7 @@ def guess_delimiter(path: Path) -> str:
         try:
             header = file.readline(1 << 20)
         except UnicodeDecodeError as error:
-            raise TrayError(
-                f"Expected {path} to be a table in UTF-8. Received: {error}. Save it as CSV in UTF-8."
-            ) from error
+            raise _no_table(path, error, 1) from error
     return max(DELIMITERS, key=header.count)
 
 
@@ -88,6 +82,15 @@ def one_file(source: Path, patterns: Sequence[str], what: str) -> Path:
         for path in sorted(source.glob(pattern)):
             return path
     raise TrayError(f"Expected {what} in {source} ({' or '.join(patterns)}), and there is none. Name it itself.")
+
+
+def _no_table(path: Path, error: Exception, line: int) -> TrayError:
+    """Return what to say of a file that can't be read as a table from some line on."""
+    if isinstance(error, UnicodeDecodeError):
+        return TrayError(f"Expected {path} to be a table in UTF-8. Received: {error}. Save it as CSV in UTF-8.")
+    return TrayError(
+        f"Expected {path} to be a table. Received: {error}, in line {line}. Mend its quotes or its --delimiter there."
+    )
 
 
 def _open(path: Path) -> Any:

@@ -335,6 +335,7 @@ def test_columns_are_guessed(tmp_path: Path) -> None:
     ("", {}, "Received: an empty file"),
     ("file,label\n", {}, "Expected rows in"),
     (b"file,label\n\xff\xfe\xfa,x\n", {}, "to be a table in UTF-8"),
+    ('file,label\n1.jpg,a\n"' + "x" * 131_073, {}, "field limit .131072., in line 3. Mend its quotes"),
 ])  # fmt: skip
 def test_a_wrong_table_is_one_sentence(tmp_path: Path, text: str | bytes, options: dict[str, Any], words: str) -> None:
     """Missing columns, files and rows are named."""
