@@ -458,7 +458,7 @@ def predict(
 ) -> None:
     """Give each picture's labels and probabilities; for a binary run, which items are on the tray."""
     from dataset.errors import TrayError
-    from dataset.folder import unreadable
+    from dataset.folder import subfolders, unreadable
     from train.answers import written
     from train.predict import labels_of, predict
     from train.runs import open_run
@@ -480,6 +480,8 @@ def predict(
             log.warning("%s is left out: %s.", folder / name, why)
     if not total:
         log.warning("There are no pictures in %s.", ", ".join(map(str, images)))
+        if inner := [str(path) for folder in images for path in subfolders(folder)]:
+            log.warning("Folders in it are not looked into. Name them: tray predict %s %s", run, " ".join(inner))
     unread: Counter[bool] = Counter()
     for line in written(watched(voice, found, unread, total=total), cast(Any, kind), labels=labels):
         click.echo(line)

@@ -285,7 +285,7 @@ def squared(image: Image.Image, size: int) -> Array:
 def reason(error: BaseException) -> str:
     """Say in a few words why a file can't be read."""
     if isinstance(error, UnidentifiedImageError):
-        return "not a picture"
+        return "not an image"
     if isinstance(error, Image.DecompressionBombError):
         return f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
     return str(error) or type(error).__name__

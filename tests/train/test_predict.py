@@ -52,7 +52,7 @@ def test_what_cant_be_read_is_told_and_counted(items_run: Run, photos: Path) -> 
     result = CliRunner().invoke(tray.main, ["predict", str(items_run.path), str(photos)])
 
     assert result.exit_code == 0
-    assert "page.jpg  not a picture" in result.stdout
+    assert "page.jpg  not an image" in result.stdout
     assert "1 of 3 files could not be read" in result.stderr
 
 
@@ -62,8 +62,23 @@ def test_nothing_that_can_be_read_is_an_error(items_run: Run, photos: Path) -> N
     result = CliRunner().invoke(tray.main, ["predict", str(items_run.path), bad, bad, "--format", "json", "-q"])
 
     assert result.exit_code == 1
-    assert [one["error"] for one in json.loads(result.stdout)] == ["not a picture"] * 2
+    assert [one["error"] for one in json.loads(result.stdout)] == ["not an image"] * 2
     assert result.stderr == "tray: Expected pictures that can be read. Received: 2 that can't; the rows say why.\n"
+
+
+def test_class_folders_are_named(items_run: Run, photos: Path) -> None:
+    """Of a folder whose pictures lie deeper it is said that nobody looks there, and what to name."""
+    result = CliRunner().invoke(tray.main, ["predict", str(items_run.path), str(photos.parent)])
+
+    assert f"Name them: tray predict {items_run.path} " in result.stderr
+    assert str(photos) in result.stderr.split()
+
+
+def test_any_number_of_labels_may_be_asked_for(items_run: Run, photos: Path) -> None:
+    """More labels than there are is all of them, however many."""
+    result = CliRunner().invoke(tray.main, ["predict", str(items_run.path), str(photos / "red.jpg"), "--top", "9" * 30])
+
+    assert result.exit_code == 0, result.output
 
 
 def test_what_leads_to_no_file_is_told(items_run: Run, tmp_path: Path) -> None:

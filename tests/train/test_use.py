@@ -90,7 +90,7 @@ def test_an_unreadable_picture_is_a_prediction_with_an_error(plain_run: Run, tmp
     page, red, missing = predict(plain_run, files)
 
     assert [page.file, red.file, missing.file] == files
-    assert (page.error, page.label) == ("not a picture", "")
+    assert (page.error, page.label) == ("not an image", "")
     assert red.label == "tomato"
     assert "No such file" in missing.error
 
