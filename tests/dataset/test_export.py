@@ -124,6 +124,24 @@ def test_a_killed_export_goes_on(built: Path, tmp_path: Path, kind: str) -> None
     assert not list((tmp_path / "cut").rglob("*.part"))
 
 
+def test_what_was_taken_away_or_changed_is_written_again(tmp_path: Path) -> None:
+    """A finished export that lost a file gets it back, and a picture with other bytes under its name goes along."""
+    for name in NAMES:
+        (tmp_path / "raw" / name).mkdir(parents=True)
+        (tmp_path / "raw" / name / "1.jpg").write_bytes(photo(len(name)))
+    send(tmp_path / "raw", "zip", tmp_path / "out")
+    whole = hashes(tmp_path / "out")
+    (tmp_path / "out" / "classes.txt").unlink()
+
+    assert not send(tmp_path / "raw", "zip", tmp_path / "out").unchanged
+    assert hashes(tmp_path / "out") == whole
+
+    (tmp_path / "raw" / "pear" / "1.jpg").write_bytes(photo(9))
+    send(tmp_path / "raw", "zip", tmp_path / "out")
+    with zipfile.ZipFile(tmp_path / "out" / "raw.zip") as archive:
+        assert photo(9) in [archive.read(name) for name in archive.namelist()]
+
+
 @pytest.mark.parametrize("kind", sorted(FORMATS))
 def test_nothing_of_this_machine_goes_along(built: Path, tmp_path: Path, kind: str) -> None:
     """Addresses on the web are kept as provenance; paths of this machine are not told to anybody."""

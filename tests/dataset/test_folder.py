@@ -48,6 +48,30 @@ def test_a_kept_picture_lies_there_as_received_with_its_line(tmp_path: Path) -> 
     assert list(records(tmp_path / "pizza")) == [kept]
 
 
+def test_a_picture_that_can_t_be_written_has_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file comes before its line: whoever is stopped between them loses no picture that the manifest names."""
+    data = encoded(drawn(1))
+
+    def full(path: Path, data: bytes) -> None:
+        raise TrayError(f"{path} {len(data)}")
+
+    monkeypatch.setattr("dataset.folder.write_whole", full)
+    with ClassFolder(tmp_path) as folder, pytest.raises(TrayError):
+        folder.keep(record_of(data, "http://a/1"), data)
+
+    assert not list(records(tmp_path))
+
+
+def test_a_folder_that_can_t_be_opened_is_not_held(tmp_path: Path) -> None:
+    """Once the line that is none was taken out, the same process may go on."""
+    (tmp_path / MANIFEST).write_text("no line\n")
+    folder = ClassFolder(tmp_path)
+    with pytest.raises(TrayError), folder:
+        pass
+    with locked(tmp_path):
+        (tmp_path / MANIFEST).write_text("")
+
+
 def test_the_folder_remembers_between_openings(tmp_path: Path) -> None:
     """Addresses seen, kept pictures and their number are there again; lesser addresses of a tile count as seen."""
     data = encoded(drawn(1))

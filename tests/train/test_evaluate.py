@@ -104,3 +104,10 @@ def test_a_threshold_reaches_the_wanted_precision() -> None:
 
     assert truth[called].mean() >= 0.95
     assert truth[called].sum() >= max(recalls)
+
+
+def test_a_threshold_parts_no_equal_scores() -> None:
+    """Photos of one score are called alike: what some of them alone would reach is not promised."""
+    said = np.array([[0.1, 0.9], [0.2, 0.8], [0.2, 0.8], [0.2, 0.8], [0.9, 0.1]])
+
+    assert threshold(said, np.array([1, 1, 1, 0, 0]), precision=0.95) == pytest.approx(0.85)
