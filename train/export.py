@@ -270,9 +270,9 @@ def _sample(run: Run, pictures: Sequence[Path], most: int) -> Iterator[Array]:
 
 def _trained_on(run: Run) -> Iterator[Path]:
     """Yield the photos of the run's datasets where they are still there, the classes in turn."""
-    for path in dict.fromkeys(str(one["data"]) for one in run.record["items"].values()):
+    for path in dict.fromkeys(map(run.data_of, run.items)):
         try:
-            dataset = read_dataset(Path(path))
+            dataset = read_dataset(path)
         except (TrayError, OSError):
             log.warning("Pictures of %s are no longer in %s.", run.record["name"], path)
             continue

@@ -117,7 +117,7 @@ def _save(folder: Path, plan: Plan, outcome: Outcome) -> dict[str, Any]:
     """Write the model, and return what run.json is to say of it."""
     outcome.model.save(make_folder(folder / WORK) / MODEL)
     (folder / WORK / MODEL).replace(folder / MODEL)
-    record = plan.record | {"name": folder.parent.name, "input_size": outcome.input_size}
+    record = plan.record | {"name": folder.parent.name, "at": str(folder.absolute()), "input_size": outcome.input_size}
     if outcome.features:
         record["features"] = outcome.features
     for item in outcome.data:
@@ -140,7 +140,7 @@ def _keep_each(folder: Path, model: Any, record: Mapping[str, Any]) -> None:
         (folder / WORK / MODEL).replace(inside / MODEL)
         metrics = json.loads((inside / METRICS).read_text(encoding="utf-8"))
         told = {key: metrics[key] for key in record["metrics"]}
-        mine = {**record, "name": item, "items": {item: one}, "metrics": told}
+        mine = {**record, "name": item, "at": str(inside.absolute()), "items": {item: one}, "metrics": told}
         write_whole(inside / RUN, (json.dumps(mine, indent=2, ensure_ascii=False) + "\n").encode())
 
 

@@ -56,7 +56,11 @@ class Plan:
         if self.to is None:
             return record
         earlier = {"run": str(self.to.path.absolute()), "items": list(self.to.items)}
-        return record | {"items": {**self.to.record["items"], **items}, "added_to": earlier}
+        there = {
+            item: {**one, "data": str(self.to.data_of(item).absolute())}
+            for item, one in self.to.record["items"].items()
+        }
+        return record | {"items": {**there, **items}, "added_to": earlier}
 
     @property
     def photos(self) -> dict[str, Photo]:

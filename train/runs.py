@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from functools import cached_property
@@ -12,7 +13,7 @@ from zipfile import is_zipfile
 
 import numpy as np
 
-from dataset.errors import ConfigError, RunNotFound
+from dataset.errors import ConfigError, RunNotFound, TrayError
 from dataset.tray import Train
 from train.data import Dataset, as_trained, read_dataset
 
@@ -75,15 +76,32 @@ class Run:
         """Return the fingerprint of the data of each classifier."""
         return {item: str(one["fingerprint"]) for item, one in self.record["items"].items()}
 
+    def data_of(self, item: str) -> Path:
+        """Return the folder that a classifier was trained on.
+
+        Where a whole project was moved or copied, that is the one which went along: it lies from the run as it did.
+        """
+        data = str(self.record["items"][item]["data"])
+        if "at" in self.record:
+            along = self.path.absolute() / os.path.relpath(data, self.record["at"])
+            if along.is_dir():
+                return Path(os.path.normpath(along))
+        return Path(data)
+
     def datasets(self, data: Path | None = None) -> dict[str, Dataset]:
         """Return the dataset of each classifier, or what another folder is to it; each folder is read once.
 
-        Raises TrayError for a folder that holds no class folders.
+        Raises TrayError for a folder that holds no class folders, and where the run's own are gone.
         """
         read: dict[Path, Dataset] = {}
         found = {}
         for item, one in self.record["items"].items():
-            path, positive = data or Path(one["data"]), one["class_names"][-1] if len(one["class_names"]) == 2 else ""
+            path, positive = data or self.data_of(item), one["class_names"][-1] if len(one["class_names"]) == 2 else ""
+            if not data and not path.is_dir():
+                raise TrayError(
+                    f"Expected the pictures that {self.path} was trained on in {path}. Received: no such folder. "
+                    f"Bring it back, or name a labelled folder with --data."
+                )
             whole = read.get(path) or read.setdefault(path, read_dataset(path, positive=positive))
             found[item] = as_trained(whole, item, one["class_names"])
         return found

@@ -12,10 +12,11 @@ from click.testing import CliRunner
 
 import tray
 from dataset.errors import ConfigError, RunNotFound, TrayError
-from tests.train.conftest import draw, draw_class, result
+from tests.train.conftest import SMALL, draw, draw_class, finish, result
 from train.backend import keras
 from train.data import decode
 from train.evaluate import evaluate, learned_from, wilson
+from train.fit import train
 from train.models import alone
 from train.predict import predict
 from train.runs import Run, open_run
@@ -214,6 +215,28 @@ def test_what_a_build_received_is_known_again(built_data: dict[str, Path], items
     assert hashlib.sha256(photo.read_bytes()).hexdigest() in known
     assert hashlib.sha256(next((data / "test" / "plum").iterdir()).read_bytes()).hexdigest() not in known
     assert learned_from(Run(tmp_path, {"items": {"": {"data": "gone", "class_names": []}}})) == frozenset()
+
+
+def test_a_run_finds_its_pictures_where_the_project_was_moved_or_copied(plain_data: Path, tmp_path: Path) -> None:
+    """A copy is judged on its own pictures, a run that was moved alone on the old ones; without any it is told."""
+    project, copy, alone = tmp_path / "project", tmp_path / "copy", tmp_path / "alone"
+    shutil.copytree(plain_data, project / "data")
+    run = finish(train({"": project / "data"}, project / "runs", SMALL, name="food"))
+    below = run.path.relative_to(project)
+    expected = result(evaluate(run))
+    shutil.copytree(project, copy)
+    shutil.copytree(run.path, alone)
+
+    assert run.data_of("") == project / "data"
+    assert open_run(copy / below).data_of("") == copy / "data"
+    assert open_run(alone).data_of("") == project / "data"
+    project.rename(tmp_path / "moved")
+    moved = open_run(tmp_path / "moved" / below)
+    assert moved.data_of("") == tmp_path / "moved" / "data"
+    assert result(evaluate(moved)) == expected
+    assert len(learned_from(moved)) == len(learned_from(open_run(copy / below))) > 0
+    with pytest.raises(TrayError, match=r"Received: no such folder.*--data"):
+        result(evaluate(open_run(alone)))
 
 
 def test_several_classifiers_have_no_common_interval(items_run: Run) -> None:
