@@ -4,6 +4,7 @@ A stage cuts its work into shards and brings a pure function; where it is done c
 kind of cluster is another class with the two verbs of ``Workers``.
 """
 
+import atexit
 import logging
 import os
 from collections import deque
@@ -133,9 +134,7 @@ def hired(engine: str, scheduler: str | None = None) -> Iterator[Workers]:
     where = scheduler or "this machine"
     with ExitStack() as held:
         try:
-            cluster = scheduler or held.enter_context(
-                distributed.LocalCluster(threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL)
-            )
+            cluster = scheduler or held.enter_context(_started(distributed))
             client = held.enter_context(distributed.Client(cluster, timeout=PATIENCE))
             client.wait_for_workers(1, timeout=PATIENCE)
             _check_alike(client, where)
@@ -145,6 +144,16 @@ def hired(engine: str, scheduler: str | None = None) -> Iterator[Workers]:
             yield Dask(client)
         except (distributed.KilledWorker, distributed.comm.CommClosedError, CancelledError) as error:
             raise _lost(where, error) from error
+
+
+def _started(distributed: Any) -> Any:
+    """Start a cluster of one process per core here."""
+    try:
+        return distributed.LocalCluster(threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL)
+    except KeyboardInterrupt:
+        # Half a cluster can't be closed, which distributed would try at exit; its processes end with this one.
+        atexit.unregister(distributed.deploy.spec.close_clusters)
+        raise
 
 
 def _check_address(distributed: Any, scheduler: str) -> None:

@@ -152,3 +152,29 @@ def test_threads_keep_the_order_and_stay_few_shards_ahead() -> None:
     assert next(results) == 0
     assert len(taken) < 50
     assert list(results) == list(range(2, 200, 2))
+
+
+INTERRUPTED = """
+import os, signal, threading, time
+from distributed import SpecCluster
+from dataset.workers import hired
+
+def interrupt():
+    while not any(cluster._created for cluster in list(SpecCluster._instances)):
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=interrupt, daemon=True).start()
+try:
+    with hired("dask"):
+        pass
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_an_interrupt_while_a_cluster_starts_is_all_there_is_to_say() -> None:
+    """Whoever stops a cluster that is half started is not shown how closing that would fail."""
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
