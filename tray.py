@@ -671,7 +671,7 @@ def engines_of(tray: "Tray", settings: "Scrape", site: str | None) -> list[Any]:
     """Return the engines that the settings name, with the tray's repairs, pointed at a site where one is given."""
     from scraper.engines import ENGINES, pointed_at, repaired
 
-    engines = [repaired(ENGINES[name], tray.engines.get(name, {})) for name in settings.engines]
+    engines = [repaired(ENGINES[name], tray.engines.get(name, {}), file=tray.file) for name in settings.engines]
     return [pointed_at(engine, site) for engine in engines] if site else engines
 
 

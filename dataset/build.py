@@ -143,7 +143,7 @@ def build(tray: Tray, names: tuple[str, ...] = (), *, dry_run: bool = False) -> 
     """
     chosen = tray.select(names)
     if not chosen:
-        raise TrayError("Expected at least one [items.*] table to build. Received: a tray.toml without items. Add one.")
+        raise TrayError(f"Expected an [items.*] table to build. Received: {tray.file} without items. Add one.")
     for name in chosen:
         if not _has_pictures(tray.raw / name):
             raise TrayError(
@@ -160,7 +160,7 @@ def build(tray: Tray, names: tuple[str, ...] = (), *, dry_run: bool = False) -> 
         kinds = tuple(kind for kind in (_there(f"not_{name}", folders), _there(BACKGROUND, folders), others) if kind)
         if not kinds:
             raise NotEnoughImages(
-                f"Expected pictures that are not {name!r}, and there are none: give tray.toml another item, "
+                f"Expected pictures that are not {name!r}, and there are none: give {tray.file} another item, "
                 f"a [background] or negatives of [items.{name}], and scrape them."
             )
         classes = {name: ((name,),), f"not_{name}": kinds}

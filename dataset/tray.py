@@ -280,8 +280,13 @@ class Tray:
     train: Train = field(default_factory=Train)
     engines: dict[EngineName, dict[str, str | list[str]]] = field(default_factory=dict)
     """Repairs of an engine's selectors: ``[engines.bing] tile = "a.iusc[m]"``."""
-    root: Path = Path()
-    """Folder of tray.toml; ``data/`` and ``runs/`` lie in it."""
+    file: Path = Path("tray.toml")
+    """Where all this stands, in the folder that ``data/`` and ``runs/`` lie in."""
+
+    @property
+    def root(self) -> Path:
+        """Folder of the file."""
+        return self.file.parent
 
     @property
     def raw(self) -> Path:
@@ -306,14 +311,14 @@ class Tray:
     def select(self, names: tuple[str, ...]) -> Mapping[str, Item]:
         """Return the named items, or all when none is named.
 
-        Raises ConfigError for a name that tray.toml does not have.
+        Raises ConfigError for a name that the file does not have.
         """
         if not names:
             return MappingProxyType(self.items)
         for name in names:
             if name not in self.items:
                 raise ConfigError(
-                    f"Expected an item of tray.toml ({', '.join(self.items) or 'it has none'}). "
+                    f"Expected an item of {self.file} ({', '.join(self.items) or 'it has none'}). "
                     f"Received: {name!r}.{did_you_mean(name, list(self.items))}"
                 )
         return {name: self.items[name] for name in names}
@@ -360,26 +365,26 @@ def load(path: Path) -> Tray:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: expected valid TOML. Received: {error}.") from None
-    return parse(table, source=str(path), root=path.parent)
+    return parse(table, file=path)
 
 
-def parse(table: Mapping[str, Any], *, source: str, root: Path = Path()) -> Tray:
-    """Turn the tables of a tray.toml into a Tray; ``source`` names them in errors."""
-    if "root" in table:
-        raise ConfigError(f"{source}: key 'root' is not expected. Received: {table['root']!r}. Remove it.")
+def parse(table: Mapping[str, Any], *, file: Path) -> Tray:
+    """Turn the tables of a tray.toml into a Tray; errors name the file."""
+    if "file" in table:
+        raise ConfigError(f"{file}: key 'file' is not expected. Received: {table['file']!r}. Remove it.")
     try:
-        tray = TypeAdapter(Tray).validate_python({**table, "root": root})
+        tray = TypeAdapter(Tray).validate_python({**table, "file": file})
     except ValidationError as error:
-        raise ConfigError(f"{source}: {_sentence(error, Tray)}") from None
+        raise ConfigError(f"{file}: {_sentence(error, Tray)}") from None
     for name in tray.items:
         if name in RESERVED or name.startswith("not_") or not ITEM_NAME.fullmatch(name):
             raise ConfigError(
-                f"{source}: expected the name of an item in letters, digits, '-' and '_', other than "
+                f"{file}: expected the name of an item in letters, digits, '-' and '_', other than "
                 f"{', '.join(sorted(RESERVED))} and not_... . Received: [items.{name}]. Rename it."
             )
     if tray.build.split.val + tray.build.split.test >= 1:
         raise ConfigError(
-            f"{source}: key 'build.split': expected val + test below 1. "
+            f"{file}: key 'build.split': expected val + test below 1. "
             f"Received: val={tray.build.split.val}, test={tray.build.split.test}."
         )
     return tray
@@ -450,7 +455,7 @@ def _sentence(error: ValidationError, top: Any) -> str:
     if path[-1] == "[key]":
         return _unknown(path[:-1], get_args(EngineName))
     if first["type"] == "unexpected_keyword_argument":
-        return _unknown(path, [name for name in _table_at(top, path[:-1]).__dataclass_fields__ if name != "root"])
+        return _unknown(path, [name for name in _table_at(top, path[:-1]).__dataclass_fields__ if name != "file"])
     if path[0] == "engines" and path[-1] == "str":
         return f"key {'.'.join(path[:-1])!r}: expected text in quotes, or a list of it. Received: {first['input']!r}."
     where = ".".join(path)

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qs, quote, quote_plus, unquote, urljoin, urlsplit, urlunsplit
@@ -279,15 +280,15 @@ def _is_origin(site: str) -> bool:
         return False
 
 
-def repaired(engine: Engine, overrides: Mapping[str, str | list[str]]) -> Engine:
+def repaired(engine: Engine, overrides: Mapping[str, str | list[str]], *, file: Path = Path("tray.toml")) -> Engine:
     """Return the engine with the values of a tray.toml's ``[engines.<name>]`` in place of its own.
 
-    Raises ConfigError for a key that an engine does not have and for a value that it can't take.
+    Raises ConfigError, which names the ``file``, for a key that an engine does not have and a value that it can't take.
     """
     known = {field.name: field.type for field in fields(Engine) if field.name not in {"name", "index", "headless"}}
     changes: dict[str, str | tuple[str, ...]] = {}
     for key, value in overrides.items():
-        where = f"tray.toml, key 'engines.{engine.name}.{key}'"
+        where = f"{file}, key 'engines.{engine.name}.{key}'"
         if key not in known:
             raise ConfigError(f"{where}: expected one of {', '.join(known)}. Received: {key!r}. Correct or remove it.")
         single = isinstance(getattr(engine, key), str)
@@ -297,7 +298,7 @@ def repaired(engine: Engine, overrides: Mapping[str, str | list[str]]) -> Engine
         _check(where, key, values)
         changes[key] = values[0] if single else values
     if "tile" in changes and "checked" not in changes:
-        changes["checked"] = ("tray.toml",) * len(changes["tile"])
+        changes["checked"] = (str(file),) * len(changes["tile"])
     return replace(engine, **changes)  # type: ignore[arg-type]
 
 

@@ -581,7 +581,7 @@ def tray(tmp_path: Path) -> Tray:
         items={"pizza": Item(terms=("pizza",), negatives=("quiche",)), "apple": Item(terms=("apple",))},
         background=Background(terms=("table",)),
         build=TINY,
-        root=tmp_path,
+        file=tmp_path / "tray.toml",
     )
     seeds = iter(range(10_000))
     for name, count in (("pizza", 30), ("apple", 24), ("not_pizza", 24), ("background", 24)):
@@ -716,7 +716,7 @@ def test_what_is_missing_is_one_sentence(tray: Tray, tmp_path: Path) -> None:
     with pytest.raises(NotEnoughImages, match="that are not 'pizza'"):
         build_tray(alone)
     with pytest.raises(TrayError, match="without items"):
-        build_tray(Tray(root=tmp_path))
+        build_tray(Tray(file=tmp_path / "tray.toml"))
 
 
 def test_an_overwritten_picture_is_made_again(source: Path, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_a_flag_beats_the_file(example: Tray) -> None:
         ("[items.not_pizza]\nterms = ['x']", ["not_pizza", "Rename"]),
         ("[items.multiclass]\nterms = ['x']", ["multiclass", "Rename"]),
         ("[items.'a/b']\nterms = ['x']", ["a/b", "Rename"]),
-        ("root = '/'", ["root", "Remove"]),
+        ("file = '/'", ["file", "Remove"]),
         ("[items]\nx = ['term']", ["items.x", "[items.x] and below it terms = [", "Received: ['term']"]),
         ("[items.pizza]", ["items.pizza.terms", "missing", "below [items.pizza]: terms = ["]),
         ("[items.pizza]\nterms = [' ']", ["items.pizza.terms", "Received: ' '"]),
@@ -114,7 +114,7 @@ def test_whatever_a_key_holds_the_sentence_is_ours(section: str, wrong: object) 
     for key in (getattr(table, inner) if inner else table).__dataclass_fields__:
         said = {key: wrong}
         try:
-            parse({outer: {inner: said} if inner else said}, source="tray.toml")
+            parse({outer: {inner: said} if inner else said}, file=Path("tray.toml"))
         except ConfigError as error:
             text = str(error)
             assert text.startswith("tray.toml: key ")
@@ -139,6 +139,8 @@ def test_an_unknown_item_is_named_with_those_that_exist(example: Tray) -> None:
     assert list(example.select(("apple",))) == ["apple"]
     with pytest.raises(ConfigError, match=r"'piza'.*Did you mean 'pizza'"):
         example.select(("piza",))
+    with pytest.raises(ConfigError, match=r"an item of two\.toml \(it has none\)"):
+        parse({}, file=Path("two.toml")).select(("pizza",))
 
 
 def test_a_wrong_flag_is_a_sentence(example: Tray) -> None:
@@ -152,7 +154,7 @@ def test_a_wrong_flag_is_a_sentence(example: Tray) -> None:
 def test_what_is_named_twice_counts_once() -> None:
     """Neither an engine nor a term is asked twice; spaces around a term do not make it another one."""
     tray = parse(
-        {"items": {"x": {"terms": ["b", "a", "b "]}}, "scrape": {"engines": ["bing", "bing"]}}, source="nothing"
+        {"items": {"x": {"terms": ["b", "a", "b "]}}, "scrape": {"engines": ["bing", "bing"]}}, file=Path("nothing")
     )
 
     assert tray.items["x"].terms == ("b", "a")
@@ -161,6 +163,6 @@ def test_what_is_named_twice_counts_once() -> None:
 
 def test_an_empty_tray_has_every_default() -> None:
     """Nothing in the file is the same as no sections."""
-    tray = parse({}, source="nothing")
+    tray = parse({}, file=Path("nothing"))
 
     assert (tray.scrape, tray.build, tray.train) == (Scrape(), Build(), Train())

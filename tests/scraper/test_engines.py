@@ -2,6 +2,7 @@
 
 import json
 from html import escape
+from pathlib import Path
 
 import pytest
 
@@ -193,6 +194,7 @@ def test_a_repair_takes_the_place_of_the_built_in_selector():
 def test_a_bad_repair_is_named(overrides, words):
     """An unknown key and a value that can't be used say where they stand."""
     with pytest.raises(ConfigError) as caught:
-        repaired(BING, overrides)
+        repaired(BING, overrides, file=Path("two.toml"))
 
     assert words in str(caught.value)
+    assert str(caught.value).startswith("two.toml, key ")

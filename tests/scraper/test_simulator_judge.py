@@ -33,7 +33,7 @@ def built(folder: Path, *lines: tuple[str, str]) -> None:
 
 def test_judging_counts_what_is_missing_wrong_twice_and_on_two_sides(tmp_path: Path) -> None:
     """Of a site's pictures one is kept in two sizes, one once, and one file is junk: each count says so."""
-    tray = Tray(items={"pizza": Item((TERM,))}, root=tmp_path)
+    tray = Tray(items={"pizza": Item((TERM,))}, file=tmp_path / "tray.toml")
     with Site(scenario="clean", results=6) as site:
         offers = {offer.picture.group: offer for offer in site.truth.offers(TERM, "bing") if offer.cached}
         first, second, *_ = offers.values()
