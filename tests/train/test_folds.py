@@ -9,7 +9,7 @@ from dataset.errors import NotEnoughImages, TrayError
 from dataset.tray import Train
 from tests.train.conftest import draw_class
 from train.data import Photo, read_dataset
-from train.evaluate import Evaluation, with_more
+from train.evaluate import Evaluation, threshold, with_more
 from train.fit import train
 from train.folds import cross_validate, deal, groups_of
 from train.runs import Run
@@ -48,15 +48,25 @@ def test_groups_are_those_of_the_build(tmp_path: Path) -> None:
     assert len(groups["plum002.jpg"]) == 64
 
 
-def test_every_photo_is_judged_once(plain_data: Path, settings: Train, tmp_path: Path) -> None:
-    """On a backbone's run all pictures count, parts or not, and colours are told apart."""
+def test_every_photo_is_judged_once(
+    plain_data: Path, settings: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a backbone's run all pictures count, parts or not; each threshold comes from the other folds alone."""
     *_, run = train({"": plain_data}, tmp_path, settings, name="x")
     assert isinstance(run, Run)
+    asked: list[int] = []
+
+    def noted(probabilities: np.ndarray, truth: np.ndarray, **wanted: float | None) -> float:
+        asked.append(len(truth))
+        return threshold(probabilities, truth, **wanted)
+
+    monkeypatch.setattr("train.folds.threshold", noted)
     *_, found = cross_validate(run, folds=4)
 
     assert isinstance(found, Evaluation)
     assert found.n == len({one.sha256 for one in read_dataset(plain_data).photos})
     assert found.accuracy > 0.75
+    assert (len(asked), sum(asked)) == (4, 3 * found.n)
     assert "4 folds" in found.judged_on
 
 
