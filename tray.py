@@ -194,10 +194,12 @@ def train_options(command: Wrapped) -> Wrapped:
         ),
         click.option("--model", help="Name of the network: cnn, cnn64, or a backbone such as mobilenetv2."),
         click.option("--image-size", type=int, help="Side in pixels of the network's square input."),
-        click.option("--batch-size", type=int),
-        click.option("--epochs", type=int),
+        click.option("--batch-size", type=int, help="Pictures per step of training."),
+        click.option("--epochs", type=int, help="Epochs at most."),
         click.option("--patience", type=int, help="Epochs without a better validation accuracy before it stops."),
-        click.option("--learning-rate", type=float),
+        click.option(
+            "--learning-rate", type=float, help="Step of the optimizer; --find-lr tells one for cnn and cnn64."
+        ),
         click.option(
             "--schedule", type=click.Choice(["constant", "cosine", "plateau"]), help="How the learning rate goes on."
         ),
@@ -550,9 +552,11 @@ def review(folder: Path, port: int, run_path: Path | None, raw: Path | None, no_
     "--where", multiple=True, callback=split_pairs, metavar="COLUMN=VALUE", help="CSV: take these rows alone."
 )
 @click.option("--pattern", help="File names: regular expression with a group named label.")
-@click.option("--level", type=int, help="Nested folders: the level that names the class; -1 is the innermost, 0 all.")
+@click.option(
+    "--level", type=int, help="Nested folders, zip and tar: the level that names the class; -1 is the innermost, 0 all."
+)
 @click.option("--crop", is_flag=True, default=None, help="One picture per box instead of the whole picture.")
-@click.option("--margin", type=float, help="Part of a box's sides to add around it.")
+@click.option("--margin", type=float, help="Part of a box's sides that --crop adds around it, 0 to 10; 0.1 by default.")
 @click.option("--coarse", is_flag=True, default=None, help="CIFAR-100: the twenty coarse classes.")
 @json_option
 @click.pass_obj

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
@@ -49,6 +50,13 @@ def test_help_answers_at_once() -> None:
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
     assert min(seconds) < 0.4
+
+
+def test_every_flag_says_what_it_is() -> None:
+    """No command has a flag without a word of help."""
+    flags = [(name, one) for name, command in tray.main.commands.items() for one in command.params]
+
+    assert [(name, one.name) for name, one in flags if isinstance(one, click.Option) and not one.help] == []
 
 
 def test_a_format_that_no_dataset_has_is_answered_with_those_it_has(tmp_path: Path) -> None:
