@@ -8,6 +8,7 @@ from dataset.choose import MERITS, Choice, Provenance, choose, groups, held_out
 from dataset.duplicates import Comparison
 from dataset.images import ImageInfo
 from dataset.quality import measure
+from dataset.review.verdicts import Verdict
 from dataset.scan import Picture
 from dataset.tray import Build
 from tests.dataset.conftest import drawn
@@ -66,3 +67,23 @@ def test_a_page_joins_no_two_sides() -> None:
     assert len(set(groups(choice, "abcd", {}).values())) == 1
     keys = groups(choice, "abcd", {"c": "train", "d": "test"})
     assert keys["a"] == keys["b"] == keys["c"] != keys["d"]
+
+
+def test_a_copy_of_what_was_thrown_out_of_another_class_may_come() -> None:
+    """Whoever throws a picture out of one class says nothing of the other; and no word mends a file that is cut."""
+    cut = Picture(ImageInfo("JPEG", sha256="cut", error="truncated"), 90, None)
+    how = Comparison("same", "64 pixels", 0)
+    keep, drop = (Verdict("1.jpg", word, time="2026-01-01") for word in ("keep", "drop"))
+    found = choose(
+        [("x/1.jpg", picture("a")), ("y/1.jpg", picture("b", 300)), ("y/2.jpg", cut)],
+        {("a", "b"): how},
+        order=["x", "y"],
+        contradict=lambda _: False,
+        known={"b": Provenance(fetched="2026-01-02")},
+        said={"x/1.jpg": drop, "y/2.jpg": keep},
+        settings=Build(),
+        dealt={},
+    )
+
+    assert [kept.source for kept in found.kept] == ["y/1.jpg"]
+    assert [(one.source, one.reason) for one in found.rejected] == [("x/1.jpg", "review"), ("y/2.jpg", "truncated")]

@@ -277,6 +277,7 @@ REFUSED = [
     ("/predict", png(1001, 1000), RAW, 413, "1,000,000 pixels"),
     ("/predict", b"x" * 300_000, RAW, 413, "200,000 bytes"),
     ("/predict", b"x" * 500_000, RAW, 413, "Too Large"),
+    ("/predict", *form(a=b"x" * 120_000, b=b"x" * 120_000), 413, "200,000 bytes"),
     ("/predict", b"{", {"Content-Type": "application/json"}, 400, "Expected JSON"),
     ("/predict", *as_json({"uri": "x"}), 400, '"url"'),
     ("/predict", *as_json({"url": 5}), 400, '"url"'),
