@@ -379,17 +379,17 @@ def train(
         show(describe_run(run), as_json, print_run)
         return
     settings = override(tray.train, **flags)
-    datasets = datasets_in(data, flags["mode"]) if data else datasets_of(tray, items, settings)
     if find_lr:
         from train.plan import effective
         from train.rates import find_rates
 
+        datasets = datasets_in(data, flags["mode"]) if data else datasets_of(tray, items, settings)
         show(plain(follow(voice, find_rates(datasets, effective(settings)))), as_json, print_rates)
         return
     if data:
         from train.fit import train as fit
 
-        run = follow(voice, fit(datasets, tray.runs, settings, name=data.absolute().name))
+        run = follow(voice, fit(datasets_in(data, flags["mode"]), tray.runs, settings, name=data.absolute().name))
     else:
         run = train_tray(voice, tray, items, settings=settings)
     show(describe_run(run), as_json, print_run)
@@ -768,10 +768,28 @@ def export_run(
 
 
 def datasets_of(tray: "Tray", items: tuple[str, ...], settings: "Train") -> dict[str, Path]:
-    """Return the built datasets that the settings' mode trains on, by item."""
-    if settings.mode == "multiclass":
-        return {"": tray.built / "multiclass"}
-    return {item: tray.built / item for item in tray.select(items)}
+    """Return the built datasets that the settings' mode trains on, by item, and tell which of them are outdated.
+
+    Raises ConfigError for a choice among fewer than two items, and TrayError for what was not built yet.
+    """
+    from dataset.errors import ConfigError, TrayError
+    from dataset.origin import outdated
+
+    if settings.mode != "multiclass":
+        found = {item: tray.built / item for item in tray.select(items)}
+    elif len(tray.items) > 1:
+        found = {"": tray.built / "multiclass"}
+    else:
+        raise ConfigError(
+            f"Expected two items or more in tray.toml, for one model to choose among. Received: {len(tray.items)}. "
+            f"Add one, or say --mode binary."
+        )
+    for folder in found.values():
+        if not folder.is_dir():
+            raise TrayError(f"Expected a dataset in {folder}. Received: no such folder. Build first: tray build")
+        if changed := outdated(folder, tray):
+            log.warning("%s is outdated (%s): tray build makes it anew.", folder, "; ".join(changed))
+    return found
 
 
 def datasets_in(folder: Path, mode: str | None) -> dict[str, Path]:
@@ -800,9 +818,9 @@ def add_items(
         items = names[1:]
     if not items:
         raise ConfigError("Expected an item to add. Received: none. Say: tray train burger --to runs/binary")
-    datasets = dict.fromkeys(items, data) if data else {item: tray.built / item for item in tray.select(items)}
     folder = earlier.path.parent
     settings = override(earlier.settings, **flags)
+    datasets = dict.fromkeys(items, data) if data else datasets_of(tray, items, replace(settings, mode="binary"))
     run: Run = follow(voice, train(datasets, folder.parent, settings, name=folder.name, to=earlier))
     return run
 
@@ -837,7 +855,7 @@ def run_tray(voice: Voice, tray: "Tray", *, site: str | None, modes: Sequence[st
         result["runs"][mode] = describe_run(run)
         clock.lap(f"train {mode}")
     together = tray.built / "multiclass"  # which a tray of one item has not
-    datasets = [together] if together.exists() else [tray.built / name for name in tray.items]
+    datasets = [together] if str(together) in result["built"]["paths"] else [tray.built / name for name in tray.items]
     result["reports"] = [str(follow(voice, write_report(folder, tray.build))) for folder in (tray.raw, *datasets)]
     result["reports"] += [str(Path(run["run"]) / "report.html") for run in result["runs"].values()]
     clock.lap("report")

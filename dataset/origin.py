@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataset.folder import DATASET, REVIEW, pictures
+from dataset.folder import DATASET, REVIEW, holds_pictures, pictures
+from dataset.tray import BACKGROUND, Tray
 
 RAW = "raw"
 MADE_BY = "tray build"
@@ -101,6 +102,26 @@ def staleness(dataset: Path) -> tuple[str, ...]:
     if now["verdicts"] != before.get("verdicts"):
         changed.append("new verdicts of the review")
     return tuple(changed)
+
+
+def outdated(dataset: Path, tray: Tray) -> tuple[str, ...]:
+    """Return in words what a dataset of a tray lacks of its raw pictures and of the items that it has today.
+
+    Nothing where it has all, and for a folder that no build has made.
+    """
+    described = _described(dataset)
+    drawn, positive = set(_drawn_on(described)), described.get("positive")
+    if not drawn:
+        return ()
+    asked = {*tray.items, *((BACKGROUND, f"not_{positive}") if positive else ())}
+    known = {*tray.items, *(f"not_{item}" for item in tray.items), BACKGROUND}
+    come = sorted(name for name in asked - drawn if (tray.raw / name).is_dir() and holds_pictures(tray.raw / name))
+    gone = sorted(drawn - known)
+    return (
+        *staleness(dataset),
+        *(f"pictures of {name}" for name in come),
+        *(f"no item {name} any more" for name in gone),
+    )
 
 
 def _made_of(found: Mapping[str, Raw]) -> dict[str, Any]:

@@ -356,6 +356,19 @@ def test_a_build_prints_one_object(in_folder: Path) -> None:
     assert first == second
 
 
+def test_what_was_not_built_or_can_not_be_chosen_among_is_told(in_folder: Path) -> None:
+    """Training an item that is not built yet says what to do; one item is no choice, whatever an earlier build left."""
+    Path("tray.toml").write_text('[items.pizza]\nterms = ["pizza"]\n')
+    Path("data/built/multiclass/train/pizza").mkdir(parents=True)
+
+    told = run("train")
+    assert told.exit_code == 1
+    assert "data/built/pizza. Received: no such folder. Build first: tray build" in told.stderr
+    told = run("train", "--mode", "multiclass")
+    assert told.exit_code == 2
+    assert "Expected two items or more" in told.stderr
+
+
 def test_a_dry_run_names_each_file_that_would_go(in_folder: Path) -> None:
     """`tray build --dry-run` says file by file what would go and why, and what would be left before and after."""
     class_folder(in_folder / "data" / "a", 14)

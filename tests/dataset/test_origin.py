@@ -3,15 +3,16 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from dataset.build import Built, build_folder
+from dataset.build import Built, build, build_folder
 from dataset.folder import DATASET, REVIEW
-from dataset.origin import source_of, staleness
+from dataset.origin import outdated, source_of, staleness
 from dataset.review.catalogue import open_catalogue
-from dataset.tray import Build
+from dataset.tray import Build, Item, Tray
 from tests.dataset.conftest import built, fill, written
 
 TINY = Build(max_side=96)
@@ -100,3 +101,24 @@ def test_pictures_that_come_during_a_build_are_not_taken_for_built(house: Path) 
     assert isinstance(after, Built)
     assert (after.unchanged, after.kept) == (False, during.kept + 2)
     assert staleness(animals) == ()
+
+
+def test_a_dataset_of_other_items_than_the_tray_has_is_outdated(tmp_path: Path) -> None:
+    """An item that came, one that went and a background that came are told; a build settles it."""
+    for n, name in enumerate(("cat", "dog", "background")):
+        fill(tmp_path / "data" / "raw" / name, range(100 * n, 100 * n + 12))
+    (tmp_path / "data" / "raw" / "background").rename(tmp_path / "background")
+    before = Tray({name: Item((name,)) for name in ("cat", "dog")}, build=TINY, file=tmp_path / "tray.toml")
+    list(build(before))
+    cat, both = before.built / "cat", before.built / "multiclass"
+    assert outdated(cat, before) == outdated(both, before) == ()
+
+    (tmp_path / "background").rename(before.raw / "background")
+    fill(before.raw / "cow", range(300, 312))
+    after = replace(before, items={name: Item((name,)) for name in ("cat", "cow", "hen")})
+    assert outdated(cat, after) == ("pictures of background", "pictures of cow", "no item dog any more")
+    assert outdated(both, after) == ("pictures of cow", "no item dog any more")
+
+    after = replace(before, items={name: Item((name,)) for name in ("cat", "cow")})
+    list(build(after))
+    assert outdated(cat, after) == outdated(both, after) == ()
