@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
@@ -33,6 +34,8 @@ FORMAT = 1
 """Version of what a run folder holds; a run of a newer one is refused with a sentence."""
 
 Array = np.ndarray[Any, Any]
+
+log = logging.getLogger("tray")
 
 
 class Run:
@@ -187,9 +190,9 @@ def open_run(path: Path) -> Run:
     """
     if (path / RUN).is_file():
         return _read(path)
-    newest = next(finished(path), None)
+    newest = max(path.glob(f"*/{RUN}"), default=None)
     if newest:
-        return newest
+        return _read(newest.parent)
     if not path.is_dir():
         what = "there is no such folder" if not path.exists() else "it is a file"
     else:
@@ -202,9 +205,12 @@ def open_run(path: Path) -> Run:
 
 
 def finished(folder: Path) -> Iterator[Run]:
-    """Yield the finished runs below runs/<name>, newest first."""
+    """Yield the finished runs below runs/<name>, newest first; what can't be read is passed over, and told."""
     for path in sorted(folder.glob(f"*/{RUN}"), reverse=True):
-        yield _read(path.parent)
+        try:
+            yield _read(path.parent)
+        except RunNotFound as error:
+            log.warning("%s is passed over: %s", path.parent, error)
 
 
 def _read(path: Path) -> Run:

@@ -4,6 +4,7 @@ import csv
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dataset.errors import ConfigError, FolderLocked, NotEnoughImages, TrayError
+from dataset.errors import ConfigError, FolderLocked, NotEnoughImages, RunNotFound, TrayError
 from dataset.folder import locked
 from dataset.tray import Train
 from tests.train.conftest import SMALL, draw, draw_class, finish, result, train_and_die
@@ -152,6 +153,27 @@ def test_trained_twice_does_nothing(plain_data: Path, plain_run: Run) -> None:
         steps = list(train({"": plain_data}, plain_run.path.parents[1], settings, name="tomato"))
 
         assert [one.path for one in steps] == [plain_run.path]
+
+
+def test_a_run_that_can_not_be_read_keeps_no_other_from_training(
+    plain_data: Path, plain_run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Beside one of a newer version and a damaged one, a training is done and found again; opened, they are refused."""
+    runs = plain_run.path.parent.parent
+    newer, torn = plain_run.path.with_name("29990101-000000"), plain_run.path.with_name("29980101-000000")
+    try:
+        for folder, text in ((newer, '{"format": 99}'), (torn, '{"form')):
+            folder.mkdir()
+            (folder / "run.json").write_text(text)
+        again = result(train({"": plain_data}, runs, SMALL, name="tomato"))
+        with pytest.raises(RunNotFound, match="format 99"):
+            open_run(plain_run.path.parent)
+    finally:
+        shutil.rmtree(newer)
+        shutil.rmtree(torn)
+
+    assert again.path == plain_run.path
+    assert [newer.name in caplog.text, torn.name in caplog.text] == [True, True]
 
 
 def test_other_settings_or_pictures_are_another_run(plain_data: Path, tmp_path: Path) -> None:
