@@ -378,6 +378,18 @@ def test_robots_txt_is_asked_once_and_obeyed(httpserver, fetcher):
     assert asked(httpserver, "/shut/a") == []
 
 
+def test_the_robots_txt_of_the_host_that_a_redirect_leads_to_is_obeyed(httpserver, fetcher):
+    """A host that sends on elsewhere does not speak for who is found there."""
+    with HTTPServer() as shut:
+        shut.expect_request("/robots.txt").respond_with_data("User-agent: *\nDisallow: /a")
+        shut.expect_request("/a").respond_with_data(PICTURE)
+        httpserver.expect_request("/b").respond_with_data(status=302, headers={"Location": shut.url_for("/a")})
+        fetched = fetcher.fetch(httpserver.url_for("/b"))
+
+        assert (fetched.data, fetched.error) == (b"", "opted out")
+        assert asked(shut, "/a") == []
+
+
 def test_ignored_opt_outs_are_recorded(httpserver):
     """Whoever ignores opt-outs gets the picture, with the owner's word beside it."""
     httpserver.expect_request("/a").respond_with_data(PICTURE, headers={"X-Robots-Tag": "noai"})

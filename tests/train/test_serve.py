@@ -284,6 +284,7 @@ REFUSED = [
     ("/predict", *as_json([]), 400, "Received: none"),
     ("/predict", *as_json({"url": "file:///etc/passwd"}), 400, "http://"),
     ("/predict", *as_json({"url": "data:image/png;base64,!!"}), 400, "base64"),
+    ("/predict", *as_json({"url": f"http://a.example/{'x' * 8192}"}), 400, "at most 8192"),
     ("/predict", *as_json({"url": "http://127.0.0.1:1/x.jpg"}), 502, "127.0.0.1:1"),
     ("/predict", *as_json({"url": "http://forbidden.example/"}), 403, "public address"),
     ("/predict", *as_json(["http://a.example/x.jpg"] * 5), 413, "at most 4 pictures"),
@@ -373,12 +374,14 @@ def test_a_tray_is_looked_at_by_windows(server: Server, items_run: Run, red: byt
 
 
 def test_health_and_model_tell_what_runs(server: Server, items_run: Run, red: bytes) -> None:
-    """Health counts answers; the model's card tells labels, thresholds and limits."""
-    before = ask(server, "/health")[1]
+    """Health counts answers; the model's card tells labels, thresholds and limits; nothing runs what is not its own."""
+    _, before, headers = ask(server, "/health")
     ask(server, "/predict", red)
     after, card = ask(server, "/health")[1], ask(server, "/model")[1]
 
     assert after["status"] == "ok"
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'")
+    assert headers["X-Content-Type-Options"] == "nosniff"
     assert after["answered"] == before["answered"] + 1
     assert card["labels"] == list(items_run.items)
     assert {one["name"]: one["threshold"] for one in card["items"]} == items_run.thresholds
