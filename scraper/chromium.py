@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -132,7 +133,7 @@ def display_for(engine: Engine, settings: Scrape, *, site: str | None) -> str:
         return "headless" if headless else "screen"
     if wanted == "screen" and not screen:
         raise ConfigError(
-            "Expected a screen for --display screen. Received: no DISPLAY. Say --display xvfb or headless."
+            "Expected a screen for --display screen. Received: no DISPLAY with a server. Say xvfb or headless there."
         )
     if wanted == "xvfb" and not xvfb:
         raise ConfigError("Expected Xvfb for --display xvfb. Received: none on PATH. Install it (apt install xvfb).")
@@ -365,8 +366,24 @@ def _reason(error: Exception) -> str:
 
 def _has_screen() -> bool:
     if sys.platform.startswith("linux"):
-        return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+        return bool(_answers(os.environ.get("DISPLAY", "")) or os.environ.get("WAYLAND_DISPLAY"))
     return True
+
+
+def _answers(display: str) -> bool:
+    """Whether a display is one to show windows on; of one on this machine, its server has to answer.
+
+    A browser without it would end at once, and its driver wait a minute for it.
+    """
+    here = re.fullmatch(r":(\d+)(\.\d+)?", display)
+    if not here:
+        return bool(display)
+    path = f"/tmp/.X11-unix/X{here[1]}"  # noqa: S108 - where X servers listen
+    for address in (path, f"\0{path}"):
+        with socket.socket(socket.AF_UNIX) as server, suppress(OSError):
+            server.connect(address)
+            return True
+    return False
 
 
 def _tied_to_us() -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The doctor tells what matched on the engines' pages, and what mends them when nothing does."""
 
 import shutil
+import socket
 from dataclasses import replace
 
 import pytest
@@ -67,9 +68,11 @@ def test_what_is_suggested_reads_the_page(tmp_path, name, scenario):
 def test_displays_are_what_the_machine_has(monkeypatch, caplog):
     """Bing goes headless; the others take the screen, else Xvfb, and are told where there is neither."""
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setenv("DISPLAY", ":7")
-    shown = [display_for(engine, QUICK, site=None) for engine in (GOOGLE, BING, YAHOO)]
-    monkeypatch.delenv("DISPLAY")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("\0/tmp/.X11-unix/X54321")
+        server.listen()
+        monkeypatch.setenv("DISPLAY", ":54321.0")
+        shown = [display_for(engine, QUICK, site=None) for engine in (GOOGLE, BING, YAHOO)]
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     hidden = [display_for(engine, QUICK, site=None) for engine in (GOOGLE, BING, YAHOO)]
     with pytest.raises(ConfigError, match="no DISPLAY"):
