@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from datetime import date
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -149,6 +150,6 @@ def test_sweeps_leave_alone_what_was_asked_for():
 def test_a_wrong_filter_is_named(table, words):
     """A word that is not of the vocabulary is refused with its key."""
     with pytest.raises(ConfigError) as caught:
-        parse({"scrape": {"filters": table}}, source="tray.toml")
+        parse({"scrape": {"filters": table}}, file=Path("tray.toml"))
     for word in words:
         assert word in str(caught.value)
