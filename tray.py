@@ -781,7 +781,7 @@ def datasets_of(tray: "Tray", items: tuple[str, ...], settings: "Train") -> dict
         found = {"": tray.built / "multiclass"}
     else:
         raise ConfigError(
-            f"Expected two items or more in tray.toml, for one model to choose among. Received: {len(tray.items)}. "
+            f"Expected two items or more in {tray.file}, for one model to choose among. Received: {len(tray.items)}. "
             f"Add one, or say --mode binary."
         )
     for folder in found.values():
