@@ -149,7 +149,13 @@ def hired(engine: str, scheduler: str | None = None) -> Iterator[Workers]:
 def _started(distributed: Any) -> Any:
     """Start a cluster of one process per core here."""
     try:
-        return distributed.LocalCluster(threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL)
+        # Without a dashboard there is still a server for it, which complains where the usual port is taken.
+        return distributed.LocalCluster(
+            threads_per_worker=1,
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": ":0"},
+            silence_logs=logging.CRITICAL,
+        )
     except KeyboardInterrupt:
         # Half a cluster can't be closed, which distributed would try at exit; its processes end with this one.
         atexit.unregister(distributed.deploy.spec.close_clusters)
