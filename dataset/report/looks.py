@@ -31,8 +31,11 @@ class Look:
     flags: tuple[str, ...] = ()
 
 
-def look_at(path: Path, settings: Build = AS_EVER) -> Look:
-    """Return what one small decode shows of a file, by the limits of ``settings``; never raises for a bad one."""
+def look_at(path: Path, settings: Build = AS_EVER, *, pictured: bool = True) -> Look:
+    """Return what one small decode shows of a file, by the limits of ``settings``; never raises for a bad one.
+
+    Without ``pictured`` no thumbnail is made.
+    """
     try:
         size = path.stat().st_size
         if size > settings.max_bytes:
@@ -46,7 +49,7 @@ def look_at(path: Path, settings: Build = AS_EVER) -> Look:
     measures = measure(small, info, size=size)
     return Look(
         "",
-        thumbnail(small),
+        thumbnail(small) if pictured else b"",
         info.format,
         info.width,
         info.height,

@@ -3,7 +3,6 @@
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -117,8 +116,9 @@ def _look_at(shown: Sequence[Shown], settings: Build) -> Generator[Progress, Non
     chosen += [one.path for one in evenly([one for one in shown if one.phash], LOOKED)]
     held = set(evenly(chosen, LOOKED))
     looks: dict[Path, Look] = {}
-    for path, seen in zip(chosen, HERE.map(partial(look_at, settings=settings), chosen), strict=True):
-        looks[path] = seen if path in held else replace(seen, thumbnail=b"")
+    each = HERE.map(lambda path: look_at(path, settings, pictured=path in held), chosen)
+    for path, seen in zip(chosen, each, strict=True):
+        looks[path] = seen
         yield Progress("look", len(looks), len(chosen))
     return looks
 

@@ -9,6 +9,18 @@ from dataset.tray import Scrape
 from scraper.download import Fetcher
 from scraper.guard import Guard, guard_for
 
+HASTY = Scrape(ignore_opt_outs=True, connect_timeout=0.3)
+
+
+def unreached(url: str, settings: Scrape, guard: Guard) -> str:
+    """Return why an address with the port of a server here is not fetched; fails when it is connected to."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        fetched = Fetcher(settings, guard).fetch(url.format(port=server.getsockname()[1]))
+        with pytest.raises(TimeoutError):
+            server.accept()
+    return fetched.error
+
 
 @pytest.mark.parametrize(
     "address",
@@ -55,13 +67,7 @@ def test_a_network_that_is_none_is_named():
 )  # fmt: skip
 def test_no_spelling_leads_to_this_machine(url):
     """However loopback is spelt, no connection is made."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(0.2)
-        fetched = Fetcher(Scrape(), Guard()).fetch(url.format(port=server.getsockname()[1]))
-
-        assert fetched.error == "private address"
-        with pytest.raises(TimeoutError):
-            server.accept()
+    assert unreached(url, Scrape(), Guard()) == "private address"
 
 
 def test_a_name_that_turns_private_between_two_looks_gains_nothing(monkeypatch):
@@ -76,15 +82,9 @@ def test_a_name_that_turns_private_between_two_looks_gains_nothing(monkeypatch):
         return real(host, *arguments, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(0.2)
-        settings = Scrape(ignore_opt_outs=True, connect_timeout=0.3)
-        guard = guard_for(None, ("203.0.113.0/24",))
-        fetched = Fetcher(settings, guard).fetch(f"http://rebind.example:{server.getsockname()[1]}/")
+    error = unreached("http://rebind.example:{port}/", HASTY, guard_for(None, ("203.0.113.0/24",)))
 
-        assert fetched.error in {"timeout", "no connection", "private address"}
-        with pytest.raises(TimeoutError):
-            server.accept()
+    assert error in {"timeout", "no connection", "private address"}
 
 
 def test_a_name_with_one_private_address_among_public_ones_is_refused(monkeypatch):
@@ -96,12 +96,6 @@ def test_a_name_with_one_private_address_among_public_ones_is_refused(monkeypatc
         return [one for address in addresses for one in real(address, port, *arguments, **options)]
 
     monkeypatch.setattr(socket, "getaddrinfo", both)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(0.2)
-        settings = Scrape(ignore_opt_outs=True, connect_timeout=0.3)
-        guard = guard_for(None, ("203.0.113.0/24",))
-        fetched = Fetcher(settings, guard).fetch(f"http://both.example:{server.getsockname()[1]}/")
+    error = unreached("http://both.example:{port}/", HASTY, guard_for(None, ("203.0.113.0/24",)))
 
-        assert fetched.error == "private address"
-        with pytest.raises(TimeoutError):
-            server.accept()
+    assert error == "private address"
