@@ -1,6 +1,5 @@
 """How well a run lists what lies on trays: those put together from held-back photos, and photos of real ones."""
 
-import csv
 import json
 import logging
 import re
@@ -13,6 +12,7 @@ from PIL import Image
 
 from dataset.errors import TrayError
 from dataset.folder import make_folder, write_whole
+from dataset.importers.tables import lines
 from dataset.progress import Progress
 from train import trays
 from train.composites import Kitchen, composites
@@ -58,33 +58,38 @@ def evaluate_trays(
 def read_labels(run: Run, table: Path) -> dict[Path, frozenset[str]]:
     """Return what lies on each photo that a table names.
 
-    Raises TrayError for a table without the two columns, one that is no text, and an item that the run does not know.
+    Raises TrayError for a table without the two columns or that is none, and for an item that the run does not know.
     """
     known = set(trays.labels_on_trays(run))
     found = {}
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise TrayError(f"Expected {table} as text in UTF-8. Received: {error}. Save it as CSV in UTF-8.") from error
-    for number, row in enumerate(rows, start=2):
-        if row.get("file") is None or row.get("items") is None:
-            raise TrayError(
-                f'Expected columns file and items in {table}, such as: lunch.jpg,"pizza, apple". Received: '
-                f"{', '.join(str(name) for name in row)} in line {number}. Name the columns so."
-            )
+    rows = ((number, cells) for number, cells in lines(table) if cells)
+    number, names = next(rows, (1, []))
+    if not {"file", "items"} <= set(names):
+        raise _nameless(table, names, number)
+    at, first = names.index("file"), names.index("items")
+    for number, cells in rows:
+        if len(cells) <= max(at, first):
+            raise _nameless(table, cells, number)
         # Items that nobody put into quotes are cells of their own, which go without a heading.
-        listed = ",".join([row["items"], *(row.get(None) or ())])
+        listed = ",".join([cells[first], *cells[len(names) :]])
         items = frozenset(filter(None, (item.strip() for item in re.split("[,;]", listed))))
         if not items <= known:
             raise TrayError(
                 f"Expected items out of {', '.join(sorted(known))} in {table}. Received: "
                 f"{', '.join(sorted(items - known))} in line {number}. Correct it, or leave it out."
             )
-        found[table.parent / row["file"]] = items
+        found[table.parent / cells[at]] = items
     if not found:
         raise TrayError(f"Expected a photo a line in {table}, below file,items. Received: none. Add some.")
     return found
+
+
+def _nameless(table: Path, cells: list[str], number: int) -> TrayError:
+    """Return what to say of a line without a cell for the file or the items."""
+    return TrayError(
+        f'Expected columns file and items in {table}, such as: lunch.jpg,"pizza, apple". Received: '
+        f"{', '.join(cells)} in line {number}. Name the columns so."
+    )
 
 
 def _kitchen(run: Run, data: Path | None) -> Kitchen:

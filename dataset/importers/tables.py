@@ -24,27 +24,34 @@ def rows(path: Path, *needed: str, delimiter: str | None = None) -> Iterator[tup
             f"Expected {path} to have a column {missing[0]!r}. Received: {', '.join(header)}. "
             f"Name the right column, or another format."
         )
+    below = (values for values in lines(path, delimiter=delimiter) if values[1])
+    next(below)
+    for number, (_, values) in enumerate(below, 1):
+        padded = [*values, *[""] * (len(header) - len(values))]
+        yield number, dict(zip(header, padded, strict=False))
+
+
+def lines(path: Path, *, delimiter: str | None = None) -> Iterator[tuple[int, list[str]]]:
+    """Yield the cells of a table's lines, the header's too, and the number of the line in the file that each ends on.
+
+    Raises TrayError when the file is missing or is no table in text.
+    """
+    delimiter = delimiter or guess_delimiter(path)
     with _open(path) as file:
-        reader = csv.reader(file, delimiter=delimiter or guess_delimiter(path))
-        next(reader)
+        reader = csv.reader(file, delimiter=delimiter)
         try:
-            for number, values in enumerate((row for row in reader if row), 1):
-                padded = [*values, *[""] * (len(header) - len(values))]
-                yield number, {name: value.strip() for name, value in zip(header, padded, strict=False)}
+            for values in reader:
+                yield reader.line_num, [value.strip() for value in values]
         except (csv.Error, UnicodeDecodeError) as error:
             raise _no_table(path, error, reader.line_num) from error
 
 
 def columns(path: Path, *, delimiter: str | None = None) -> list[str]:
     """Return the names in a table's header; raises TrayError when there is none."""
-    try:
-        with _open(path) as file:
-            header = next(csv.reader(file, delimiter=delimiter or guess_delimiter(path)), [])
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise _no_table(path, error, 1) from error
+    _, header = next(lines(path, delimiter=delimiter), (1, []))
     if not header:
         raise TrayError(f"Expected {path} to begin with the names of its columns. Received: an empty file.")
-    return [name.strip() for name in header]
+    return header
 
 
 def guess_delimiter(path: Path) -> str:

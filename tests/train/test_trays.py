@@ -357,5 +357,21 @@ def test_items_of_a_tray_need_no_quotes(items_run: Run, tmp_path: Path) -> None:
     assert lists == [["plum", "tomato"], ["lettuce", "plum"], ["plum", "tomato"], []]
 
     table.write_bytes("file,items\ncaf\xe9.jpg,plum\n".encode("latin-1"))
-    with pytest.raises(TrayError, match=r"trays.csv as text in UTF-8"):
+    with pytest.raises(TrayError, match=r"trays.csv to be a table in UTF-8"):
+        read_labels(items_run, table)
+
+
+def test_a_tray_s_table_is_read_as_any_other(items_run: Run, tmp_path: Path) -> None:
+    """Spreadsheets part columns by semicolons; what no reader takes is told with its line, and not as an encoding."""
+    table = tmp_path / "trays.csv"
+    table.write_text("file;items\n\na.jpg;plum, tomato\n", encoding="utf-16")
+
+    assert read_labels(items_run, table) == {tmp_path / "a.jpg": frozenset({"plum", "tomato"})}
+
+    table.write_text(f"file,items\na.jpg,plum\nb.jpg,{'plum ' * 40_000}\n")
+    with pytest.raises(TrayError, match=r"to be a table. Received: field larger than .* in line 3"):
+        read_labels(items_run, table)
+
+    table.write_text("file,items\na.jpg,plum\nb.jpg\n")
+    with pytest.raises(TrayError, match=r"columns file and items .* Received: b.jpg in line 3"):
         read_labels(items_run, table)
