@@ -40,13 +40,13 @@ from dataset.folder import (
     write_whole,
 )
 from dataset.images import ImageInfo, normalise
-from dataset.origin import MADE_BY, Raw, is_built, origin, raw
+from dataset.origin import MADE_BY, Raw, is_built, itemless, moved_terms, origin, raw
 from dataset.progress import Progress
 from dataset.quality import is_blank
 from dataset.relations import relate
 from dataset.scan import SHARD, VERSION, Memory, Picture, remembering, scan
 from dataset.splits import SPLITS, Group, deal, place, read_ledger, splits_of, wanted, write_ledger
-from dataset.tray import BACKGROUND, Build, Checks, Tray
+from dataset.tray import BACKGROUND, MULTICLASS, Build, Checks, Tray
 from dataset.workers import Workers, hired
 from dataset.written import DIGEST, digests, forget, is_as_written, note_written, put_aside
 
@@ -56,7 +56,6 @@ CACHE = ".cache.sqlite"
 STAGING = ".part"
 LINE_ENDS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 """Characters that JSON leaves as they are and that many a reader of lines, Python's too, ends a line at."""
-MULTICLASS = "multiclass"
 
 Counts = dict[str, dict[str, int]]
 Datasets = Mapping[str, Sequence["Chosen"]]
@@ -146,9 +145,11 @@ def build(tray: Tray, names: tuple[str, ...] = (), *, dry_run: bool = False) -> 
         raise TrayError(f"Expected an [items.*] table to build. Received: {tray.file} without items. Add one.")
     for name in chosen:
         if not _has_pictures(tray.raw / name):
+            unused = " or ".join(map(str, itemless(tray.raw, tray)))
+            renamed = f"; or is {name!r} a new name of what lies in {unused}? Then rename that folder" if unused else ""
             raise TrayError(
                 f"Expected pictures of {name!r} in {tray.raw / name}, and there are none. "
-                f"Scrape first: tray scrape {name}"
+                f"Scrape first: tray scrape {name}{renamed}."
             )
     items = [name for name in tray.items if _has_pictures(tray.raw / name)]
     look_alikes = [f"not_{name}" for name in tray.items if _has_pictures(tray.raw / f"not_{name}")]
@@ -168,7 +169,25 @@ def build(tray: Tray, names: tuple[str, ...] = (), *, dry_run: bool = False) -> 
     if not names and len(items) > 1:
         plans.append(Plan(MULTICLASS, tray.built / MULTICLASS, {name: ((name,),) for name in items}))
     work = Work(tray.raw, folders, tuple(plans), tray.pool, tray.build, _item_clash(items))
-    yield from _run(work, dry_run=dry_run)
+    for step in _run(work, dry_run=dry_run):
+        if isinstance(step, Built) and not step.unchanged:
+            _tell_what_the_items_lack(tray)
+        yield step
+
+
+def _tell_what_the_items_lack(tray: Tray) -> None:
+    """Tell what an earlier tray.toml has left behind: nobody else would notice."""
+    if unused := itemless(tray.raw, tray):
+        log.warning("No item of %s is built from %s.", tray.file, ", ".join(map(str, unused)))
+    for old in itemless(tray.built, tray):
+        log.warning("%s is of no item of %s any more; it stays as it was built.", old, tray.file)
+    for name, owner, terms, count in moved_terms(tray):
+        log.warning(
+            "%s: %s picture%s found for %s, which %s asks for now, still count%s as %s. tray review relabels them; its "
+            "filters show them by term.",
+            tray.raw / name, f"{count:,}", "s" * (count != 1), ", ".join(map(repr, terms)), owner, "s" * (count == 1),
+            name,
+        )  # fmt: skip
 
 
 def build_folder(source: Path, out: Path, settings: Build, *, dry_run: bool = False) -> Iterator[Progress | Built]:

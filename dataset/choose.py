@@ -155,9 +155,9 @@ def choose(  # noqa: PLR0913 - everything that is known comes together here
         verdict, label = (said[source].verdict, said[source].label) if source in said else ("", "")
         if verdict == "relabel" and label in order:
             name = label
-        reason = "review" if verdict == "drop" or (verdict == "relabel" and label not in order) else ""
+        detail = _thrown_out_as(verdict, label, order)
+        reason = "review" if detail else ""
         score = 0.0
-        detail = label if reason else ""
         if not reason and info.error:
             reason = info.error
         elif not reason and picture.measures and verdict != "keep":
@@ -186,6 +186,13 @@ def choose(  # noqa: PLR0913 - everything that is known comes together here
     merits = {sha: _merit(one, known.get(sha), sha, held.get(sha)) for sha, one in pictures.items()}
     chooser = _Chooser(pictures, merits, places, rejected, known, spread, confirmed, order, contradict, settings)
     return chooser.choose(sorted(pictures, key=lambda sha: merits[sha]), pairs)
+
+
+def _thrown_out_as(verdict: str, label: str, order: Sequence[str]) -> str:
+    """Return how a person threw a file out, in words; nothing where nobody did."""
+    if verdict == "drop":
+        return "dropped"
+    return f"relabelled {label}, which is no class here" if verdict == "relabel" and label not in order else ""
 
 
 def _thrown_out(

@@ -3,13 +3,15 @@
 import hashlib
 import json
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataset.folder import DATASET, REVIEW, holds_pictures, pictures
-from dataset.tray import BACKGROUND, Tray
+from dataset.folder import DATASET, REVIEW, holds_pictures, pictures, records, subfolders
+from dataset.review.verdicts import read_verdicts
+from dataset.tray import BACKGROUND, MULTICLASS, Tray, class_plans
 
 RAW = "raw"
 MADE_BY = "tray build"
@@ -114,7 +116,7 @@ def outdated(dataset: Path, tray: Tray) -> tuple[str, ...]:
     if not drawn:
         return ()
     asked = {*tray.items, *((BACKGROUND, f"not_{positive}") if positive else ())}
-    known = {*tray.items, *(f"not_{item}" for item in tray.items), BACKGROUND}
+    known = _raw_names(tray)
     come = sorted(name for name in asked - drawn if (tray.raw / name).is_dir() and holds_pictures(tray.raw / name))
     gone = sorted(drawn - known)
     return (
@@ -122,6 +124,39 @@ def outdated(dataset: Path, tray: Tray) -> tuple[str, ...]:
         *(f"pictures of {name}" for name in come),
         *(f"no item {name} any more" for name in gone),
     )
+
+
+def itemless(folder: Path, tray: Tray) -> list[Path]:
+    """Return the class folders (in ``tray.raw``) or datasets (in ``tray.built``) that are of no item of a tray."""
+    if folder == tray.raw:
+        known, counts = _raw_names(tray), holds_pictures
+    else:
+        known, counts = {*tray.items, *([MULTICLASS] if len(tray.items) > 1 else [])}, is_built
+    there = subfolders(folder) if folder.is_dir() else []
+    return [path for path in there if path.name not in known and counts(path)]
+
+
+def moved_terms(tray: Tray) -> Iterator[tuple[str, str, tuple[str, ...], int]]:
+    """Yield a class folder, the class that asks for some of its terms today, these terms, and their pictures there.
+
+    Pictures on which a person has decided are not counted.
+    """
+    asked = {plan.name: plan.terms for plan in class_plans(tray)}
+    owners = {term: name for name, terms in asked.items() for term in terms}
+    for name, terms in asked.items():
+        folder = tray.raw / name
+        there = {path.name for path in pictures(folder)} - read_verdicts(folder).keys() if folder.is_dir() else set()
+        found: dict[str, list[str]] = defaultdict(list)
+        for record in records(folder):
+            if record.file in there and record.term not in terms and record.term in owners:
+                found[owners[record.term]].append(record.term)
+        for owner, mine in sorted(found.items()):
+            yield name, owner, tuple(sorted(set(mine))), len(mine)
+
+
+def _raw_names(tray: Tray) -> set[str]:
+    """Return the class folders that a tray's datasets draw on where they are there."""
+    return {*tray.items, *(f"not_{item}" for item in tray.items), BACKGROUND}
 
 
 def _made_of(found: Mapping[str, Raw]) -> dict[str, Any]:

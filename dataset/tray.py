@@ -49,7 +49,9 @@ MAX_BYTES = 50_000_000
 # `multiclass` and `background` are folders that tray makes itself; `not_` marks an item's negative side.
 BACKGROUND = "background"
 """Class of what is on trays and in rooms but is no item."""
-RESERVED = frozenset({"multiclass", "binary", BACKGROUND})
+MULTICLASS = "multiclass"
+"""Dataset of all items together."""
+RESERVED = frozenset({MULTICLASS, "binary", BACKGROUND})
 ITEM_NAME = re.compile(r"[^\W_][\w-]*")
 
 

@@ -3,9 +3,11 @@
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from dataset.choose import reviews
 from dataset.folder import DATASET, METADATA, REJECTED, Record, class_of, records
 from dataset.origin import led_to, source_of, staleness
 from dataset.report.holdings import DUPLICATES, Copies, Refused, Shown, Side, Survey, together
@@ -24,6 +26,7 @@ def built(root: Path) -> Survey | None:
     raw = source_of(root)
     names = {class_of(str(row.get("source", ""))) for row in (*rows, *away)} - {"", ".", ".."}
     known = {f"{name}/{one.file}": one for name in sorted(names) if raw for one in records(raw / name) if one.kept}
+    said = reviews({name: raw / name for name in names} if raw else {})
     shown = []
     of_source: dict[str, Shown] = {}
     for row in rows:
@@ -31,6 +34,8 @@ def built(root: Path) -> Survey | None:
         if not path.is_file() or not path.resolve().is_relative_to(root):
             continue
         one = _from_row(path, row, known.get(str(row.get("source", ""))))
+        if one.name in said:
+            one = replace(one, verdict=said[one.name].verdict)
         shown.append(one)
         of_source[one.name] = one
     if not shown and not away:
@@ -51,7 +56,7 @@ def built(root: Path) -> Survey | None:
         tuple(shown),
         tuple(refused),
         tuple(_copies(refused, of_source, place)),
-        tuple(_conflicts(refused, place)),
+        tuple(_conflicts(away, place)),
         looked=len(shown),
         gone=len(rows) - len(shown),
         stale=staleness(root),
@@ -123,7 +128,12 @@ def _copies(refused: Iterable[Refused], of_source: Mapping[str, Shown], place: P
         )
 
 
-def _conflicts(refused: Iterable[Refused], place: Place) -> Iterator[tuple[Side, ...]]:
-    pairs = [(one.name, one.kept) for one in refused if one.reason == "conflict" and one.kept and one.name]
-    for names in together(pairs):
-        yield tuple(Side(name, class_of(name), place(name)) for name in names)
+def _conflicts(away: Iterable[Mapping[str, Any]], place: Place) -> Iterator[tuple[Side, ...]]:
+    away = [row for row in away if row.get("reason") == "conflict" and row.get("kept") and row.get("source")]
+    labels = {str(row["source"]): str(row.get("label") or "") for row in away}
+    for names in together((str(row["source"]), str(row["kept"])) for row in away):
+        yield tuple(_clashing(name, labels.get(name) or class_of(name), place) for name in names)
+
+
+def _clashing(name: str, label: str, place: Place) -> Side:
+    return Side(name, label, place(name), "" if label == class_of(name) else f"relabelled, lies in {class_of(name)}")

@@ -215,10 +215,11 @@ def _unreadable(found: Survey) -> Iterator[Finding]:
 
 
 def _flags(found: Survey) -> Iterator[Finding]:
-    counts = Counter(flag for one in found.pictures for flag in one.flags)
+    undecided = [one for one in found.pictures if not one.verdict]
+    counts = Counter(flag for one in undecided for flag in one.flags)
     for flag, count in counts.items():
         part = count / max(1, found.looked)
-        by_label = Counter(one.label for one in found.pictures if flag in one.flags)
+        by_label = Counter(one.label for one in undecided if flag in one.flags)
         label, mine = max(by_label.items(), key=lambda item: (item[1], item[0]))
         where = f", {mine:,} of them in {label}" if len(by_label) > 1 and mine > 1 else ""
         yield Finding(

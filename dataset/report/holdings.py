@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from dataset.duplicates import components
 from dataset.layout import Form
+from dataset.review.verdicts import Word
 
 DUPLICATES: Final = frozenset({"duplicate bytes", "near duplicate", "thumbnail of a picture that is there"})
 """Reasons for which a copy is left out."""
@@ -36,6 +37,8 @@ class Shown:
     sha256: str = ""
     phash: str = ""
     flags: tuple[str, ...] = ()
+    verdict: Word = ""
+    """What a person said of it in the review."""
 
 
 @dataclass(frozen=True, slots=True)

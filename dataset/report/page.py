@@ -162,7 +162,7 @@ class _Plan:
         self.sheet_rows = {label: evenly(by_label[label], each) for label in found.labels[:SHEETS]}
         by_flag: dict[str, list[Shown]] = defaultdict(list)
         for one in found.pictures:
-            for flag in one.flags:
+            for flag in () if one.verdict else one.flags:
                 by_flag[flag].append(one)
         self.by_flag = by_flag
         self.flag_rows = {flag: evenly(rows, FLAGGED) for flag, rows in sorted(by_flag.items())}

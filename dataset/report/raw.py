@@ -1,7 +1,7 @@
 """What raw class folders hold: files and manifests, what can be seen of them, and which repeat each other."""
 
 from collections import Counter, defaultdict
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from dataset.layout import LabelledFolder, lying_in
 from dataset.progress import Progress
 from dataset.report.holdings import Copies, Refused, Shown, Side, Survey, evenly, together
 from dataset.report.looks import Look, look_at
-from dataset.review.verdicts import read_verdicts
+from dataset.review.verdicts import Verdict, read_verdicts
 from dataset.tray import Build
 from dataset.workers import HERE
 
@@ -33,27 +33,32 @@ def raw(root: Path, settings: Build) -> Generator[Progress, None, Survey]:
     shown: list[Shown] = []
     refused: list[Refused] = []
     gone = 0
-    said: Counter[str] = Counter()
+    labels = tuple(dict.fromkeys(part.label for part in parts))
+    reviewed: Counter[str] = Counter()
+    said: dict[Path, Verdict] = {}
     for part in parts:
         here, away, missing = _read_class(part, root)
         shown += here
         refused += away
         gone += missing
-        said.update(one.verdict for one in read_verdicts(part.path).values())
+        verdicts = read_verdicts(part.path)
+        reviewed.update(one.verdict for one in verdicts.values())
+        said |= {part.path / file: one for file, one in verdicts.items()}
     looks = yield from _look_at(shown, settings)
     shown, spoilt = _with_looks(shown, looks)
-    copies, conflicts = _twins(shown)
+    shown = [replace(one, verdict=said[one.path].verdict) if one.path in said else one for one in shown]
+    copies, conflicts = _twins(list(_as_said(shown, said, labels)))
     return Survey(
         root,
         form,
-        tuple(dict.fromkeys(part.label for part in parts)),
+        labels,
         tuple(shown),
         (*spoilt, *refused),
         tuple(copies),
         tuple(conflicts),
         looked=sum(not one.error for one in looks.values()),
         gone=gone,
-        reviewed=dict(sorted(said.items())),
+        reviewed=dict(sorted(reviewed.items())),
         thumbnails={path: one.thumbnail for path, one in looks.items() if one.thumbnail},
     )
 
@@ -172,8 +177,20 @@ def _header(one: Shown) -> Look:
 # Which pictures repeat each other
 
 
+def _as_said(shown: Iterable[Shown], said: Mapping[Path, Verdict], labels: Sequence[str]) -> Iterator[Shown]:
+    """Yield the pictures that a person has not thrown out, each with the class that a build takes it for."""
+    for one in shown:
+        if one.verdict == "relabel" and said[one.path].label in labels:
+            yield replace(one, label=said[one.path].label)
+        elif one.verdict in {"", "keep"}:
+            yield one
+
+
 def _twins(shown: Sequence[Shown]) -> tuple[list[Copies], list[tuple[Side, ...]]]:
-    """Return the groups of copies within a class, and the files of two classes and more that show one picture."""
+    """Return the groups of copies within a class, and the files of two classes and more that show one picture.
+
+    Where a person has confirmed the class of one alone, there is nothing left to decide.
+    """
     near: dict[int, dict[int, int]] = defaultdict(dict)
     for a, b, bits in _pairs(shown):
         near[a][b] = near[b][a] = bits
@@ -198,7 +215,7 @@ def _twins(shown: Sequence[Shown]) -> tuple[list[Copies], list[tuple[Side, ...]]
         (shown[a].name, shown[b].name)
         for a, others in near.items()
         for b in others
-        if a < b and shown[a].label != shown[b].label
+        if a < b and shown[a].label != shown[b].label and bool(shown[a].verdict) == bool(shown[b].verdict)
     ]
     by_name = {one.name: one for one in shown}
     return groups, [tuple(_side(by_name[name]) for name in names) for names in together(clashes)]

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from dataset.errors import TrayError
-from dataset.folder import DATASET, METADATA, REJECTED
+from dataset.folder import DATASET, METADATA, REJECTED, class_of
 from dataset.review.catalogue import Catalogue, json_lines, metadata
 
 PREDICTIONS: Final = "predictions.csv"
@@ -111,7 +111,8 @@ def from_build(dataset: Path, raw: Path) -> Iterator[Suspicion]:
             yield Suspicion(raw / str(row.get("source", "")), score, flag)
     for row in json_lines(dataset / REJECTED):
         reason, kept = str(row.get("reason", "")), str(row.get("kept") or "")
-        if not reason or (reason == "review" and not kept):
+        # Where a person chose between two classes, there is nothing left to ask.
+        if not reason or (reason == "review" and class_of(kept) != class_of(str(row.get("source", "")))):
             continue
         score = {"conflict": CONFLICT, "near duplicate": NEAR, "duplicate bytes": BYTES}.get(reason, OTHER_REJECTION)
         detail = str(row.get("detail") or "")

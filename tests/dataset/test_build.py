@@ -22,6 +22,7 @@ from dataset.errors import ConfigError, FolderLocked, NotEnoughImages, TrayError
 from dataset.folder import ClassFolder, Record, locked, records
 from dataset.images import inspect
 from dataset.review.catalogue import open_catalogue
+from dataset.review.verdicts import Verdict, to_line
 from dataset.tray import Background, Build, Item, Split, Tray
 from tests.dataset.conftest import built, drawn, encoded, fill, tree, written
 
@@ -429,6 +430,7 @@ def test_a_person_s_verdicts_are_obeyed(source: Path, tmp_path: Path) -> None:
     words = [
         {"file": "00000.jpg", "verdict": "drop"},
         {"file": "00001.jpg", "verdict": "relabel", "label": "dog"},
+        {"file": "00003.jpg", "verdict": "relabel", "label": "cow"},
         {"file": "00002.jpg", "verdict": "drop"},
         {"file": "00002.jpg", "verdict": "keep"},
         {"file": "small.jpg", "verdict": "keep"},
@@ -437,7 +439,8 @@ def test_a_person_s_verdicts_are_obeyed(source: Path, tmp_path: Path) -> None:
     result = built(source, tmp_path / "out", TINY)
     labels = {row["source"]: row["label"] for row in lines(tmp_path / "out" / "metadata.jsonl")}
 
-    assert result.dropped == {"review": 1}
+    assert result.dropped == {"review": 2}
+    assert [one.detail for one in result.rejected] == ["dropped", "relabelled cow, which is no class here"]
     assert "cat/00000.jpg" not in labels
     assert (labels["cat/00001.jpg"], labels["cat/00002.jpg"], labels["cat/small.jpg"]) == ("dog", "cat", "cat")
 
@@ -702,6 +705,46 @@ def test_named_items_alone_are_built(tray: Tray) -> None:
     assert [path.name for path in result.paths] == ["apple"]
     assert not (tray.built / "pizza").exists()
     assert build_tray(tray, "apple").unchanged
+
+
+def test_what_an_earlier_tray_left_behind_is_told(tray: Tray, caplog: pytest.LogCaptureFixture) -> None:
+    """Pictures and datasets of an item that went, once; and one that got another name is told from one to scrape."""
+    build_tray(tray)
+    assert not caplog.messages
+
+    less = replace(tray, items={"apple": tray.items["apple"]})
+    build_tray(less)
+    build_tray(less)
+    assert caplog.messages == [
+        f"No item of {tray.file} is built from {tray.raw / 'not_pizza'}, {tray.raw / 'pizza'}.",
+        f"{tray.built / 'multiclass'} is of no item of {tray.file} any more; it stays as it was built.",
+        f"{tray.built / 'pizza'} is of no item of {tray.file} any more; it stays as it was built.",
+    ]
+    renamed = replace(tray, items={"apple": tray.items["apple"], "pie": tray.items["pizza"]})
+    with pytest.raises(TrayError, match=r"scrape pie; or is 'pie' a new name of what lies in \S+not_pizza or \S+pizza"):
+        build_tray(renamed)
+
+
+def test_pictures_of_a_term_that_is_another_class_s_now_are_told(tray: Tray, caplog: pytest.LogCaptureFixture) -> None:
+    """They count for the class that they were scraped for until a person has decided on them."""
+    pizza, apple = Item(terms=("pizza 0", "pizza 1")), Item(terms=("apple 0", "apple 1", "apple 2", "pizza 2"))
+    moved = replace(tray, items={"pizza": pizza, "apple": apple})
+    build_tray(moved)
+    (said,) = caplog.messages
+    assert said.startswith(
+        f"{tray.raw / 'pizza'}: 10 pictures found for 'pizza 2', which apple asks for now, still count"
+    )
+
+    caplog.clear()
+    files = [record.file for record in records(tray.raw / "pizza") if record.term == "pizza 2"]
+    lines = [to_line(Verdict(file, "relabel", "apple")) for file in files[1:]]
+    (tray.raw / "pizza" / "review.jsonl").write_bytes(b"".join(lines))
+    build_tray(moved)
+    assert (
+        caplog.messages[0]
+        .split(": ")[1]
+        .startswith("1 picture found for 'pizza 2', which apple asks for now, still counts")
+    )
 
 
 def test_what_is_missing_is_one_sentence(tray: Tray, tmp_path: Path) -> None:

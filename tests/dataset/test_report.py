@@ -25,6 +25,7 @@ from dataset.report.page import page, web, write_report
 from dataset.report.survey import survey
 from dataset.review.catalogue import open_catalogue
 from dataset.review.decisions import Decisions
+from dataset.review.suspicions import from_build
 from dataset.review.verdicts import Journal, Verdict, read_verdicts
 from dataset.tray import Build, Checks
 from tests.dataset.conftest import returned, written
@@ -212,6 +213,38 @@ def test_shows_one_class_folder_with_its_verdicts(raw: Path) -> None:
 
     assert (found.form, found.labels, dict(found.reviewed)) == ("class folder", ("pizza",), {"drop": 1})
     assert "drop 1" in written(raw / "pizza").read_text()
+
+
+def test_what_a_person_has_decided_is_no_longer_asked_for(tmp_path: Path) -> None:
+    """No flag, copy or conflict is left of pictures that were decided on; a dataset names the labels in conflict."""
+    raw = tmp_path / "raw"
+    write_class(raw / "apple", range(100, 116))
+    write_class(raw / "pear", range(200, 212))
+    for name, seed in (("copy", 101), ("twin", 102)):
+        (raw / "apple" / f"{name}.jpg").write_bytes(draw(seed, size=(250, 200)))
+    for seed in (103, 104):
+        (raw / "pear" / f"{seed}.jpg").write_bytes(draw(seed))
+    strict = Build(checks=Checks(small=1000))
+    before = returned(survey(raw, strict))
+    assert [len(before.copies), len(before.conflicts)] == [2, 2]
+    assert any(one.text.startswith("32 pictures flagged as small") for one in findings(before, 9))
+
+    words = (Verdict("copy.jpg", "drop"), Verdict("102.jpg", "relabel", "pear"), Verdict("twin.jpg", "keep"))
+    Journal(raw / "apple").append([*words, Verdict("103.jpg", "keep")])
+    after = returned(survey(raw, strict))
+    assert not after.copies
+    assert [{side.name: side.label for side in sides} for sides in after.conflicts] == [
+        {"apple/102.jpg": "pear", "apple/twin.jpg": "apple"}, {"apple/104.jpg": "apple", "pear/104.jpg": "pear"},
+    ]  # fmt: skip
+    assert any(one.text.startswith("28 pictures flagged as small") for one in findings(after, 9))
+
+    list(build_folder(raw, tmp_path / "fruit", strict))
+    found = returned(survey(tmp_path / "fruit"))
+    assert next({side.name: side.label for side in sides} for sides in found.conflicts) == {
+        "apple/102.jpg": "pear", "apple/twin.jpg": "apple",
+    }  # fmt: skip
+    assert len([one for one in found.pictures if one.verdict]) == 1
+    assert not any(one.reason == "thrown out before" for one in from_build(tmp_path / "fruit", raw))
 
 
 def test_a_folder_of_which_nothing_was_kept_is_still_told_of(tmp_path: Path) -> None:
