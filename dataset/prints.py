@@ -1,6 +1,6 @@
 """What a picture is found by: perceptual hashes of it, of its turns, without its bars, and of its crops."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,17 +117,22 @@ def levels(image: Image.Image) -> Levels:
 
 def make_print(small: Image.Image) -> Print:
     """Return the print of an RGB picture at reduced size."""
-    return next(make_prints([sketch(small)]))
+    return make_prints([sketch(small)])[0]
 
 
-def make_prints(sketches: Sequence[Sketch]) -> Iterator[Print]:
-    """Yield the print of each picture; many at once take less time, and each is as it would be alone."""
-    views = np.concatenate([one.views for one in sketches])
+def make_prints(sketches: Sequence[Sketch]) -> list[Print]:
+    """Return the print of each picture; many at once take less time, and each is as it would be alone."""
     ends = np.cumsum([len(one.views) for one in sketches]).tolist()
-    turns = turn_hashes(views)
-    for one, end in zip(sketches, ends, strict=True):
-        own = turns[end - len(one.views) : end]
-        yield Print(one.views, one.boxes, one.colours, np.vstack([crop_hashes(one.views[0]), own.reshape(-1, 32)]))
+    turns = turn_hashes(np.concatenate([one.views for one in sketches]))
+    return [
+        Print(
+            one.views,
+            one.boxes,
+            one.colours,
+            np.concatenate([crop_hashes(one.views[0]), turns[end - len(one.views) : end].reshape(-1, 32)]),
+        )
+        for one, end in zip(sketches, ends, strict=True)
+    ]
 
 
 def square(grey: Image.Image, side: int = SIDE) -> Levels:

@@ -9,9 +9,11 @@ from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from sys import intern
+from threading import Lock
 from typing import Any, Self
 
 import numpy as np
+from PIL import Image
 
 from dataset.errors import TrayError
 from dataset.images import ImageInfo, look
@@ -25,6 +27,12 @@ VERSION = "16"
 """Goes up whenever a measure, a hash or a verdict changes: what an older one remembered is then forgotten."""
 SHARD = 32
 """Files that are read at once: what is lost at most, for each worker, when a scan is killed."""
+WAITING = 1 << 18
+"""Pixels of a decoded picture that may wait for the rest of its shard: few modes are made smaller by then."""
+
+# Decoding leaves Python's lock alone; what follows takes and leaves it for microseconds at a time. Two threads at that
+# would wake each other ten times for each picture: while one is at it, the others decode.
+_TURN = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,18 +250,19 @@ def _unchanged(
 def examine(paths: Sequence[Path], *, limits: tuple[int, int]) -> list[tuple[Picture, Print | None, int]]:
     """Return what each file is, and when it was changed; ``limits`` are the most pixels and bytes that are read."""
     seen = [_see(path, limits) for path in paths]
-    whole = [(info, size, drawn) for info, size, _, drawn in seen if drawn]
-    sketches = [drawn for *_, drawn in whole]
-    measures = iter(measure_all(sketches, [(info, size) for info, size, _ in whole]) if whole else ())
-    prints = make_prints(sketches) if whole else iter(())
+    with _TURN:
+        files = [(info, size) for info, size, _, drawn in seen if drawn]
+        sketches = [drawn if isinstance(drawn, Sketch) else sketch(drawn) for *_, drawn in seen if drawn]
+        measures = iter(measure_all(sketches, files) if files else ())
+        prints = iter(make_prints(sketches) if files else ())
     return [
         (Picture(info, size, next(measures) if drawn else None), next(prints) if drawn else None, changed)
         for info, size, changed, drawn in seen
     ]
 
 
-def _see(path: Path, limits: tuple[int, int]) -> tuple[ImageInfo, int, int, Sketch | None]:
-    """Return what a file's bytes are, how many, when it was changed, and what measures and prints are taken from."""
+def _see(path: Path, limits: tuple[int, int]) -> tuple[ImageInfo, int, int, Image.Image | Sketch | None]:
+    """Return what a file's bytes are, how many, when it was changed, and the decoded picture, or the sketch of it."""
     max_pixels, max_bytes = limits
     try:
         with path.open("rb", buffering=0) as file:
@@ -264,7 +273,8 @@ def _see(path: Path, limits: tuple[int, int]) -> tuple[ImageInfo, int, int, Sket
     except OSError as error:
         return ImageInfo(error=f"unreadable: {error.strerror}"), 0, 0, None
     info, small = look(data, max_pixels=max_pixels, max_bytes=max_bytes, min_side=1)
-    return info, len(data), status.st_mtime_ns, sketch(small) if small else None
+    drawn = sketch(small) if small and small.width * small.height > WAITING else small
+    return info, len(data), status.st_mtime_ns, drawn
 
 
 def _json(values: ImageInfo | Measures) -> str:

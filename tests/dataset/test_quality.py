@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from dataset.choose import addresses
 from dataset.images import look
+from dataset.prints import make_print
 from dataset.quality import defect, flags, measure
+from dataset.scan import examine
 from dataset.tray import Build, Checks
 from tests.dataset.conftest import built, drawn, encoded, fill, tree
 
@@ -127,6 +130,35 @@ def test_the_same_bytes_at_many_addresses_of_one_host_are_a_placeholder(tmp_path
         (source / "cat" / f"gone{at}.jpg").write_bytes(encoded(drawn(99)))
 
     assert built(source, tmp_path / "out", Build(max_side=64)).flags == {"placeholder": 1}
+
+
+def test_a_picture_is_the_same_alone_and_among_others(tmp_path: Path) -> None:
+    """Bars, turns, damage and modes that stay large in memory change nothing of what the next picture is."""
+    bars = ImageOps.expand(drawn(2), (0, 30), "black")
+    turn = Image.Exif()
+    turn[0x0112] = 6
+    files = {
+        "palette.png": encoded(drawn(1).resize((800, 600)).convert("P"), "PNG"),
+        "plain.jpg": encoded(drawn(1)),
+        "bars.jpg": encoded(bars),
+        "cut.jpg": encoded(drawn(3))[:3000],
+        "turned.jpg": encoded(bars, exif=turn),
+        "alpha.png": encoded(drawn(4, (900, 700)).convert("RGBA"), "PNG"),
+        "text.png": b"no picture",
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    seen_all = examine([tmp_path / name for name in files], limits=(10**8, 10**8))
+
+    for (name, data), (picture, one, _) in zip(files.items(), seen_all, strict=True):
+        info, small = look(data, min_side=1)
+        assert (name, picture.info) == (name, info)
+        assert picture.measures == (measure(small, info, size=len(data)) if small else None)
+        assert (one is None) == (small is None)
+        if one and small:
+            alone = make_print(small)
+            for part in ("views", "boxes", "colours", "hashes"):
+                assert np.array_equal(getattr(alone, part), getattr(one, part)), (name, part)
 
 
 @pytest.mark.parametrize("colour", ["white", "black", (200, 30, 30)])
