@@ -27,6 +27,8 @@ FETCH_STATUS: Final = {
     "private address": 403, "opted out": 403, "address not allowed": 400, "too many bytes": 413, "timeout": 504,
 }  # fmt: skip
 """What the service answers when it can't fetch an address that it was sent; 502 for all else."""
+UNREAD: Final = 20
+"""Pictures that an import could not read which are named."""
 SURE: Final = 0.05
 """Below this p, a difference between two runs is called more than chance."""
 
@@ -573,7 +575,7 @@ def import_(
     show(
         plain(follow(voice, import_dataset(kind, source, out, relabel=table, split=split, **given))),
         as_json,
-        print_pairs,
+        print_import,
     )
 
 
@@ -642,7 +644,7 @@ def run(voice: Voice, /, config: Path, as_json: bool, **flags: Any) -> None:
     site = flags.pop("site")
     tray = load(config)
     tray = replace(tray, scrape=override(tray.scrape, **flags))
-    show(run_tray(voice, tray, site=site, modes=(tray.train.mode,)), as_json, print_pairs)
+    show(run_tray(voice, tray, site=site, modes=(tray.train.mode,)), as_json, print_all)
 
 
 @main.command()
@@ -963,7 +965,7 @@ def plain(value: Any) -> Any:
 
 def print_rows(heading: Sequence[str], *rows: Sequence[object]) -> None:
     """Print rows in columns under their heading: words to the left, numbers to the right."""
-    lines = [heading, *([f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows)]
+    lines = [heading, *([f"{cell:.3f}" if isinstance(cell, float) else spoken(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     numeric = [isinstance(cell, (int, float)) for cell in rows[0]] if rows else [False] * len(heading)
     for line in lines:
@@ -973,14 +975,47 @@ def print_rows(heading: Sequence[str], *rows: Sequence[object]) -> None:
         )
 
 
-def print_demo(result: dict[str, Any]) -> None:
-    """Print what the demo did, how good it was, and the paths to look at."""
+def spoken(value: Any) -> str:
+    """Return a value, however nested, as a person writes it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {spoken(one)}" for name, one in value.items()) or "none"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(spoken, value)) or "none"
+    return str(value)
+
+
+def print_all(result: dict[str, Any]) -> None:
+    """Print what every stage did, and the paths to look at."""
+    print_stages(result)
+    print_ways(result)
+
+
+def print_stages(result: dict[str, Any]) -> None:
+    """Print what came, what was built and how good the runs are."""
     print_scrape(result)
     click.echo()
     print_build(result["built"])
     for mode, run in result["runs"].items():
         click.echo(f"\n{mode}")
         print_run(run)
+
+
+def print_ways(result: dict[str, Any]) -> None:
+    """Print how long each stage took, and the paths to look at."""
+    click.echo()
+    print_rows(("stage", "seconds"), *result["seconds"].items())
+    click.echo("\nlook at")
+    for path in result["reports"]:
+        click.echo(f"  {path}")
+
+
+def print_demo(result: dict[str, Any]) -> None:
+    """Print what the demo did, how good it was, and the paths to look at."""
+    print_stages(result)
     click.echo("\nfresh pictures, never offered by the site")
     print_rows(
         ("picture", "on the tray", "probability"),
@@ -990,10 +1025,20 @@ def print_demo(result: dict[str, Any]) -> None:
         f"\nrecall {result['recall']:.3f}, precision {result['precision']:.3f} against the site's truth; "
         f"duplicates left {result['duplicates_left']}"
     )
-    print_rows(("stage", "seconds"), *result["seconds"].items())
-    click.echo("\nlook at")
-    for path in result["reports"]:
-        click.echo(f"  {path}")
+    print_ways(result)
+
+
+def print_import(result: dict[str, Any]) -> None:
+    """Print what an import brought per class, and which pictures of the source it could not read."""
+    unread = result.pop("unread")
+    print_rows(("class", "pictures"), *result.pop("classes").items())
+    click.echo()
+    splits = {name or "none": count for name, count in result.pop("splits").items()}
+    print_pairs(result | {"unread": len(unread), "splits": splits})
+    for one in unread[:UNREAD]:
+        click.echo(f"  {one['source']}  {one['reason']}")
+    if len(unread) > UNREAD:
+        click.echo(f"  ... and {len(unread) - UNREAD:,} more; --json lists them all.")
 
 
 def print_scrape(result: dict[str, Any]) -> None:
@@ -1024,9 +1069,9 @@ def print_scrape(result: dict[str, Any]) -> None:
 
 def print_build(result: dict[str, Any]) -> None:
     """Print what was kept, what was dropped and why, and the counts of every dataset."""
-    click.echo(f"kept {result['kept']}")
+    click.echo(f"kept {result['kept']:,}")
     for reason, count in result["dropped"].items():
-        click.echo(f"dropped {count}: {reason}")
+        click.echo(f"dropped {count:,}: {reason}")
     click.echo()
     rows = [
         (dataset, label, clean, *(splits.get(split, {}).get(label, 0) for split in ("train", "val", "test")))
@@ -1066,7 +1111,9 @@ def print_comparison(result: dict[str, Any]) -> None:
     alone = (result["only_first_right"], result["only_second_right"])
     print_rows(("run", "right", "right alone"), *zip(("first", "second"), result["accuracy"], alone, strict=True))
     verdict = "more than chance gives" if result["p"] < SURE else "chance may give as much"
-    click.echo(f"\n{result['n']} pictures of {result['judged_on']}; p = {result['p']:.3g} (McNemar, exact): {verdict}")
+    click.echo(
+        f"\n{result['n']:,} pictures of {result['judged_on']}; p = {result['p']:.3g} (McNemar, exact): {verdict}"
+    )
     if result["classifiers"] > 1:
         click.echo(f"A picture is right where all {result['classifiers']} classifiers are right about it.")
     print_seen(result["seen"])
@@ -1091,17 +1138,17 @@ def print_evaluation(result: dict[str, Any]) -> None:
     if result["interval"]:
         click.echo(
             f"\naccuracy {result['accuracy']:.3f} (95 %: {between(result['interval'])}), "
-            f"macro F1 {result['macro_f1']:.3f}, {result['n']} pictures"
+            f"macro F1 {result['macro_f1']:.3f}, {result['n']:,} pictures"
         )
     else:
-        click.echo(f"\n{result['accuracy']:.3f} of {result['n']} decisions right, mean F1 {result['f1']:.3f}")
+        click.echo(f"\n{result['accuracy']:.3f} of {result['n']:,} decisions right, mean F1 {result['f1']:.3f}")
     print_seen(result["seen"])
 
 
 def print_seen(seen: int) -> None:
     """Say that some of the judged pictures are those that were learned from."""
     if seen:
-        click.echo(f"Of these pictures, {seen} were learned from: the figures flatter.")
+        click.echo(f"Of these pictures, {seen:,} were learned from: the figures flatter.")
 
 
 def between(interval: Sequence[float]) -> str:
@@ -1116,7 +1163,7 @@ def print_trays(result: dict[str, Any]) -> None:
         ("whole and windows", result["mean_average_precision"], result["exactly_right"]),
         ("whole alone", result["whole_alone"], result["whole_exactly_right"]),
     )
-    click.echo(f"\n{result['n']} trays with {result['foods']} foods each, {result['judged_on']}")
+    click.echo(f"\n{result['n']:,} trays with {result['foods']} foods each, {result['judged_on']}")
 
 
 def print_findings(findings: list[dict[str, Any]]) -> None:
@@ -1135,7 +1182,7 @@ def print_pairs(result: dict[str, Any]) -> None:
     """Print a flat result, a name and a value a line."""
     width = max(map(len, result))
     for name, value in result.items():
-        click.echo(f"{name.ljust(width)}  {value}")
+        click.echo(f"{name.ljust(width)}  {spoken(value)}")
 
 
 if __name__ == "__main__":

@@ -388,6 +388,36 @@ def test_a_dry_run_names_each_file_that_would_go(in_folder: Path) -> None:
     assert not (in_folder / "out").exists()
 
 
+def test_an_import_prints_what_came_and_what_did_not(in_folder: Path) -> None:
+    """Classes in a table, and the first of the pictures that can't be read, a line each; JSON has them all."""
+    class_folder(in_folder / "photos", 2)
+    rows = [f"{n}.jpg;{'cat' if n else 'dog'}" for n in range(25)]
+    (in_folder / "photos" / "table.csv").write_text("\n".join(["file;label", *rows]))
+    lines = run("import", "csv", "photos", "--out", "raw").stdout.splitlines()
+
+    assert lines[:3] == ["class  pictures", "cat           1", "dog           1"]
+    assert "unread      23" in lines
+    assert "splits      none 2" in lines
+    assert lines[-21].endswith("table.csv#row=3  missing file: 2.jpg")
+    assert lines[-1] == "  ... and 3 more; --json lists them all."
+    assert len(json.loads(run("import", "csv", "photos", "--out", "raw", "--json").stdout)["unread"]) == 23
+
+
+def test_a_run_of_all_stages_is_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """`tray run` prints the tables that its stages print alone, with one kind of number, and where to look."""
+    scraped = {"engines": {}, "classes": {"pizza": {"distinct": 12_000, "path": "data/raw/pizza"}}}
+    counts = {"splits": {"pizza": {"train": {"pizza": 9_000}}}, "available": {"pizza": {"pizza": 11_500}}}
+    built = {"kept": 9_000, "dropped": {"conflict": 1_500}, "rejected": [{"source": "x"}] * 1_500, **counts}
+    tray.print_all(scraped | {"built": built, "runs": {}, "reports": ["report.html"], "seconds": {"scrape": 1.0}})
+    text = capsys.readouterr().out
+
+    assert "pizza    12,000  data/raw/pizza" in text
+    assert "kept 9,000\ndropped 1,500: conflict" in text
+    assert "pizza    pizza  11,500  9,000" in text
+    assert text.endswith("look at\n  report.html\n")
+    assert "{" not in text
+
+
 def readme_commands() -> list[str]:
     """Return the lines of the README's shell blocks that call tray."""
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)

@@ -844,7 +844,7 @@ def test_a_long_list_stays_light(tmp_path: Path, window: webdriver.Chrome) -> No
             os.link(source, tmp_path / "raw" / name / f"{n:05}.jpg")
     with Review(tmp_path / "raw") as review:
         page = Page(window, review.url)
-        assert "0 of 20 000" in page.find("#tally").text
+        assert "0 of 20,000" in page.find("#tally").text
         page.keys(Keys.END)
         page.wait(lambda: page.cursor() == 19_999)
         page.wait(lambda: window.execute_script("return document.querySelector('#tile-19999 img').naturalWidth"))

@@ -12,7 +12,7 @@ const SAYS = { keep: "kept", drop: "dropped", relabel: "relabelled", "": "undeci
 
 const get = (id) => document.getElementById(id);
 const make = (tag, className = "", text = "") => Object.assign(document.createElement(tag), { className, textContent: text });
-const number = (value) => value.toLocaleString("en").replaceAll(",", " ");
+const number = (value) => value.toLocaleString("en");
 const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;
 const stored = (key, value) => { try { return value === undefined ? localStorage.getItem(key) : localStorage.setItem(key, value); } catch { return null; } };
 
