@@ -258,7 +258,7 @@ def _has_place(one: Refused) -> bool:
 
 def _said(one: Refused) -> str:
     found = f"{one.engine.capitalize()} “{one.term}”" if one.engine else ""
-    repeats = f"repeats {one.kept}" if one.kept else ""
+    repeats = f"{'repeats' if one.reason in DUPLICATES else 'see'} {one.kept}" if one.kept else ""
     return "; ".join(text for text in (found, repeats, one.detail) if text)
 
 

@@ -30,6 +30,7 @@ from dataset.review.verdicts import Journal, Verdict, read_verdicts
 from dataset.tray import Build, Checks
 from tests.dataset.conftest import returned, written
 
+ROOT = Path(__file__).parents[2]
 EVIL = "<script>alert(1)</script>"
 
 
@@ -457,6 +458,25 @@ def test_odd_names_are_shown_and_linked(tmp_path: Path) -> None:
 
     assert "<i>" not in text
     assert "a%20%22b%22%20%3Ci%3E/x%231%20%26%20y%3F.jpg" in text
+
+
+@pytest.mark.parametrize("style", ["dataset/report/style.html.jinja", "train/pages/style.html.jinja"])
+def test_links_and_warnings_can_be_read_by_day_and_by_night(style: str) -> None:
+    """They stand out against the browser's own white and nearly black by 4.5 to 1, as WCAG asks of text."""
+    light, dark = re.findall(r":root \{([^}]*)\}", (ROOT / style).read_text())[:2]
+
+    for colours, ground in ((light, "#ffffff"), (dark, "#121212")):
+        for name in ("bad", "accent"):
+            colour = dict(re.findall(r"--(\w+): (#\w{6});", colours))[name]
+            bright, dim = sorted((luminance(colour), luminance(ground)), reverse=True)
+            assert (bright + 0.05) / (dim + 0.05) >= 4.5, (name, colour)
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of a colour by WCAG."""
+    parts = [value / 255 for value in bytes.fromhex(colour[1:])]
+    red, green, blue = (one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def test_shares_are_never_rounded_to_a_lie() -> None:
