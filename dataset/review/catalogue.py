@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,8 @@ class Catalogue:
     """Classes that a picture can be given."""
     raw: Path | None
     """The folder of class folders that the decisions go to; None when they go elsewhere."""
+    named: Path
+    """``root`` as it was named: where that is a link, what was made of the pictures lies beside the link."""
 
     def by_path(self) -> dict[Path, int]:
         """Return the index of each picture by every path that names it."""
@@ -73,26 +76,29 @@ def open_catalogue(folder: Path, *, raw: Path | None = None) -> Catalogue:
     root = folder.resolve()
     if not root.is_dir():
         raise TrayError(f"Expected a folder with pictures. Received: {folder}, which is not a folder.")
+    named = Path(os.path.abspath(folder))  # noqa: PTH100 - which follows no link, and takes .. away
     if (root / METADATA).is_file():
-        return _built(root, raw.resolve() if raw else source_of(root))
+        return _built(root, raw.resolve() if raw else source_of(root), named)
     parts, form = lying_in(root)
     found = [picture for part in parts for picture in _pictures(root, part)]
+    _require(found, root)
     if form == "class folder":
-        return _catalogue(root, form, found, labels=_siblings(root))
+        return Catalogue(root, form, tuple(found), _labels(found, _siblings(root)), None, named)
     within = any(part.split for part in parts)
-    return _catalogue(root, form, found, labels={part.label for part in parts}, raw=None if within else root)
+    labels = _labels(found, (part.label for part in parts))
+    return Catalogue(root, form, tuple(found), labels, None if within else root, named)
 
 
-def _catalogue(
-    root: Path, form: Form, found: list[Picture], *, labels: Iterable[str], raw: Path | None = None
-) -> Catalogue:
+def _require(found: list[Picture], root: Path) -> None:
     if not found:
         raise TrayError(
             f"Expected a class folder (such as data/raw/pizza), a folder of class folders (data/raw) or a built "
             f"dataset (data/built/pizza). Received: {root}, with no picture to review in it. Name another folder."
         )
-    names = {picture.label for picture in found} | set(labels)
-    return Catalogue(root, form, tuple(found), tuple(sorted(names)), raw)
+
+
+def _labels(found: Iterable[Picture], others: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({*(picture.label for picture in found), *others}))
 
 
 def _siblings(root: Path) -> set[str]:
@@ -137,7 +143,7 @@ def json_lines(path: Path) -> Iterator[dict[str, Any]]:
             yield values
 
 
-def _built(root: Path, raw: Path | None) -> Catalogue:
+def _built(root: Path, raw: Path | None, named: Path) -> Catalogue:
     rows = list(metadata(root))
     sources = {class_of(str(row.get("source", ""))) for row in rows}
     known = {(name, one.file): one for name in sources if raw and name for one in records(raw / name) if one.kept}
@@ -160,7 +166,8 @@ def _built(root: Path, raw: Path | None) -> Catalogue:
             "build knows nothing of them.",
             root,
         )
-    return _catalogue(root, "dataset", found, labels=classes_in(here) if here else (), raw=here)
+    _require(found, root)
+    return Catalogue(root, "dataset", tuple(found), _labels(found, classes_in(here) if here else ()), here, named)
 
 
 def _places(row: Mapping[str, Any], raw: Path | None) -> Iterator[Place]:

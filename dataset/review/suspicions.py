@@ -230,12 +230,12 @@ def find(catalogue: Catalogue) -> list[Suspicion]:
 
 def _surroundings(catalogue: Catalogue) -> tuple[Path | None, list[Path], Path]:
     """Return the raw folder, the datasets made of it, and the folder of runs at hand."""
-    root = catalogue.root
+    root, named = catalogue.root, catalogue.named
     raw = catalogue.raw or (root.parent if catalogue.form == "class folder" else None)
+    house = named.parent if catalogue.form == "class folders" else named.parent.parent
     if catalogue.form == "dataset":
-        datasets, house = [root], root.parent.parent
+        datasets = [root]
     else:
-        house = raw.parent if raw else root.parent
         datasets = sorted(path.parent for path in (house / "built").glob(f"*/{METADATA}"))
     return raw, datasets, house.parent / "runs"
 

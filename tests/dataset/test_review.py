@@ -354,6 +354,22 @@ def test_a_builds_findings_meet_the_raw_pictures(tmp_path: Path) -> None:
     }
 
 
+def test_findings_of_linked_pictures_are_those_of_the_house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where data/raw is a link to another disk, builds lie beside the link, and not beside what it leads to."""
+    raw, disk = tmp_path / "house" / "data" / "raw", tmp_path / "disk" / "photos"
+    fill(disk, each=3)
+    raw.parent.mkdir(parents=True)
+    raw.symlink_to(disk)
+    line = {"source": "pizza/pizza00.jpg", "label": "pizza", "split": "val", "flags": ["blurred"]}
+    build_by_hand(disk, raw.parent / "built" / "foods", [line])
+    monkeypatch.chdir(raw.parent / "built")
+
+    for folder in (raw, raw / "pizza", Path("../raw")):
+        catalogue = open_catalogue(folder)
+        (found,) = match(catalogue, find(catalogue)).values()
+        assert [one.reason for one, _ in found] == ["blurred"]
+
+
 def test_suspicion_adds_up() -> None:
     """Two findings are worse than the worse of them, and none is none."""
     assert suspicion([]) == 0.0
