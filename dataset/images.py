@@ -310,10 +310,15 @@ def low_frequencies(grey: Values, extent: tuple[float, float] | None = None) -> 
 
 def hashes_of(coefficients: Values) -> NDArray[np.uint8]:
     """Return which of 256 coefficients, along the last axis, lie above their median, packed into 32 bytes."""
+    return np.packbits(above_median(coefficients), axis=-1)
+
+
+def above_median(coefficients: Values) -> NDArray[np.bool_]:
+    """Return which of 256 coefficients, along the last axis, lie above their median."""
     # Sorting whole rows is quicker than finding their middles: numpy sorts with vector instructions.
     ordered = np.sort(coefficients, axis=-1)
     middle = (ordered[..., 127:128] + ordered[..., 128:129]) / 2
-    return np.packbits(coefficients > middle, axis=-1)
+    return np.asarray(coefficients > middle)
 
 
 @lru_cache(maxsize=512)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dataset.images import hashes_of, low_frequencies
+from dataset.images import above_median, hashes_of, low_frequencies
 
 Levels = NDArray[np.uint8]
 Values = NDArray[np.float64]
@@ -148,10 +148,11 @@ def turn_hashes(grey: Levels) -> Levels:
     transposed.
     """
     block = low_frequencies(grey.astype(np.float32))
-    plain = block[..., None, :, :] * _SIGNS
-    # Transposed, mirrored and flipped change places.
+    plain = above_median((block[..., None, :, :] * _SIGNS).reshape(*block.shape[:-2], 4, 256))
+    plain = plain.reshape(*block.shape[:-2], 4, 16, 16)
+    # Transposed, the median stays, and mirrored and flipped change places.
     turns = np.concatenate([plain, plain.swapaxes(-1, -2)[..., (0, 2, 1, 3), :, :]], axis=-3)
-    return hashes_of(turns.reshape(*block.shape[:-2], 8, 256))
+    return np.packbits(turns.reshape(*block.shape[:-2], 8, 256), axis=-1)
 
 
 def crop_hashes(grey: Levels) -> Levels:
