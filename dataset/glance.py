@@ -49,7 +49,7 @@ MIXED = 0.035
 105 marked copies have at most .013, 1,454 pairs of other things at least .052."""
 CHANGED = 8
 """Levels from which a place is changed."""
-REMEMBERED = 192
+REMEMBERED = 512
 """What is worked out of so many pictures is kept, 16 kB each: of those whose pairs follow each other."""
 
 
@@ -98,7 +98,7 @@ class Spots:
 
 def glances(pairs: Sequence[tuple[Print, Print]]) -> list[Glance]:
     """Return what a first look sees of each pair; what it sees of one does not depend on the others."""
-    found = [matches(*pair) for pair in pairs]
+    found = matches(pairs)
     flat = [_is_flat(a) or _is_flat(b) for a, b in pairs]
     asked = [at for at, ways in enumerate(found) if ways[0].distance <= NEAR]
     asking = [[(*pairs[at], match) for match in found[at]] for at in asked]

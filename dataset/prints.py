@@ -18,6 +18,8 @@ SIDE = 64
 THUMB = 80
 NEAR = 76
 """Bits of 256 up to which two hashes are worth a second look: nearly all copies come closer, no unlike photographs."""
+MOST_VIEWS = 3
+"""Views that a picture has at most: the whole, and without its bars one or two ways."""
 TURNS = ("as it is", "mirrored", "flipped", "turned 180", "transposed", "turned 90", "turned 270", "transversed")
 
 _WHOLE = (0.0, 1.0)
@@ -245,21 +247,36 @@ def _near(grey: Levels, level: int) -> NDArray[np.bool_]:
     return np.asarray(grey - np.uint8(least) <= min(255, level + 16) - least)
 
 
-def matches(a: Print, b: Print, *, slack: int = 10) -> list[Match]:
-    """Return the ways in which two pictures may lie over each other, the likeliest first."""
-    crops = [
-        np.bitwise_count(one.hashes[:CROPS] ^ other.hashes[CROPS]).sum(axis=1, dtype=np.int32)
-        for one, other in ((a, b), (b, a))
-    ]
-    turns = np.bitwise_count(a.hashes[CROPS:, None] ^ b.hashes[None, CROPS::8]).sum(axis=2, dtype=np.int32)
-    distances = np.concatenate([*crops, turns.ravel()])
-    least = int(distances.min())
-    found = []
-    for at in np.flatnonzero(distances <= max(least, min(NEAR, least + slack))).tolist():
-        if at < 2 * CROPS:
-            found.append(Match(int(distances[at]), crop=divmod(at, CROPS)))
+def matches(pairs: Sequence[tuple[Print, Print]], *, slack: int = 10) -> list[list[Match]]:
+    """Return of each pair the ways in which the pictures may lie over each other, the likeliest first."""
+    firsts, seconds = (np.stack([_words(one) for one in side]) for side in zip(*pairs, strict=True))
+    turns = _apart(firsts[:, CROPS:, None], seconds[:, None, CROPS::8])
+    for at, (first, second) in enumerate(pairs):
+        turns[at, 8 * len(first.views) :] = turns[at, :, len(second.views) :] = 256
+    crops = (_apart(one[:, :CROPS], other[:, CROPS, None]) for one, other in ((firsts, seconds), (seconds, firsts)))
+    distances = np.hstack([*crops, turns.reshape(len(pairs), -1)])
+    least = distances.min(axis=1)
+    near = distances <= np.maximum(least, np.minimum(NEAR, least + slack))[:, None]
+    found: list[list[Match]] = [[] for _ in pairs]
+    for pair, place in zip(*(side.tolist() for side in near.nonzero()), strict=True):
+        distance = int(distances[pair, place])
+        if place < 2 * CROPS:
+            found[pair].append(Match(distance, crop=divmod(place, CROPS)))
         else:
-            row, column = divmod(at - 2 * CROPS, turns.shape[1])
-            found.append(Match(int(distances[at]), row % 8, (row // 8, column)))
-    found.sort(key=lambda match: (match.distance, match.crop is not None, match.turn, match.views))
-    return found[: 4 if least <= NEAR else 1]
+            row, column = divmod(place - 2 * CROPS, MOST_VIEWS)
+            found[pair].append(Match(distance, row % 8, (row // 8, column)))
+    for ways in found:
+        ways.sort(key=lambda match: (match.distance, match.crop is not None, match.turn, match.views))
+    return [ways[: 4 if ways[0].distance <= NEAR else 1] for ways in found]
+
+
+def _words(one: Print) -> NDArray[np.uint64]:
+    """Return the hashes of a picture as rows of four words, as many of each picture: what is missing is empty."""
+    words = np.zeros((CROPS + 8 * MOST_VIEWS, 4), np.uint64)
+    words[: len(one.hashes)] = one.hashes.view(np.uint64)
+    return words
+
+
+def _apart(ones: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.int32]:
+    """Return in how many bits hashes of four words differ."""
+    return np.bitwise_count(ones ^ others).sum(axis=-1, dtype=np.int32)

@@ -1,6 +1,7 @@
 """How the scanned pictures hang together: every pair that is the same or related, found once and remembered."""
 
 import json
+from collections import defaultdict, deque
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
@@ -77,9 +78,24 @@ def _recalled(text: str) -> Comparison:
 
 
 def _by_neighbours(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return pairs so that those of the same few pictures follow each other: what is known of each is read once."""
-    ranks = {number: rank // NEIGHBOURS for rank, number in enumerate(sorted({one for pair in pairs for one in pair}))}
-    return sorted(pairs, key=lambda pair: (ranks[pair[0]], ranks[pair[1]]))
+    """Return pairs so that those of the same few pictures follow each other: what is known of each is read once.
+
+    Pictures are ranked breadth first, which brings those that hang together close, as Cuthill and McKee (1969) order a
+    sparse matrix.
+    """
+    near = defaultdict(list)
+    for first, second in pairs:
+        near[first].append(second)
+        near[second].append(first)
+    ranks: dict[int, int] = {}
+    for start in near:
+        waiting = deque([start])
+        while waiting:
+            one = waiting.popleft()
+            if one not in ranks:
+                ranks[one] = len(ranks)
+                waiting.extend(near[one])
+    return sorted(pairs, key=lambda pair: sorted((ranks[pair[0]] // NEIGHBOURS, ranks[pair[1]] // NEIGHBOURS)))
 
 
 def _settle(memory: Memory, rows: Iterable[tuple[tuple[str, ...], Comparison]]) -> None:
