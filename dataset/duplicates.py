@@ -120,7 +120,7 @@ def _from_afar(a: Print, b: Print, glance: Glance) -> tuple[Comparison, Overlay 
         return replace(seen, correlation=round(glance.fine, 3)), None
     if glance.strange and glance.coarse >= AKIN:
         return replace(seen, verdict="related", correlation=round(glance.coarse, 3)), None
-    first, second = (one[0].astype(np.float64) for one in structures([(a, b, match)], COARSE))
+    first, second = (one[0] for one in structures([(a, b, match)], COARSE))
     over = overlay(first, second, np.array(glance.placing), margin=MARGIN if match.crop else 0)
     seen = replace(seen, correlation=round(over.correlation, 3))
     if over.correlation < ALIKE or (glance.flat and not _is_outlined(glance, over) and nearest > MARKED):

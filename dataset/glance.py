@@ -8,6 +8,7 @@ structure, in which other things of one outline, and other takes of one scene, d
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from dataset.prints import NEAR, SIDE, Match, Print, crop_box, matches, turned
 from dataset.quality import flatness
 
-Values = NDArray[np.float64]
+Values = NDArray[np.floating[Any]]
 Short = NDArray[np.float32]
 Way = tuple[Print, Print, Match]
 Placing = tuple[float, float, float, float, float, float]
@@ -106,7 +107,7 @@ def glances(pairs: Sequence[tuple[Print, Print]]) -> list[Glance]:
     return [Glance(tuple(ways), flat[at], *seen.get(at, (ways[0],))) for at, ways in enumerate(found)]
 
 
-def placed(a: Print, b: Print, glance: Glance, numbers: NDArray[np.float64]) -> Glance:
+def placed(a: Print, b: Print, glance: Glance, numbers: Values) -> Glance:
     """Return what is seen of a pair where a longer walk led, if it agrees there better: ``numbers`` are its overlay's.
 
     A lost walk was found again then: of 5,265 copies of 45 photographs 46 change much either way there, at any distance

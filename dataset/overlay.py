@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
+Values = NDArray[np.floating[Any]]
 
 STEPS, LAST = 4, 2
 """Steps over a thousand places, and over four thousand after them."""
@@ -67,8 +68,9 @@ def overlay(first: Values, second: Values, placing: Values | None = None, *, mar
     within ``margin`` pixels of an edge of either does not count: there a part of a picture differs from the whole.
     """
     side = first.shape[0]
+    first, second = first.astype(np.float32), second.astype(np.float32)
     planes = np.stack([second, *np.gradient(second)]).reshape(3, -1)
-    at = np.zeros(6) if placing is None else np.array(placing, np.float64)
+    at: Values = np.zeros(6) if placing is None else np.array(placing, np.float64)
     best, at = _walk(first, planes, at, stride=max(1, side // 32), steps=STEPS, margin=margin)
     if best >= HOPELESS:
         _, at = _walk(first, planes, at, stride=max(1, side // 64), steps=LAST, margin=margin)
@@ -92,12 +94,14 @@ def _walk(  # noqa: PLR0913 - one walk, what it walks on and how far
     best, best_at = -2.0, at
     limit = np.array([0.1, 0.1, 0.05 * side, 0.1, 0.1, 0.05 * side])
     for _ in range(steps):
-        (moved, down, right), inside = _warp(planes, at, side, stride=stride, margin=margin)
-        correlation = _correlation(target, moved, inside)
+        there, inside = _warp(planes, at, side, stride=stride, margin=margin)
+        correlation = _correlation(target, there[0], inside)
         if correlation > best:
             best, best_at = correlation, at
-        rows = (right * xs, right * ys, right, down * xs, down * ys, down, moved, np.ones_like(moved), target)
-        change = _solve(np.stack(rows) * inside)
+        there *= inside
+        moved, down, right = there
+        rows = (right * xs, right * ys, right, down * xs, down * ys, down, moved, inside, target * inside)
+        change = _solve(np.stack(rows))
         if change is None or abs(change[6]) < 0.05:
             break
         move = change[:6] / change[6]
@@ -160,7 +164,7 @@ def _solve(rows: Values) -> Values | None:
 @lru_cache
 def _grid(side: int, stride: int) -> tuple[Values, Values]:
     """Return the rows and the columns, from the centre, of every ``stride``-th place of a square."""
-    steps = (np.arange(side) - (side - 1) / 2)[::stride]
+    steps = (np.arange(side, dtype=np.float32) - np.float32((side - 1) / 2))[::stride]
     return np.repeat(steps, len(steps)), np.tile(steps, len(steps))
 
 
@@ -169,17 +173,18 @@ def _warp(
 ) -> tuple[Values, NDArray[np.bool_]]:
     """Return squares, each a row, read at the moved places of a grid, bilinear, and where those places lie inside."""
     ys, xs = _grid(side, stride)
-    centre = (side - 1) / 2
+    at, centre = at.astype(np.float32), np.float32((side - 1) / 2)
     x = (1 + at[0]) * xs + at[1] * ys + (at[2] + centre)
     y = at[3] * xs + (1 + at[4]) * ys + (at[5] + centre)
     inside = (np.maximum(np.abs(x - centre), np.abs(y - centre))) <= centre - margin
     if margin:
         inside &= np.maximum(np.abs(xs), np.abs(ys)) <= centre - margin
-    x, y = x.clip(0, side - 1.001), y.clip(0, side - 1.001)
-    left, top = x.astype(np.intp), y.astype(np.intp)
+    x, y = (one.clip(0, np.float32(side - 1.001)) for one in (x, y))
+    left, top = np.floor(x), np.floor(y)
     x -= left
     y -= top
-    index = top * side + left
+    # Whole numbers so small are exact as floats.
+    index = (top * side + left).astype(np.intp)
     upper, lower = planes.take(index, axis=1), planes[:, side:].take(index, axis=1)
     upper += (planes[:, 1:].take(index, axis=1) - upper) * x
     lower += (planes[:, side + 1 :].take(index, axis=1) - lower) * x

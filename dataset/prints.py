@@ -279,4 +279,4 @@ def _words(one: Print) -> NDArray[np.uint64]:
 
 def _apart(ones: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.int32]:
     """Return in how many bits hashes of four words differ."""
-    return np.bitwise_count(ones ^ others).sum(axis=-1, dtype=np.int32)
+    return np.asarray(np.bitwise_count(ones ^ others).sum(axis=-1, dtype=np.int32))

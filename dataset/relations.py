@@ -22,7 +22,7 @@ from dataset.search import candidates
 from dataset.workers import ALONE, HERE, Workers
 
 Pairs = dict[tuple[str, str], Comparison]
-SHARD = 32
+SHARD = 64
 """Pairs that are compared at once: what is lost at most when a worker is."""
 NEIGHBOURS = 32
 """Pictures that are compared with as many others before the next ones are."""

@@ -1,12 +1,14 @@
 """What was done to a picture without another being taken: marks written all over it, or its colours taken away."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from dataset.prints import Levels
 
-Values = NDArray[np.float64]
+Values = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 
 QUIET = 4.0

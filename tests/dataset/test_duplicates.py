@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -227,7 +228,9 @@ def test_candidates_are_all_pairs_that_are_near() -> None:
     pictures += [ImageOps.mirror(pictures[0]), cropped(0.1, 0.1, 0.1, 0.1)(pictures[1]), recoded(20)(pictures[2])]
     prints = [make_print(small(one)) for one in pictures]
     near = near_pairs(prints, len(prints))
-    each = {(a, b) for a in range(15) for b in range(a + 1, 15) if matches([(prints[a], prints[b])])[0][0].distance <= 76}
+    every = list(combinations(range(15), 2))
+    ways = matches([(prints[a], prints[b]) for a, b in every])
+    each = {pair for pair, (likeliest, *_) in zip(every, ways, strict=True) if likeliest.distance <= 76}
 
     assert near == each
     assert {(0, 12), (1, 13), (2, 14)} <= near

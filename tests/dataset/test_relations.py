@@ -71,8 +71,11 @@ def test_hashes_are_found_again_alone_and_among_all(tmp_path: Path) -> None:
     assert {len(one.hashes) > CROPS + 8 for one in prints} == {True, False}
 
 
-def test_an_interrupted_comparison_goes_on_after_its_last_shard(tmp_path: Path) -> None:
+def test_an_interrupted_comparison_goes_on_after_its_last_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ten copies make 45 pairs: those of the first shard are not compared again, and the result is the same."""
+    monkeypatch.setattr(relations, "SHARD", 32)
     (tmp_path / "cat").mkdir()
     for number in range(10):
         (tmp_path / "cat" / f"{number}.jpg").write_bytes(encoded(drawn(1), quality=50 + number))
