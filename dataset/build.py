@@ -46,7 +46,7 @@ from dataset.quality import is_blank
 from dataset.relations import relate
 from dataset.scan import SHARD, VERSION, Memory, Picture, remembering, scan
 from dataset.splits import SPLITS, Group, deal, place, read_ledger, splits_of, wanted, write_ledger
-from dataset.tray import BACKGROUND, MULTICLASS, Build, Checks, Tray
+from dataset.tray import BACKGROUND, MULTICLASS, Build, Checks, Tray, class_plans
 from dataset.workers import Workers, hired
 from dataset.written import DIGEST, digests, forget, is_as_written, note_written, put_aside
 
@@ -176,7 +176,9 @@ def build(tray: Tray, names: tuple[str, ...] = (), *, dry_run: bool = False) -> 
 
 
 def _tell_what_the_items_lack(tray: Tray) -> None:
-    """Tell what an earlier tray.toml has left behind: nobody else would notice."""
+    """Tell what a tray.toml that has changed leaves behind, and what it asks for that is not there yet."""
+    if missing := [plan.name for plan in class_plans(tray) if not _has_pictures(tray.raw / plan.name)]:
+        log.warning("%s asks for pictures of %s, and there are none: tray scrape.", tray.file, ", ".join(missing))
     if unused := itemless(tray.raw, tray):
         log.warning("No item of %s is built from %s.", tray.file, ", ".join(map(str, unused)))
     for old in itemless(tray.built, tray):

@@ -725,6 +725,16 @@ def test_what_an_earlier_tray_left_behind_is_told(tray: Tray, caplog: pytest.Log
         build_tray(renamed)
 
 
+def test_look_alikes_and_a_background_that_are_not_there_are_told(tray: Tray, caplog: pytest.LogCaptureFixture) -> None:
+    """Negatives that were written into tray.toml and not scraped yet, and a background that was emptied."""
+    shutil.rmtree(tray.raw / "background")
+    items = {"pizza": tray.items["pizza"], "apple": Item(terms=("apple",), negatives=("pear",))}
+    build_tray(replace(tray, items=items))
+
+    said = f"{tray.file} asks for pictures of not_apple, background, and there are none: tray scrape."
+    assert caplog.messages == [said]
+
+
 def test_pictures_of_a_term_that_is_another_class_s_now_are_told(tray: Tray, caplog: pytest.LogCaptureFixture) -> None:
     """They count for the class that they were scraped for until a person has decided on them."""
     pizza, apple = Item(terms=("pizza 0", "pizza 1")), Item(terms=("apple 0", "apple 1", "apple 2", "pizza 2"))
