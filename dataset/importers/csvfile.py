@@ -7,8 +7,8 @@ from pathlib import Path
 
 from dataset.errors import ConfigError, TrayError
 from dataset.importers.labelled import Labelled, address, official_split
-from dataset.importers.pictures import Find, finder, named
-from dataset.importers.tables import columns, one_file, rows
+from dataset.importers.pictures import Find, finder, is_picture, named
+from dataset.importers.tables import columns, guess_delimiter, one_file, rows
 
 FILES = (
     "file_name", "filename", "file", "image", "image_path", "path", "filepath", "file_path", "image_id", "image_name",
@@ -76,16 +76,21 @@ def csvfile(  # noqa: PLR0913 - a table's columns are many
 
 def _choose(table: Path, given: Columns, find: Find, delimiter: str | None) -> Columns:
     header = columns(table, delimiter=delimiter)
+    if any(is_picture(name) and isinstance(find(name), Path) for name in header):
+        raise TrayError(
+            f"Expected {table} to begin with the names of its columns. Received a picture's there: "
+            f"{', '.join(header)}. Write a line above it, such as file{delimiter or guess_delimiter(table)}label."
+        )
     sample = [row for _, row in islice(rows(table, delimiter=delimiter), LOOKED_AT)]
     by_lower = {name.lower(): name for name in reversed(header)}
     file = given.file or _file_column(header, by_lower, sample, find)
     label = given.label or next((by_lower[name] for name in LABELS if by_lower.get(name, file) != file), "")
     split = given.split or next((by_lower[name] for name in SPLIT_COLUMNS if name in by_lower), "")
-    for what, name in (("picture's file", file), ("label", label)):
+    for what, name, flag in (("picture's file", file, "file"), ("label", label, "label")):
         if not name:
             raise TrayError(
                 f"Expected a column of {table} to hold the {what}, and none is known for it. "
-                f"Received: {', '.join(header)}. Name it."
+                f"Received: {', '.join(header)}. Name it with --{flag}."
             )
     if given.split and given.split not in header:
         next(rows(table, given.split, delimiter=delimiter))

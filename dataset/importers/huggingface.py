@@ -79,7 +79,7 @@ def _label_column(names: list[str], label: str | None, table: Path) -> str:
     if not found:
         raise TrayError(
             f"Expected a column of labels{f' {label!r}' if label else ''} in {table}. "
-            f"Received: {', '.join(names)}. Name it."
+            f"Received: {', '.join(names)}. Name it with --label."
         )
     return found
 

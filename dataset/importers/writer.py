@@ -216,12 +216,12 @@ def _folder_name(label: str, names: dict[str, str]) -> str:
     """Return the folder of a label; raises TrayError when another label has it already, by case or not."""
     name = safe_name(label)
     if not name:
-        raise TrayError(f"Expected labels with letters or digits. Received: {label!r}. Rename it by a table of labels.")
+        raise TrayError(f"Expected labels with letters or digits. Received: {label!r}. Rename it by a --relabel table.")
     other = names.setdefault(name.lower(), label)
     if other != label:
         raise TrayError(
             f"Expected labels that give folders of their own. Received: {other!r} and {label!r}, both {name}. "
-            f"Rename or join them by a table of labels."
+            f"Rename or join them by a --relabel table."
         )
     return name
 

@@ -102,6 +102,18 @@ def test_paths_of_another_machine(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_table_without_a_heading_or_a_known_one_says_what_to_do(tmp_path: Path) -> None:
+    """A first line that names a picture is no heading; a heading in another language is answered with the flag."""
+    put(tmp_path / "one.jpg", photo(1))
+    put(tmp_path / "table.csv", "one.jpg;cat\n")
+    with pytest.raises(TrayError, match=r"Received a picture's there: one.jpg, cat. Write a line .* file;label"):
+        bring("csv", tmp_path / "table.csv", tmp_path / "out")
+
+    put(tmp_path / "table.csv", "Datei;Klasse\none.jpg;cat\n")
+    with pytest.raises(TrayError, match=r"Received: Datei, Klasse. Name it with --label."):
+        bring("csv", tmp_path / "table.csv", tmp_path / "out")
+
+
 def test_names_in_any_letters(tmp_path: Path) -> None:
     """Letters of any language stay, and no label gives a folder name that is too long for a disk."""
     put(tmp_path / "set" / "寿司 🍣" / "1.jpg", photo(1))
