@@ -775,7 +775,7 @@ def datasets_of(tray: "Tray", items: tuple[str, ...], settings: "Train") -> dict
     Raises ConfigError for a choice among fewer than two items, and TrayError for what was not built yet.
     """
     from dataset.errors import ConfigError, TrayError
-    from dataset.origin import outdated
+    from dataset.origin import tell_if_outdated
 
     if settings.mode != "multiclass":
         found = {item: tray.built / item for item in tray.select(items)}
@@ -789,16 +789,17 @@ def datasets_of(tray: "Tray", items: tuple[str, ...], settings: "Train") -> dict
     for folder in found.values():
         if not folder.is_dir():
             raise TrayError(f"Expected a dataset in {folder}. Received: no such folder. Build first: tray build")
-        if changed := outdated(folder, tray):
-            log.warning("%s is outdated (%s): tray build makes it anew.", folder, "; ".join(changed))
+        tell_if_outdated(folder, tray)
     return found
 
 
 def datasets_in(folder: Path, mode: str | None) -> dict[str, Path]:
     """Return what a folder of class folders trains: a classifier per class where that is asked for, else one of all."""
+    from dataset.origin import tell_if_outdated
     from dataset.tray import BACKGROUND
     from train.data import classes_of
 
+    tell_if_outdated(folder)
     names = classes_of(folder) if mode == "binary" else ()
     if len(names) > 2:
         return {name: folder for name in names if name != BACKGROUND}

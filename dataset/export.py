@@ -14,6 +14,7 @@ from dataset.exporters.croissant import croissant
 from dataset.exporters.examples import Dataset, read_dataset, row
 from dataset.exporters.parts import Part, text
 from dataset.folder import LOCK, link, locked, make_folder, unwritable, write_whole
+from dataset.origin import tell_if_outdated
 from dataset.progress import Progress
 
 MARKER: Final = ".export.json"
@@ -96,6 +97,7 @@ def export_dataset(
         raise ConfigError(f"Expected a format ({', '.join(FORMATS)}). Received: {kind!r}.{did_you_mean(kind, FORMATS)}")
     terms = terms or Terms()
     dataset = read_dataset(folder)
+    tell_if_outdated(folder)
     out = out or folder.absolute().with_name(f"{folder.absolute().name}-{kind}")
     _check_out(folder, out)
     with locked(make_folder(out)):

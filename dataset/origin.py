@@ -2,17 +2,19 @@
 
 import hashlib
 import json
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from dataset.folder import DATASET, REVIEW, holds_pictures, pictures, records, subfolders
 from dataset.review.verdicts import read_verdicts
 from dataset.tray import BACKGROUND, MULTICLASS, Tray, class_plans
 
+log: Final = logging.getLogger("tray")
 RAW = "raw"
 MADE_BY = "tray build"
 
@@ -104,6 +106,12 @@ def staleness(dataset: Path) -> tuple[str, ...]:
     if now["verdicts"] != before.get("verdicts"):
         changed.append("new verdicts of the review")
     return tuple(changed)
+
+
+def tell_if_outdated(dataset: Path, tray: Tray | None = None) -> None:
+    """Say what a dataset lacks of its raw pictures, and of the items of its tray, before it is used."""
+    if changed := outdated(dataset, tray) if tray else staleness(dataset):
+        log.warning("%s is outdated (%s): tray build makes it anew.", dataset, "; ".join(changed))
 
 
 def outdated(dataset: Path, tray: Tray) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The command line, run as a user runs it."""
 
 import json
+import logging
 import os
 import re
 import resource
@@ -367,6 +368,19 @@ def test_what_was_not_built_or_can_not_be_chosen_among_is_told(in_folder: Path) 
     told = run("train", "--mode", "multiclass")
     assert told.exit_code == 2
     assert "Expected two items or more" in told.stderr
+
+
+def test_training_on_a_folder_says_where_it_is_outdated(in_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A dataset that was built of any folder is as stale as a tray's where a person has decided since."""
+    for seed, name in enumerate("ab"):
+        class_folder(in_folder / "data" / name, 14, seed=5 * seed)
+    run("build", "--from", "data", "--out", "out")
+    (in_folder / "data" / "a" / "review.jsonl").write_text('{"file": "1.jpg", "verdict": "drop"}\n')
+    caplog.clear()
+    logging.getLogger("tray").propagate = True
+
+    assert tray.datasets_in(Path("out"), None) == {"out": Path("out")}
+    assert caplog.messages == ["out is outdated (new verdicts of the review): tray build makes it anew."]
 
 
 def test_a_dry_run_names_each_file_that_would_go(in_folder: Path) -> None:

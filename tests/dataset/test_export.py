@@ -25,6 +25,7 @@ from dataset.exporters.examples import read_dataset
 from dataset.folder import ClassFolder, Record, locked
 from dataset.images import inspect
 from dataset.importers import Imported, import_dataset
+from dataset.review.verdicts import Verdict, to_line
 from dataset.tray import Build
 
 NAMES = ("apple", "pear")
@@ -140,6 +141,24 @@ def test_what_was_taken_away_or_changed_is_written_again(tmp_path: Path) -> None
     send(tmp_path / "raw", "zip", tmp_path / "out")
     with zipfile.ZipFile(tmp_path / "out" / "raw.zip") as archive:
         assert photo(9) in [archive.read(name) for name in archive.namelist()]
+
+
+def test_a_dataset_that_is_older_than_its_review_is_not_handed_on_in_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a person has thrown out since is still in it, and that is said."""
+    for name in NAMES:
+        (tmp_path / "raw" / name).mkdir(parents=True)
+        for index in range(8):
+            (tmp_path / "raw" / name / f"{index}.jpg").write_bytes(photo(10 * len(name) + index))
+    list(build_folder(tmp_path / "raw", tmp_path / "fruit", Build()))
+    send(tmp_path / "fruit", "zip", tmp_path / "out")
+    assert not caplog.messages
+
+    (tmp_path / "raw" / NAMES[0] / "review.jsonl").write_bytes(to_line(Verdict("1.jpg", "drop")))
+    assert send(tmp_path / "fruit", "zip", tmp_path / "out").pictures == 8 * len(NAMES)
+    said = f"{tmp_path / 'fruit'} is outdated (new verdicts of the review): tray build makes it anew."
+    assert caplog.messages == [said]
 
 
 @pytest.mark.parametrize("kind", sorted(FORMATS))
