@@ -313,7 +313,7 @@ def build(
 ) -> None:
     """Verify, drop duplicates, normalise and split: class folders become datasets."""
     from dataset.build import build, build_folder
-    from dataset.errors import ConfigError
+    from dataset.errors import ConfigError, NotEnoughImages
     from dataset.tray import load, override
 
     if bool(source) != bool(out) or (source and items):
@@ -326,7 +326,10 @@ def build(
     else:
         tray = load(config)
         steps = build(replace(tray, build=override(tray.build, **flags)), items, dry_run=dry_run)
-    show(plain(follow(voice, steps)), as_json, print_plan if dry_run else print_build)
+    built = follow(voice, steps)
+    show(plain(built), as_json, print_plan if dry_run else print_build)
+    if built.short:
+        raise NotEnoughImages(built.short[0])
 
 
 @main.command()

@@ -83,6 +83,8 @@ class Built:
     """Clean pictures by dataset and class, before they were capped and balanced."""
     unchanged: bool = False
     """Whether everything was there already, so that nothing was done."""
+    short: tuple[str, ...] = ()
+    """With ``dry_run``, the sentences with which a build would end: a class that does not reach into every split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,9 +268,12 @@ def _run(work: Work, *, dry_run: bool) -> Iterator[Progress | Built]:
         workers = held.enter_context(hired(work.settings.engine, work.settings.scheduler))
         while True:
             datasets, choice, sides = yield from _decide(work, files, memory, workers)
+            short = [*chain.from_iterable(_lacking(plan, datasets[plan.name], choice, work) for plan in work.plans)]
             if dry_run:
-                yield _summary(work, datasets, choice)
+                yield replace(_summary(work, datasets, choice), short=tuple(short))
                 return
+            if short:
+                raise NotEnoughImages(short[0])
             spoilt = yield from _fill_pool(work, datasets, memory, workers)
             if not spoilt:
                 break
@@ -332,8 +337,6 @@ def _decide(work: Work, files: Sequence[str], memory: Memory, workers: Workers) 
     choice, contents = yield from _choose(work, files, memory, ledger, workers)
     sides, keys = _deal(choice, contents, ledger, work.settings)
     datasets = {plan.name: _select(plan, choice.kept, sides, keys, work.settings) for plan in work.plans}
-    for plan in work.plans:
-        _check_enough(plan, datasets[plan.name], work.settings, choice.rejected)
     return datasets, choice, ledger | {sha: sides[one.sha256] for one in choice.kept for sha in one.members}
 
 
@@ -414,19 +417,19 @@ def _in_turn(rows: Sequence[list[Kept]]) -> list[Kept]:
     return [row[at] for at in range(longest) for row in rows if at < len(row)]
 
 
-def _check_enough(plan: Plan, rows: Sequence[Chosen], settings: Build, rejected: Sequence[Rejected]) -> None:
-    """Raise NotEnoughImages when a class of a dataset does not reach into every split."""
-    names = wanted(settings.split)
+def _lacking(plan: Plan, rows: Sequence[Chosen], choice: Choice, work: Work) -> Iterator[str]:
+    """Yield what to say of each class of a dataset that does not reach into every split."""
+    names = wanted(work.settings.split)
     for label in plan.class_names:
         mine = [row for row in rows if row.label == label]
         missing = [name for name in names if not any(row.split == name for row in mine)]
         if not missing:
             continue
         sources = {name for kind in plan.classes[label] for name in kind}
-        gone = Counter(one.reason for one in rejected if one.label in sources)
+        gone = Counter(one.reason for one in choice.rejected if one.label in sources)
         why = ", ".join(f"{count} {reason}" for reason, count in gone.most_common())
         groups_ = len({row.group for row in mine})
-        raise NotEnoughImages(
+        yield (
             f"Expected at least {len(names)} unlike pictures of class {label!r}, one for each of {', '.join(names)}. "
             f"Received: {len(mine)} picture{'s' * (len(mine) != 1)} in {groups_} group{'s' * (groups_ != 1)} "
             f"of look-alikes{f' (left out: {why})' if why else ''}. Add pictures of it, or leave the class out."
@@ -640,6 +643,7 @@ def _to_json(built: Built) -> str:
 def _from_json(text: str) -> Built:
     values = json.loads(text)
     values["paths"] = tuple(Path(path) for path in values["paths"])
+    values["short"] = ()  # what was built had enough
     values["rejected"] = tuple(Rejected(**one) for one in values["rejected"])
     return Built(**values)
 

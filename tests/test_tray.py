@@ -432,6 +432,19 @@ def test_a_run_of_all_stages_is_printed_as_they_are(capsys: pytest.CaptureFixtur
     assert "{" not in text
 
 
+def test_a_dry_run_names_what_would_go_also_where_too_little_is_left(in_folder: Path) -> None:
+    """Two classes of the same pictures leave nothing: the files and what they clash with come before the sentence."""
+    shutil.copytree(class_folder(in_folder / "data" / "a", 14), in_folder / "data" / "b")
+    class_folder(in_folder / "data" / "c", 14, seed=5)
+    told = run("build", "--from", "data", "--out", "out", "--dry-run")
+
+    assert told.exit_code == 6
+    assert "a/3.jpg  conflict  (see b/3.jpg)" in told.stdout.splitlines()
+    assert ["out", "b", "0", "0", "0", "0"] in [line.split() for line in told.stdout.splitlines()]
+    assert "class 'a', one for each of train, val, test. Received: 0 pictures" in told.stderr
+    assert not (in_folder / "out").exists()
+
+
 def readme_commands() -> list[str]:
     """Return the lines of the README's shell blocks that call tray."""
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
