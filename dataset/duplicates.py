@@ -175,7 +175,7 @@ def _closer(
     levels = plain if lit is None else [square(image.convert("L"), CLOSE) for image in lit]
     tilt = over.placing * (0, 1, 0, 1, 0, 0)
     tilted = np.abs(tilt).max() > TILTED
-    fine = [band(one, 9) for one in levels]
+    fine = [band(one, 3, 9) for one in levels]
     close = overlay(fine[0], fine[1], tilt if tilted else None, margin=MARGIN if tilted else 0)
     seen = replace(seen, stage="128 pixels", closer=round(close.correlation, 3))
     # Photographs whose hashes are near and whose structure agrees in part: one scene, one thing, one burst.

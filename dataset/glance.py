@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset.overlay import band
 from dataset.prints import NEAR, SIDE, Match, Print, crop_box, matches, turned
 from dataset.quality import flatness
 
@@ -173,36 +174,12 @@ def structures(ways: Sequence[Way], width: tuple[int, int]) -> tuple[Short, Shor
 
 @lru_cache(REMEMBERED)
 def _structure(one: Print, view: int, width: tuple[int, int]) -> Short:
-    return _band(one.views[view].astype(np.float32), *width)
+    return band(one.views[view], *width)
 
 
 @lru_cache(REMEMBERED)
 def _is_flat(one: Print) -> bool:
     return flatness(one.views[0].astype(np.int16)) > FLAT
-
-
-def _band(levels: Short, finest: int, widest: int) -> Short:
-    """Return the structure of squares between two widths, as means over squares of pixels less means over larger ones.
-
-    A mean over rows and columns is a matrix product from both sides, which takes half the time of sums that run.
-    """
-    fine, wide = _means(finest), _wide_means(finest, widest)
-    less = levels if finest == 1 else fine @ levels @ fine.T
-    return np.asarray(less - wide @ levels @ wide.T, np.float32)
-
-
-@cache
-def _wide_means(finest: int, widest: int) -> Short:
-    return _means(widest) @ _means(finest)
-
-
-@cache
-def _means(size: int) -> Short:
-    """Return the matrix that takes the mean of ``size`` neighbours, those at the edges repeated."""
-    matrix = np.zeros((SIDE, SIDE), np.float32)
-    for step in range(-(size // 2), size // 2 + 1):
-        np.add.at(matrix, (np.arange(SIDE), np.clip(np.arange(SIDE) + step, 0, SIDE - 1)), 1 / size)
-    return matrix
 
 
 @cache

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
 from dataset.duplicates import Comparison, Star, compare, components, explain, stars
 from dataset.errors import TrayError
+from dataset.glance import COARSE
 from dataset.images import look
 from dataset.overlay import band, overlay, residue
 from dataset.prints import TURNS, Bars, Print, find_bars, make_print, matches, turn_hashes, turned
@@ -293,7 +294,9 @@ def test_an_overlay_finds_the_place() -> None:
     moved = image.transform(
         (256, 256), Image.Transform.AFFINE, (1.06, 0, -3.7, 0, 1.06, -3.7), Image.Resampling.BICUBIC
     )
-    first, second = (band(np.asarray(one.resize((64, 64), Image.Resampling.LANCZOS))) for one in (moved, image))
+    first, second = (
+        band(np.asarray(one.resize((64, 64), Image.Resampling.LANCZOS)), *COARSE) for one in (moved, image)
+    )
     over = overlay(first, second)
 
     assert over.placing == pytest.approx([0.06, 0, 1, 0, 0.06, 1], abs=0.1)
@@ -306,8 +309,8 @@ def test_pictures_without_structure_agree_only_with_their_like() -> None:
     """Nothing is divided by nothing: two blanks agree, a blank and a picture do not."""
     blank, picture = np.full((64, 64), 90, np.uint8), make_print(small(drawn(7))).views[0]
 
-    assert overlay(band(blank), band(blank)).correlation == 1
-    assert overlay(band(blank), band(picture)).correlation <= 0
+    assert overlay(band(blank, *COARSE), band(blank, *COARSE)).correlation == 1
+    assert overlay(band(blank, *COARSE), band(picture, *COARSE)).correlation <= 0
 
 
 def test_a_copy_joins_the_one_that_stays_not_another_copy() -> None:
