@@ -160,7 +160,7 @@ def choose(  # noqa: PLR0913 - everything that is known comes together here
         score = 0.0
         if not reason and info.error:
             reason = info.error
-        elif not reason and picture.measures and verdict != "keep":
+        elif not reason and picture.measures and not verdict:
             reason, score = defect(
                 info, picture.measures, settings.checks,
                 min_side=settings.min_side, places=spread[info.sha256],

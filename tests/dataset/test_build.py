@@ -425,8 +425,9 @@ def test_one_page_of_pictures_has_one_side(source: Path, tmp_path: Path) -> None
 
 
 def test_a_person_s_verdicts_are_obeyed(source: Path, tmp_path: Path) -> None:
-    """Drop, relabel and keep in review.jsonl; the last word on a file counts."""
-    (source / "cat" / "small.jpg").write_bytes(encoded(drawn(800, (60, 50))))
+    """Drop, relabel, keep; the last word on a file counts, and who relabels or keeps has seen how small it is."""
+    for name, seed in (("small", 800), ("other", 801), ("tiny", 802)):
+        (source / "cat" / f"{name}.jpg").write_bytes(encoded(drawn(seed, (60, 50))))
     words = [
         {"file": "00000.jpg", "verdict": "drop"},
         {"file": "00001.jpg", "verdict": "relabel", "label": "dog"},
@@ -434,13 +435,15 @@ def test_a_person_s_verdicts_are_obeyed(source: Path, tmp_path: Path) -> None:
         {"file": "00002.jpg", "verdict": "drop"},
         {"file": "00002.jpg", "verdict": "keep"},
         {"file": "small.jpg", "verdict": "keep"},
+        {"file": "other.jpg", "verdict": "relabel", "label": "dog"},
     ]
     (source / "cat" / "review.jsonl").write_text("".join(json.dumps(word) + "\n" for word in words) + "{torn")
     result = built(source, tmp_path / "out", TINY)
     labels = {row["source"]: row["label"] for row in lines(tmp_path / "out" / "metadata.jsonl")}
 
-    assert result.dropped == {"review": 2}
-    assert [one.detail for one in result.rejected] == ["dropped", "relabelled cow, which is no class here"]
+    assert result.dropped == {"review": 2, "too small": 1}
+    assert [one.detail for one in result.rejected[:2]] == ["dropped", "relabelled cow, which is no class here"]
+    assert labels["cat/other.jpg"] == "dog"
     assert "cat/00000.jpg" not in labels
     assert (labels["cat/00001.jpg"], labels["cat/00002.jpg"], labels["cat/small.jpg"]) == ("dog", "cat", "cat")
 
