@@ -45,6 +45,7 @@ from dataset.progress import Progress
 from dataset.quality import is_blank
 from dataset.relations import relate
 from dataset.scan import SHARD, VERSION, Memory, Picture, remembering, scan
+from dataset.selection import Chosen, Plan, lacking, select
 from dataset.splits import SPLITS, Group, deal, place, read_ledger, splits_of, wanted, write_ledger
 from dataset.tray import BACKGROUND, MULTICLASS, Build, Checks, Tray, class_plans
 from dataset.workers import Workers, hired
@@ -58,7 +59,7 @@ LINE_ENDS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 """Characters that JSON leaves as they are and that many a reader of lines, Python's too, ends a line at."""
 
 Counts = dict[str, dict[str, int]]
-Datasets = Mapping[str, Sequence["Chosen"]]
+Datasets = Mapping[str, Sequence[Chosen]]
 Decision = tuple[Datasets, Choice, dict[str, str]]
 
 
@@ -88,23 +89,6 @@ class Built:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """One dataset to be: where it goes, and which class folders each of its classes draws on."""
-
-    name: str
-    out: Path
-    classes: dict[str, tuple[tuple[str, ...], ...]]
-    """By label: kinds of sources, each a row of class folders. Kinds, then folders of a kind, give equal shares."""
-    positive: str = ""
-    """The label that the others are balanced against; empty in a multi-class dataset."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Labels in the order of their numbers: the positive one is 1, and alphabetical else."""
-        return tuple(sorted(self.classes, key=lambda name: (name == self.positive, name)))
-
-
-@dataclass(frozen=True, slots=True)
 class Work:
     """Everything that a build needs to know before it begins."""
 
@@ -114,26 +98,6 @@ class Work:
     pool: Path
     settings: Build
     contradict: Contradict
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """One picture of one dataset."""
-
-    kept: Kept
-    label: str
-    split: str
-    group: str
-
-    @property
-    def file_name(self) -> str:
-        """Path below the dataset's folder."""
-        return f"{self.split}/{self.label}/{self.pooled}"
-
-    @property
-    def pooled(self) -> str:
-        """Its name in the pool."""
-        return f"{self.kept.sha256[:16]}.jpg"
 
 
 def build(tray: Tray, names: tuple[str, ...] = (), *, dry_run: bool = False) -> Iterator[Progress | Built]:
@@ -268,7 +232,9 @@ def _run(work: Work, *, dry_run: bool) -> Iterator[Progress | Built]:
         workers = held.enter_context(hired(work.settings.engine, work.settings.scheduler))
         while True:
             datasets, choice, sides = yield from _decide(work, files, memory, workers)
-            short = [*chain.from_iterable(_lacking(plan, datasets[plan.name], choice, work) for plan in work.plans)]
+            short = [
+                why for plan in work.plans for why in lacking(plan, datasets[plan.name], choice.rejected, work.settings)
+            ]
             if dry_run:
                 yield replace(_summary(work, datasets, choice), short=tuple(short))
                 return
@@ -336,7 +302,7 @@ def _decide(work: Work, files: Sequence[str], memory: Memory, workers: Workers) 
         ledger |= splits_of(plan.out, shares, seed=seed)
     choice, contents = yield from _choose(work, files, memory, ledger, workers)
     sides, keys = _deal(choice, contents, ledger, work.settings)
-    datasets = {plan.name: _select(plan, choice.kept, sides, keys, work.settings) for plan in work.plans}
+    datasets = {plan.name: select(plan, choice.kept, sides, keys, work.settings) for plan in work.plans}
     return datasets, choice, ledger | {sha: sides[one.sha256] for one in choice.kept for sha in one.members}
 
 
@@ -360,80 +326,6 @@ def _deal(
     dealt = deal(dealt_groups, settings.split, seed=settings.seed, before=ledger)
     own = {one.sha256: names[keys[one.sha256]] for one in choice.kept}
     return {sha: dealt[key] for sha, key in own.items()}, own
-
-
-def _select(
-    plan: Plan, kept: Sequence[Kept], sides: Mapping[str, str], keys: Mapping[str, str], settings: Build
-) -> list[Chosen]:
-    """Return the pictures of one dataset: each class capped, negatives balanced over their kinds of sources."""
-    rows: list[Chosen] = []
-    shares = {"val": settings.split.val, "test": settings.split.test}
-    shares["train"] = 1 - sum(shares.values())
-    sizes: Counter[str] = Counter()
-    for label in sorted(plan.classes, key=lambda name: (name != plan.positive, name)):
-        sources = {name for kind in plan.classes[label] for name in kind}
-        mine = [one for one in kept if one.classes & sources and not _is_positive(plan, label, one)]
-        for split in SPLITS:
-            here = [one for one in mine if sides[one.sha256] == split]
-            limit = len(here)
-            if settings.cap:
-                limit = min(limit, max(1, round(settings.cap * shares[split])))
-            if plan.positive and label != plan.positive:
-                limit = min(limit, round(settings.balance * sizes[split]))
-            taken = _fairly(here, plan.classes[label], limit, salt=f"{settings.seed}:{plan.name}")
-            if label == plan.positive:
-                sizes[split] = len(taken)
-            rows += [Chosen(one, label, split, keys[one.sha256]) for one in taken]
-    return sorted(rows, key=lambda row: row.file_name)
-
-
-def _is_positive(plan: Plan, label: str, one: Kept) -> bool:
-    return bool(plan.positive) and label != plan.positive and plan.positive in one.classes
-
-
-def _fairly(kept: Sequence[Kept], kinds: tuple[tuple[str, ...], ...], limit: int, *, salt: str) -> list[Kept]:
-    """Return ``limit`` pictures, in equal shares of kinds, and within a kind of folders, as far as they go."""
-
-    def by_hash(one: Kept) -> str:
-        return hashlib.sha256(f"{salt}:{one.sha256}".encode()).hexdigest()
-
-    if limit >= len(kept):
-        return list(kept)
-    taken: set[str] = set()
-    queues = []
-    for kind in kinds:
-        rows = []
-        for name in kind:
-            mine = sorted((one for one in kept if name in one.classes and one.sha256 not in taken), key=by_hash)
-            taken.update(one.sha256 for one in mine)
-            rows.append(mine)
-        queues.append(_in_turn(rows))
-    return _in_turn(queues)[:limit]
-
-
-def _in_turn(rows: Sequence[list[Kept]]) -> list[Kept]:
-    """Return the rows' elements one from each in turn."""
-    longest = max((len(row) for row in rows), default=0)
-    return [row[at] for at in range(longest) for row in rows if at < len(row)]
-
-
-def _lacking(plan: Plan, rows: Sequence[Chosen], choice: Choice, work: Work) -> Iterator[str]:
-    """Yield what to say of each class of a dataset that does not reach into every split."""
-    names = wanted(work.settings.split)
-    for label in plan.class_names:
-        mine = [row for row in rows if row.label == label]
-        missing = [name for name in names if not any(row.split == name for row in mine)]
-        if not missing:
-            continue
-        sources = {name for kind in plan.classes[label] for name in kind}
-        gone = Counter(one.reason for one in choice.rejected if one.label in sources)
-        why = ", ".join(f"{count} {reason}" for reason, count in gone.most_common())
-        groups_ = len({row.group for row in mine})
-        yield (
-            f"Expected at least {len(names)} unlike pictures of class {label!r}, one for each of {', '.join(names)}. "
-            f"Received: {len(mine)} picture{'s' * (len(mine) != 1)} in {groups_} group{'s' * (groups_ != 1)} "
-            f"of look-alikes{f' (left out: {why})' if why else ''}. Add pictures of it, or leave the class out."
-        )
 
 
 def _fill_pool(
@@ -509,7 +401,7 @@ def _write(  # noqa: PLR0913 - everything that a dataset consists of
     digest = hashlib.sha256()
     for line in chain.from_iterable(lines() for lines in files.values()):
         digest.update(line.encode())
-    source = origin(work.root, {name: found[name] for name in _sources(plan)}, out=plan.out)
+    source = origin(work.root, {name: found[name] for name in plan.sources}, out=plan.out)
     described = _describe(plan, work, rows, choice, digest.hexdigest()) | source
     document = (json.dumps(described, indent=1, ensure_ascii=False) + "\n").encode()
     if _intact(plan.out, memory) and (plan.out / DATASET).read_bytes() == document:
@@ -578,12 +470,8 @@ def _json(values: Mapping[str, Any]) -> str:
     return json.dumps(values, ensure_ascii=False).translate(LINE_ENDS) + "\n"
 
 
-def _sources(plan: Plan) -> set[str]:
-    return {name for kinds in plan.classes.values() for kind in kinds for name in kind}
-
-
 def _of(plan: Plan, rejected: Sequence[Rejected]) -> list[Rejected]:
-    sources = _sources(plan)
+    sources = plan.sources
     return [one for one in rejected if class_of(one.source) in sources or one.label in sources]
 
 
@@ -607,7 +495,7 @@ def _describe(plan: Plan, work: Work, rows: Sequence[Chosen], choice: Choice, di
 
 def _available(plan: Plan, choice: Choice) -> dict[str, int]:
     """Return how many clean pictures each class could have."""
-    sources = {label: {name for kind in plan.classes[label] for name in kind} for label in plan.class_names}
+    sources = {label: plan.sources_of(label) for label in plan.class_names}
     return {label: sum(bool(one.classes & names) for one in choice.kept) for label, names in sources.items()}
 
 
