@@ -389,7 +389,29 @@ def parse(table: Mapping[str, Any], *, file: Path) -> Tray:
             f"{file}: key 'build.split': expected val + test below 1. "
             f"Received: val={tray.build.split.val}, test={tray.build.split.test}."
         )
+    if clash := _clash_of_terms(tray):
+        term, first, second = clash
+        raise ConfigError(
+            f"{file}: expected no term in two classes, for all its pictures would be in conflict, and left out. "
+            f"Received: {term!r} in {first} and {second}. Take it out of one."
+        )
     return tray
+
+
+def _clash_of_terms(tray: Tray) -> tuple[str, str, str] | None:
+    """Return a term that is asked for as two things which no picture can be, and both keys; None where none is."""
+    if tray.build.conflicts != "drop":
+        return None
+    owners: dict[str, str] = {}
+    asked = [(f"items.{name}.terms", term) for name, item in tray.items.items() for term in item.terms]
+    for key, term in (*asked, *(("background.terms", term) for term in tray.background.terms)):
+        if owners.setdefault(term.casefold(), key) != key:
+            return term, owners[term.casefold()], key
+    for name, item in tray.items.items():
+        for term in item.negatives:
+            if owners.get(term.casefold()) == f"items.{name}.terms":
+                return term, f"items.{name}.terms", f"items.{name}.negatives"
+    return None
 
 
 def override(section: Any, **flags: Any) -> Any:

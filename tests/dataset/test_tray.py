@@ -88,6 +88,9 @@ def test_a_flag_beats_the_file(example: Tray) -> None:
         ("[engines.bign]\ntile = 'a'", ["'engines.bign' is not known", "Did you mean 'bing'"]),
         ("[engines]\nbing = 'a'", ["engines.bing", "[engines.bing] and below it tile = "]),
         ("[engines.bing]\ntile = [3]", ["'engines.bing.tile'", "text in quotes, or a list"]),
+        ("[items.a]\nterms = ['x', 'Y']\n[items.b]\nterms = ['y']", ["'y' in items.a.terms and items.b.terms"]),
+        ("[items.a]\nterms = ['x']\nnegatives = ['x']", ["'x' in items.a.terms and items.a.negatives"]),
+        ("[items.a]\nterms = ['x']\n[background]\nterms = ['x']", ["'x' in items.a.terms and background.terms"]),
         ("[items\n", ["valid TOML"]),
     ],
 )
@@ -159,6 +162,16 @@ def test_what_is_named_twice_counts_once() -> None:
 
     assert tray.items["x"].terms == ("b", "a")
     assert tray.scrape.engines == ("bing",)
+
+
+def test_a_term_may_be_shared_where_no_picture_is_lost(tmp_path: Path) -> None:
+    """Another item's term is a fine look-alike, and who keeps conflicts may ask for one term twice."""
+    items = "[items.a]\nterms = ['x']\nnegatives = ['y', 'z']\n[items.b]\nterms = ['y']\n"
+    (tmp_path / "tray.toml").write_text(items + "[background]\nterms = ['z']")
+    assert load(tmp_path / "tray.toml").items["a"].negatives == ("y", "z")
+
+    (tmp_path / "tray.toml").write_text("[build]\nconflicts = 'keep-all'\n" + items.replace("'y']\n", "'x']\n"))
+    assert load(tmp_path / "tray.toml").items["b"].terms == ("x",)
 
 
 def test_an_empty_tray_has_every_default() -> None:
