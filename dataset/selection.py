@@ -74,7 +74,7 @@ def select(
             if settings.cap:
                 limit = min(limit, max(1, round(settings.cap * shares[split])))
             if plan.positive and label != plan.positive:
-                limit = min(limit, round(settings.balance * sizes[split]))
+                limit = min(limit, max(1, round(settings.balance * sizes[split])))
             taken = _fairly(here, plan.classes[label], limit, salt=f"{settings.seed}:{plan.name}")
             if label == plan.positive:
                 sizes[split] = len(taken)
@@ -122,7 +122,7 @@ def lacking(plan: Plan, rows: Sequence[Chosen], rejected: Sequence[Rejected], se
             continue
         sources = plan.sources_of(label)
         gone = Counter(one.reason for one in rejected if one.label in sources)
-        why = ", ".join(f"{count} {reason}" for reason, count in gone.most_common())
+        why = ", ".join(f"{count:,} {reason}" for reason, count in gone.most_common())
         groups_ = len({row.group for row in mine})
         yield (
             f"Expected at least {len(names)} unlike pictures of class {label!r}, one for each of {', '.join(names)}. "

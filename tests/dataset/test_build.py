@@ -448,6 +448,25 @@ def test_a_person_s_verdicts_are_obeyed(source: Path, tmp_path: Path) -> None:
     assert (labels["cat/00001.jpg"], labels["cat/00002.jpg"], labels["cat/small.jpg"]) == ("dog", "cat", "cat")
 
 
+def test_of_copies_that_a_person_keeps_one_is_built(source: Path, tmp_path: Path) -> None:
+    """Who keeps a screen full of pictures says that they are good, and not that copies are to be learned twice."""
+    (source / "cat" / "copy.jpg").write_bytes(encoded(drawn(0, (200, 150))))
+    (source / "cat" / "review.jsonl").write_bytes(
+        b"".join(to_line(Verdict(file, "keep")) for file in ("copy.jpg", "00000.jpg"))
+    )
+    result = built(source, tmp_path / "out", TINY)
+
+    assert [(one.source, one.reason) for one in result.rejected] == [("cat/copy.jpg", "near duplicate")]
+
+
+def test_few_negatives_for_each_positive_still_reach_into_every_split(tray: Tray) -> None:
+    """A tenth of two is rounded to one picture, not to none: a split without negatives could not be judged by."""
+    build_tray(replace(tray, build=replace(TINY, balance=0.1)), "pizza")
+    counts = json.loads((tray.built / "pizza" / "dataset.json").read_text())["counts"]
+
+    assert {split: one["not_pizza"] for split, one in counts.items()} == {"train": 2, "val": 1, "test": 1}
+
+
 def test_a_class_can_be_capped(source: Path, tmp_path: Path) -> None:
     """No class is larger than the cap, and every split still has some of it."""
     result = built(source, tmp_path / "out", replace(TINY, cap=10))
