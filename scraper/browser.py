@@ -1,6 +1,7 @@
 """What is done in one window: open a page, look what it is, take a step, click, hover."""
 
 import json
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -64,6 +65,7 @@ class Step:
     count: int
     """Results on the page, handed out or not."""
     grew: bool
+    """Whether there are other results, or a longer page, than at the end of the step before."""
     moved: bool
     bottom: bool
     answers: Sequence[float] = ()
@@ -169,7 +171,7 @@ class Window:
         batches = [answer["response"] for answer in self._answers() if answer["type"] != "Document"]
         return int(batches[-1]["status"]) if batches else 0
 
-    def awaits(self, seconds: float) -> bool:
+    def awaits(self, seconds: float = math.inf) -> bool:
         """Whether the page's scripts wait for something that they asked for no longer ago than so many seconds."""
         self._answers()
         return any(time.monotonic() - asked < seconds for asked in self._asked.values())

@@ -32,6 +32,10 @@ BARREN: Final = 80
 """Steps in a row that moved and brought nothing new."""
 ONE_PAGE: Final = 75
 """Results up to which a page that has offsets is taken to have brought none by itself: it has 60."""
+NUDGES: Final = 2
+"""Idle steps after which a page is moved that lost a batch."""
+WAITS: Final = 2
+"""Times that a page is waited for which is busy, until it grows again."""
 CLICKS: Final = 3
 """Clicks on a show-more button that bring nothing."""
 SCRIPT_FAILURES: Final = 5
@@ -108,6 +112,10 @@ class Reading:
     rank: int = 1
     idle: int = 0
     """Steps in a row that brought nothing and moved nothing."""
+    waits: int = 0
+    """Times that a busy page was waited for since it last grew."""
+    told: bool = False
+    """Whether the page said that this is its end when it was looked at last, and has not grown since."""
     clicks: int = 0
     """Clicks on show-more buttons since the page last grew."""
     repeated: int = 0
@@ -143,11 +151,16 @@ class Reading:
             self.over = f"{END} (they repeat)"
         elif self.barren >= BARREN:
             self.over = "no more came (its page moves on without results)"
-        if step.moved or step.grew or step.tiles or step.hover or step.press:
-            self.idle = 0
         if step.grew or step.tiles:
-            self.clicks = 0
+            self.grown()
+        elif step.moved or step.hover or step.press:
+            self.idle = 0
         return new
+
+    def grown(self) -> None:
+        """Be as patient as at first: something came."""
+        self.idle = self.waits = self.clicks = 0
+        self.told = False
 
 
 def _press(window: Window, state: Reading, step: Step) -> None:
@@ -176,7 +189,8 @@ def _turn_page(window: Window, state: Reading, rhythm: Rhythm) -> None:
         state.over = NO_NEXT
         return
     if not look.none:
-        state.over, state.idle = "", 0
+        state.over = ""
+        state.grown()
 
 
 def page_from(engine: Engine, term: str, rank: int) -> str:
@@ -271,40 +285,65 @@ def _rest(window: Window, state: Reading, step: Step, rhythm: Rhythm) -> None:
     check(look, state.engine, window)
     if look.consent and window.click(look.consent):
         return
-    if not step.count and state.reader is state.engine and state.idle >= 2 and not look.busy:
+    told, state.told = state.told, bool(look.end)
+    if state.waits < WAITS and window.awaits(BUSY_SECONDS):
+        _until_idle(window, state)
+    elif not step.count and state.reader is state.engine and state.idle >= 2 and not look.busy:
         log.warning(
             "%s: none of its selectors match (the newest is of %s); reading its page without them. "
             "`tray doctor --live` says what to mend.",
             state.engine.name,
             state.engine.checked[0],
         )
-        state.reader, state.idle = general(state.engine), 0
+        state.reader = general(state.engine)
+        state.grown()
     # A click scrolls down to its button: where nothing is recognised yet, past all there is.
     elif look.more and step.count and state.clicks < CLICKS and window.click(look.more):
         state.clicks += 1
-    elif state.idle == 2 and window.batch_status() >= 400:
+    elif state.idle <= NUDGES and window.batch_status() >= 400:
         # A page asks again for a batch that failed when one moves on it.
-        window.step(state.reader, distance=-0.3, duration=0.3 * rhythm.pace, hand_out=False)
-        window.step(state.reader, distance=0.3, duration=0.3 * rhythm.pace, hand_out=False)
-    elif state.idle <= 2 and (look.busy or window.awaits(BUSY_SECONDS)):
-        _until_idle(window, state.reader, step)
+        _grew(window, state, distance=-0.3, duration=0.3 * rhythm.pace)
+        _grew(window, state, distance=0.3, duration=0.3 * rhythm.pace)
+    elif state.waits < WAITS and look.busy:
+        _until_idle(window, state)
     # A page may say so a moment before the next batch comes; it means it when it says so twice.
-    elif (look.end and state.idle >= 2) or state.idle >= len(PATIENCE):
-        check(replace(look, blocked="" if look.end else window.refused(state.engine)), state.engine, window)
-        state.over = END
-        if look.busy and not look.end:
-            state.over = WENT_ON
-        elif not look.end and window.batch_status() >= 500:
-            state.over = NO_BATCH
+    elif (look.end and told) or (state.idle >= len(PATIENCE) and not look.end):
+        _judge(window, state, look)
 
 
-def _until_idle(window: Window, reader: Engine, step: Step) -> None:
-    """Wait while the page says that it is busy, or its scripts wait for an answer, and it brings nothing."""
+def _judge(window: Window, state: Reading, look: Look) -> None:
+    """Say why a page on which nothing moves any more has ended, unless something came just now."""
+    if _grew(window, state):
+        return
+    check(replace(look, blocked="" if look.end else window.refused(state.engine)), state.engine, window)
+    state.over = END
+    if not look.end and (look.busy or window.awaits()):
+        state.over = WENT_ON
+    elif not look.end and window.batch_status() >= 500:
+        state.over = NO_BATCH
+
+
+def _until_idle(window: Window, state: Reading) -> None:
+    """Wait while the page says that it is busy, or its scripts wait for an answer, and it brings nothing.
+
+    Patience is for a page that does nothing: this is no part of it.
+    """
+    state.waits += 1
+    state.idle -= 1
     end = time.monotonic() + BUSY_SECONDS
     while time.monotonic() < end:
-        now = window.step(reader, wait=1.0, settle=0.0, hand_out=False)
-        if now.count != step.count or not (window.look(reader).busy or window.awaits(BUSY_SECONDS)):
+        if _grew(window, state, wait=1.0):
             return
+        if not (window.look(state.engine).busy or window.awaits(BUSY_SECONDS)):
+            return
+
+
+def _grew(window: Window, state: Reading, *, distance: float = 0.0, duration: float = 0.0, wait: float = 0.0) -> bool:
+    """Take a step without taking results; return whether the page has grown, which is a reason to be patient."""
+    step = window.step(state.reader, distance=distance, duration=duration, settle=0.0, wait=wait, hand_out=False)
+    if step.grew:
+        state.grown()
+    return step.grew
 
 
 def _answered(window: Window, engine: Engine, before: Look) -> Look:

@@ -46,6 +46,13 @@ const scroller = () => {
 };
 const top = (el, box) => el.getBoundingClientRect().top + box.scrollTop;
 const FAR = 8;
+// Milliseconds that a page's scripts are waited for which never rest.
+const AT_WORK = 2000;
+// What comes in above pushes down what was there: it is gone back up to, if it is not too far.
+const findPushed = (box) => {
+  const pushed = memory.tops.find(([el, was]) => el.isConnected && top(el, box) - was > 100);
+  if (pushed && box.scrollTop - pushed[1] < FAR * innerHeight) memory.back = Math.min(memory.back, pushed[1] - 100);
+};
 const atBottom = (box) => box.scrollTop + box.clientHeight >= box.scrollHeight - 4;
 
 // A page that recycles its elements shows another result in the same one.
@@ -148,12 +155,10 @@ const glide = async (box, distance, ms) => {
     memory.pressed = null;
   }
   const box = scroller();
-  // What comes in above pushes down what was there: go back up to it, if it is not too far.
-  const pushed = memory.tops.find(([el, was]) => el.isConnected && top(el, box) - was > 100);
-  if (pushed && box.scrollTop - pushed[1] < FAR * innerHeight) memory.back = Math.min(memory.back, pushed[1] - 100);
+  findPushed(box);
   if (box.scrollTop <= Math.max(0, memory.back) + 4) memory.back = Infinity;
-  const before = count();
-  const height = box.scrollHeight;
+  // Since the last step ended, not since this one began: a page grows between two steps too.
+  const [before, height] = memory.extent ?? [count(), box.scrollHeight];
   const from = box.scrollTop;
   const unrevealed = handOut(false);
   // Never past a result that the mouse has not been over: its link would never come.
@@ -161,7 +166,7 @@ const glide = async (box, distance, ms) => {
   const back = Math.min(box.scrollTop - memory.back, Math.abs(o.distance) * innerHeight);
   const distance = back > 0 ? -back : onward;
   // Where nothing is recognised, nothing is to be scrolled past.
-  if (distance && before) await glide(box, distance, o.duration);
+  if (distance && count()) await glide(box, distance, o.duration);
   const grew = () => count() !== before || box.scrollHeight > height + 4;
   await until(() => results().every((el) => {
     if (memo(el).handed) return true;
@@ -169,6 +174,8 @@ const glide = async (box, distance, ms) => {
     return at.bottom < 0 || at.top > innerHeight || pictured(el);
   }), o.settle);
   if (atBottom(box)) await until(grew, o.wait);
+  // Patience is for a page whose scripts have nothing left to do.
+  if (atBottom(box) && o.wait && !grew()) await new Promise((wake) => requestIdleCallback(wake, { timeout: AT_WORK }));
   handOut(true);
   const hover = [];
   if (o.reveal && o.handOut) {
@@ -184,6 +191,7 @@ const glide = async (box, distance, ms) => {
       }
     }
   }
+  findPushed(box);
   memory.tops = results().filter((el) => memo(el).handed).map((el) => [el, top(el, box)]);
   memory.hovered += hover.length;
   let press = [];
@@ -202,6 +210,9 @@ const glide = async (box, distance, ms) => {
     }
   }
   memory.sent += 1;
+  const more = grew();
+  // A page that blinks at its bottom does not grow each time.
+  memory.extent = [count(), Math.max(height, box.scrollHeight)];
   const answers = memory.answers.map((end) => Math.max(0, performance.now() - end) / 1000);
   done({
     tiles,
@@ -209,7 +220,7 @@ const glide = async (box, distance, ms) => {
     press,
     answers,
     count: count(),
-    grew: grew(),
+    grew: more,
     moved: Math.abs(box.scrollTop - from) > 2,
     bottom: atBottom(box),
     hidden: document.visibilityState === "hidden",

@@ -10,7 +10,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from dataset.errors import EngineBlocked, EngineBroken
-from scraper.browser import NoPage, Window
+from scraper.browser import Look, NoPage, Window
 from scraper.chromium import chromium
 from scraper.engines import BING, GOOGLE, MORE, REFUSAL, YAHOO, Candidate, Engine, clean_address, pointed_at
 from scraper.pacing import Rhythm
@@ -172,6 +172,20 @@ def test_an_answer_that_is_on_its_way_is_waited_for(window, httpserver):
 
     httpserver.expect_request("/late").respond_with_handler(late)
     script = 'fetch("/late").then(() => { options.total += 20; batch(); });'
+    results, _ = found(window, served(httpserver, page(total=20, script=script)))
+
+    assert len(results) == 40
+
+
+def test_a_page_whose_scripts_work_is_waited_for(window, httpserver):
+    """A slow computer takes seconds to make results of an answer: patience is for a page that does nothing."""
+    script = """
+      const pipe = new MessageChannel(), end = performance.now() + 5000;
+      pipe.port1.onmessage = () => {
+        for (const until = performance.now() + 20; performance.now() < until;);
+        if (performance.now() < end) pipe.port2.postMessage(0); else { options.total += 20; batch(); }
+      };
+      pipe.port2.postMessage(0);"""
     results, _ = found(window, served(httpserver, page(total=20, script=script)))
 
     assert len(results) == 40
@@ -403,6 +417,62 @@ def test_a_batch_that_failed_is_asked_for_again(window):
     full, offers, reason = full_of(window, scenario, "bing", 100)
 
     assert (full, reason) == (offers, "end of results")
+
+
+@pytest.mark.parametrize("name", ["google", "bing", "yahoo"])
+def test_a_batch_that_failed_and_then_takes_its_time_is_waited_for(window, name):
+    """What a page asks for again is waited for like what it asked for first, at any pace."""
+    full, offers, reason = full_of(window, replace(SCENARIOS["flaky"], late=2.0), name, 100)
+
+    assert (full, reason) == (offers, "end of results")
+
+
+@pytest.mark.parametrize("end", ["", "dgControl"], ids=["silent", "marked"])
+@pytest.mark.parametrize("looks", [2, 3, 4])
+def test_what_comes_while_the_page_is_judged_is_no_end(window, httpserver, monkeypatch, looks, end):
+    """A batch that comes in just when a search looks whether it is over is read, and so is what follows it."""
+    real, times = Window.look, iter(range(1000))
+
+    def look(self: Window, engine: Engine) -> Look:
+        before, tiles = next(times), "document.querySelectorAll('.cell').length"
+        if before == looks and self.driver.execute_script(f"return {tiles}") == 20:
+            self.driver.execute_script("options.total += 60; batch(); grid.className += ' ' + arguments[0]", end)
+        return real(self, engine)
+
+    monkeypatch.setattr(Window, "look", look)
+    results, reason = found(window, served(httpserver, page(total=20)))
+
+    assert (len(results), reason) == (80, "end of results")
+
+
+def test_results_that_come_in_above_during_a_step_are_gone_back_to(window, httpserver):
+    """Content that arrives above what is seen, while the page moves, is scrolled to: it loads only when it is near."""
+    script = """
+      const near = new IntersectionObserver((entries) => {
+        for (const one of entries) if (one.isIntersecting) one.target.replaceWith(tile(made++));
+      });
+      addEventListener("scroll", function late() {
+        if (scrollY + innerHeight < document.body.scrollHeight - 4) return;
+        removeEventListener("scroll", late);
+        const last = grid.children[grid.children.length - 30];
+        for (let i = 0; i < 60; i += 1) {
+          const cell = document.createElement("div"); cell.className = "cell";
+          grid.insertBefore(cell, last); near.observe(cell);
+        }
+      });"""
+    results, _ = found(window, served(httpserver, page(total=60, script=script)))
+
+    assert len(results) == 120
+
+
+def test_an_answer_that_never_comes_is_no_end(window, httpserver, monkeypatch):
+    """Where a page's script still waits for results when patience is out, the reason says so, wheel or not."""
+    monkeypatch.setattr("scraper.search.BUSY_SECONDS", 1.0)
+    with silent() as url:
+        script = f'fetch("{url}", {{mode: "no-cors"}}).then(() => {{ options.total += 20; batch(); }});'
+        results, reason = found(window, served(httpserver, page(total=20, script=script)))
+
+    assert (len(results), reason) == (20, "no more came (its page went on loading)")
 
 
 def test_a_page_that_never_stops_loading_is_named(window, monkeypatch):
