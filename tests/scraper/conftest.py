@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
+from pytest_httpserver import HTTPServer
 
 from dataset.folder import ClassFolder, Record
 from dataset.tray import ClassPlan, Scrape
@@ -26,6 +27,13 @@ def site() -> Iterator[Site]:
     """Open the built-in site, with few results a term."""
     with Site(seed=5, results=24) as site:
         yield site
+
+
+@pytest.fixture(scope="session")
+def make_httpserver() -> Iterator[HTTPServer]:
+    """Serve each connection in a thread of its own: a browser opens some on which it never asks for anything."""
+    with HTTPServer(threaded=True) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
