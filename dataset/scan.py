@@ -23,7 +23,7 @@ from dataset.quality import Measures, measure_all
 from dataset.search import Hashes
 from dataset.workers import HERE, Workers
 
-VERSION = "16"
+VERSION = "17"
 """Goes up whenever a measure, a hash or a verdict changes: what an older one remembered is then forgotten."""
 SHARD = 32
 """Files that are read at once: what is lost at most, for each worker, when a scan is killed."""

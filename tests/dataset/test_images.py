@@ -135,6 +135,32 @@ def test_a_jpeg_that_was_cut_and_closed_is_found() -> None:
     assert {inspect(one).error for one in whole} == {""}
 
 
+@pytest.mark.parametrize("end", [b"", b"\xff\xd9"])
+def test_a_tail_of_zeros_is_no_picture(end: bytes) -> None:
+    """A decoder reads zeros as picture, a pattern of stripes, and enough of them make it whole."""
+    data = encoded(drawn(4, (200, 160)), quality=85)
+
+    assert inspect(data[: len(data) // 2] + bytes(4 * len(data)) + end).error == "truncated"
+
+
+def test_zeros_that_belong_to_a_picture_or_follow_it_are_no_damage() -> None:
+    """Where a plain ground is its commonest thing, a JPEG has zeros for it; some programs write them at the end."""
+    plain = [encoded(on_ground(drawn(seed, (64, 64))), optimize=True) for seed in range(40)]
+    ended = [one for one in plain if one.endswith(bytes(100) + b"\xff\xd9")]
+    full = encoded(drawn(6, (200, 160)))
+    followed = full.removesuffix(b"\xff\xd9") + bytes(100) + b"\xff\xd9"
+
+    assert ended
+    assert {inspect(one).error for one in (*ended, followed, full + bytes(100))} == {""}
+
+
+def on_ground(thing: Image.Image) -> Image.Image:
+    """Return a small picture on a plain ground."""
+    ground = Image.new("RGB", (512, 512), (250, 250, 250))
+    ground.paste(thing, (20, 20))
+    return ground
+
+
 def test_a_jpeg_without_its_end_marker_is_whole() -> None:
     """A picture whose every pixel is there is kept, with a note, and can be normalised."""
     data = encoded(drawn(4))
