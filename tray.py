@@ -259,6 +259,7 @@ def scrape(
 ) -> None:  # fmt: skip
     """Fill class folders from image search: TERMs into one folder, or the ITEMs of tray.toml (all by default)."""
     from dataset.errors import ConfigError
+    from dataset.origin import tell_if_renamed
     from dataset.tray import ClassPlan, class_plans, load, override
 
     site = flags.pop("site")
@@ -276,6 +277,7 @@ def scrape(
         plans, folder = [ClassPlan(into.name, tuple(dict.fromkeys(names)), settings.limit)], into.parent
     else:
         plans, folder = class_plans(tray, names), tray.raw
+        tell_if_renamed(tray, plans)
         if flags["limit"]:
             plans = [replace(plan, limit=settings.limit) for plan in plans]
     if dry_run:
@@ -844,11 +846,14 @@ def train_tray(voice: Voice, tray: "Tray", items: tuple[str, ...], *, settings: 
 def run_tray(voice: Voice, tray: "Tray", *, site: str | None, modes: Sequence[str]) -> dict[str, Any]:
     """Scrape, build, train in each mode, and report; return what each stage gave and the seconds it took."""
     from dataset.build import build
+    from dataset.origin import tell_if_renamed
     from dataset.report.page import write_report
     from dataset.tray import class_plans, override
 
     clock = Clock()
-    result, failure = scrape_into(voice, class_plans(tray), tray.raw, tray=tray, settings=tray.scrape, site=site)
+    plans = class_plans(tray)
+    tell_if_renamed(tray, plans)
+    result, failure = scrape_into(voice, plans, tray.raw, tray=tray, settings=tray.scrape, site=site)
     # With fewer pictures than wanted the rest can be done, with none it can't.
     if failure and not any(one["distinct"] for one in result["classes"].values()):
         raise failure

@@ -5,14 +5,14 @@ import json
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from dataset.folder import DATASET, REVIEW, holds_pictures, pictures, records, subfolders
 from dataset.review.verdicts import read_verdicts
-from dataset.tray import BACKGROUND, MULTICLASS, Tray, class_plans
+from dataset.tray import BACKGROUND, MULTICLASS, ClassPlan, Tray, class_plans
 
 log: Final = logging.getLogger("tray")
 RAW = "raw"
@@ -142,6 +142,17 @@ def itemless(folder: Path, tray: Tray) -> list[Path]:
         known, counts = {*tray.items, *([MULTICLASS] if len(tray.items) > 1 else [])}, is_built
     there = subfolders(folder) if folder.is_dir() else []
     return [path for path in there if path.name not in known and counts(path)]
+
+
+def tell_if_renamed(tray: Tray, plans: Iterable[ClassPlan]) -> None:
+    """Say which class folders are of no item, before the pictures of what may have a new name are fetched anew."""
+    fresh = [plan.name for plan in plans if not (tray.raw / plan.name).is_dir()]
+    if fresh and (unused := itemless(tray.raw, tray)):
+        log.warning(
+            "No item of %s has the name of %s. Where %s is a new name of what lies there, stop and rename the folder "
+            "too: else all of it is searched for anew.",
+            tray.file, ", ".join(map(str, unused)), " or ".join(map(repr, fresh)),
+        )  # fmt: skip
 
 
 def moved_terms(tray: Tray) -> Iterator[tuple[str, str, tuple[str, ...], int]]:

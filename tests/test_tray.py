@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import click
 import pytest
@@ -333,6 +334,21 @@ def test_a_full_disk_is_one_sentence(in_folder: Path) -> None:
     assert "Expected to write to" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (in_folder / "out" / "dataset.json").exists()
+
+
+@pytest.mark.parametrize("command", ["scrape", "run"])
+def test_an_item_with_a_new_name_is_told_before_all_is_fetched_anew(
+    command: str, in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever renames an item hears of the folder with its old name; once that is renamed too, nothing is said."""
+    monkeypatch.setattr(tray, "scrape_into", Mock(side_effect=TrayError("Stopped.")))
+    class_folder(in_folder / "data" / "raw" / "pizza", 2)
+    (in_folder / "tray.toml").write_text('[items.pie]\nterms = ["pizza"]\n')
+    told = run(command).stderr
+    (in_folder / "data" / "raw" / "pizza").rename(in_folder / "data" / "raw" / "pie")
+
+    assert re.search(r"No item of \S*tray.toml has the name of \S*data/raw/pizza. Where 'pie' is a new name", told)
+    assert "No item" not in run(command).stderr
 
 
 def test_a_read_only_folder_is_one_sentence(in_folder: Path) -> None:
