@@ -4,7 +4,8 @@ import json
 import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -203,15 +204,23 @@ class Window:
         """Say what kind of page is open; raises NoPage for the browser's own word that none came."""
         markers: dict[str, Any] = {name: list(getattr(engine, name)) for name in (*MARKERS, "tile")}
         markers |= {"refusing": REFUSING.pattern, "refusal": REFUSAL, "further": MORE, "moreWords": MORE_WORDS.pattern}
+        answer = self._ask(self.driver.execute_script, "look.js", markers)
+        look = Look(**answer) if answer else Look()
+        if look.address.startswith(OWN_PAGE) and not look.status:
+            failure = NET_ERROR.search(self.driver.execute_script("return document.body.innerText"))
+            raise _no_page(self.address(), failure[0] if failure else "an error page of the browser's own")
+        return look
+
+    def _ask(self, run: Callable[..., Any], name: str, options: dict[str, Any]) -> dict[str, Any] | None:
+        """Return what one of our scripts answers; None where the page's alerts keep it from answering."""
+        from selenium.common.exceptions import UnexpectedAlertPresentException
+
         for _ in range(ALERTS):
-            # An alert that was sent away takes the script's answer with it.
-            if answer := self.driver.execute_script(script("look.js"), markers):
-                look = Look(**answer)
-                if look.address.startswith(OWN_PAGE) and not look.status:
-                    failure = NET_ERROR.search(self.driver.execute_script("return document.body.innerText"))
-                    raise _no_page(self.address(), failure[0] if failure else "an error page of the browser's own")
-                return look
-        return Look()
+            # An alert that was sent away takes the script's answer with it; some that come meanwhile are told of.
+            with suppress(UnexpectedAlertPresentException):
+                if answer := run(script(name), options):
+                    return dict(answer)
+        return None
 
     def step(  # noqa: PLR0913 - the parts of one movement
         self,
@@ -248,11 +257,10 @@ class Window:
             "handOut": hand_out,
             "received": self._received,
         }
-        answer = self.driver.execute_async_script(script("step.js"), options)
+        answer = self._ask(self.driver.execute_async_script, "step.js", options)
         if not answer or "error" in answer:
             from selenium.common.exceptions import JavascriptException
 
-            # An alert that was sent away takes the script's answer with it.
             raise JavascriptException(answer["error"] if answer else "no answer")
         step = Step(**answer)
         self._received = step.sent

@@ -1,5 +1,6 @@
 """Searches on pages that misbehave: each ends by itself, with all results and the right reason."""
 
+import itertools
 import json
 import threading
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from pytest_httpserver import HTTPServer
+from selenium.common.exceptions import UnexpectedAlertPresentException
 from werkzeug import Request, Response
 
 from dataset.errors import EngineBlocked, EngineBroken
@@ -197,6 +199,24 @@ def test_alerts_and_popups_are_sent_away(window, httpserver):
     results, _ = found(window, served(httpserver, page(total=60, script=script)))
 
     assert len(results) == 60
+
+
+@pytest.mark.parametrize("name", ["execute_script", "execute_async_script"])
+def test_an_alert_in_the_midst_of_a_script_does_not_stop_the_search(window, httpserver, monkeypatch, name):
+    """A busy driver tells of some alerts that it sends away, and of others gives nothing but an empty answer."""
+    run, calls = getattr(window.driver, name), itertools.count()
+
+    def alerted(*arguments: object) -> object:
+        answer, turn = run(*arguments), next(calls) % 4
+        if turn == 1:
+            raise UnexpectedAlertPresentException("unexpected alert open")
+        return None if turn == 2 else answer
+
+    monkeypatch.setattr(window.driver, name, alerted)
+    results, _ = found(window, served(httpserver, page(total=60)))
+
+    assert len(results) == 60
+    assert next(calls) > 8
 
 
 @pytest.mark.parametrize(
