@@ -63,8 +63,9 @@ class Residue:
 def band(levels: NDArray[np.uint8], finest: int, widest: int) -> Short:
     """Return the structure of a square between two widths, which encodings and light leave alone.
 
-    It is the means over squares of ``finest`` pixels less their means over squares of ``widest``: odd numbers both. A
-    mean over rows and columns is a matrix product from both sides, which takes half the time of sums that run.
+    It is the means over squares of ``finest`` pixels less their means over squares of ``widest``: odd numbers both; the
+    side is a power of two. A mean over rows and columns is a matrix product from both sides, which takes half the time
+    of sums that run.
     """
     exact = levels.astype(np.float32)
     fine = exact if finest == 1 else _blurred(exact, _means(len(levels), finest))
