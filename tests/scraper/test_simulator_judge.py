@@ -53,6 +53,18 @@ def test_judging_counts_what_is_missing_wrong_twice_and_on_two_sides(tmp_path: P
     assert dirty == replace(clean, duplicates_left=1, duplicates_across_splits=1, invalid_in_datasets=1)
 
 
+def test_what_an_earlier_start_handed_out_within_its_pages_is_not_judged(tmp_path: Path) -> None:
+    """A demo that goes on after a kill has such pictures: the site that starts anew can't know them."""
+    tray = Tray(items={"pizza": Item((TERM,))}, file=tmp_path / "tray.toml")
+    with Site(scenario="clean", results=6) as site:
+        full = next(iter(site.truth.offers(TERM, "bing"))).full
+        known = keep(tray.raw / "pizza", requests.get(full.url, timeout=30).content, full.url)
+        inline = keep(tray.raw / "pizza", b"of an earlier start", f"data:image/jpeg;base64,sha256={'4897b88a' * 4}")
+        built(tray.built / "pizza", (known, "train"), (inline, "val"))
+        judged = judge(tray, site.truth)
+    assert (judged.precision, judged.invalid_in_datasets) == (1.0, 0)
+
+
 def test_fresh_pictures_are_those_of_the_items_and_of_look_alikes(tmp_path: Path) -> None:
     """Each is a JPEG that opens, named after what it shows, and none is a picture that the site offers."""
     files = list(draw_fresh(("pizza", "burger"), tmp_path))
